@@ -1,0 +1,3 @@
+"""End-to-end neural diarization as mask segmentation, with Kaldi-format recipes."""
+
+__version__ = "0.1.0"

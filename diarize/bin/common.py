@@ -1,0 +1,28 @@
+"""What every command shares: one line for a user's mistake, no traceback, a true exit status."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from diarize.errors import DiarizeError
+
+
+def run_command(body: Callable[[], int | None], prog: str) -> int:
+    """Return the exit status of ``body()``; a DiarizeError or OSError becomes one line and status 1."""
+    try:
+        status = body() or 0
+        sys.stdout.flush()
+        return status
+    except DiarizeError as err:
+        print(f"{prog}: error: {err}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has gone: not an error, and nothing more can be printed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as err:
+        where = f"{err.filename}: " if err.filename else ""
+        print(f"{prog}: error: {where}{err.strerror or err}", file=sys.stderr)
+    return 1

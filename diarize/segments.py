@@ -1,0 +1,99 @@
+"""Labelled stretches of time, and their conversion to and from masks."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from diarize.timebase import FrameGrid
+
+
+class Segment(NamedTuple):
+    """``label`` (a speaker or a language) is active in ``recording`` in [start, end) seconds."""
+
+    recording: str
+    start: float
+    end: float
+    label: str
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.end - self.start
+
+
+def sort_segments(segments: Iterable[Segment]) -> list[Segment]:
+    """Return the segments by recording, start, end and label."""
+    return sorted(segments)
+
+
+def merge_segments(segments: Iterable[Segment], gap: float = 0.0) -> list[Segment]:
+    """Return the segments with those of one label joined that overlap or lie at most ``gap`` s apart.
+
+    >>> merge_segments([Segment("r", 0, 1, "a"), Segment("r", 1, 2, "a")])
+    [Segment(recording='r', start=0, end=2, label='a')]
+    """
+    last: dict[tuple[str, str], Segment] = {}
+    out = []
+    for seg in sorted(segments):
+        key = (seg.recording, seg.label)
+        prev = last.get(key)
+        if prev is not None and seg.start <= prev.end + gap:
+            last[key] = prev._replace(end=max(prev.end, seg.end))
+            continue
+        if prev is not None:
+            out.append(prev)
+        last[key] = seg
+    return sorted(out + list(last.values()))
+
+
+def clip_segments(segments: Iterable[Segment], start: float, end: float) -> list[Segment]:
+    """Return what lies inside [start, end) seconds; times stay those of the recording."""
+    out = []
+    for seg in segments:
+        lo, hi = max(seg.start, start), min(seg.end, end)
+        if hi > lo:
+            out.append(seg._replace(start=lo, end=hi))
+    return out
+
+
+def segments_to_mask(
+    segments: Iterable[Segment],
+    labels: Sequence[str],
+    num_frames: int,
+    grid: FrameGrid,
+    offset: float = 0.0,
+) -> np.ndarray:
+    """Return the activity of each label, bool of shape (num_frames, len(labels)).
+
+    Frame 0 begins ``offset`` seconds into the recording.  A boundary goes to the
+    nearest frame boundary, the same rule on both ends, so abutting segments abut.
+    """
+    column = {label: i for i, label in enumerate(labels)}
+    mask = np.zeros((num_frames, len(labels)), dtype=bool)
+    for seg in segments:
+        lo = max(0, grid.to_frame(seg.start - offset))
+        hi = max(0, grid.to_frame(seg.end - offset))
+        mask[lo:hi, column[seg.label]] = True
+    return mask
+
+
+def mask_to_segments(
+    mask: np.ndarray, labels: Sequence[str], recording: str, grid: FrameGrid
+) -> list[Segment]:
+    """Return the runs of True of each column of ``mask`` (T, S) as segments, sorted by time."""
+    num_frames, num_labels = mask.shape
+    if num_labels != len(labels):
+        raise ValueError(f"{num_labels} columns but {len(labels)} labels")
+    edges = np.zeros((num_frames + 2, num_labels), dtype=np.int8)
+    edges[1:-1] = mask
+    steps = np.diff(edges, axis=0)
+    out = []
+    for col, label in enumerate(labels):
+        starts = np.flatnonzero(steps[:, col] == 1)
+        ends = np.flatnonzero(steps[:, col] == -1)
+        out.extend(
+            Segment(recording, grid.to_seconds(int(a)), grid.to_seconds(int(b)), label)
+            for a, b in zip(starts, ends, strict=True)
+        )
+    return sorted(out)
