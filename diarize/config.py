@@ -1,0 +1,176 @@
+"""YAML to dataclasses and back: unknown keys and wrong types are errors that name their place."""
+
+import dataclasses
+import difflib
+import re
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from diarize.errors import DiarizeError
+from diarize.io.atomic import atomic_write
+
+T = TypeVar("T")
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that takes ``1e-4`` as a number and refuses a key that stands twice."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    # YAML 1.1 wants a dot and a sign in an exponent; people write 1e-4.
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
+    seen = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            line = key_node.start_mark.line + 1
+            raise DiarizeError(f"{loader.name}:{line}: the key '{key}' stands twice")
+        seen.add(key)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Return the mapping in the YAML file ``path``; an empty file is an empty mapping."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            value = yaml.load(handle, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except OSError as err:
+        raise DiarizeError(f"cannot read the config {path}: {err.strerror}") from err
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
+        raise DiarizeError(f"{path} is no valid YAML: {' '.join(str(err).split())}") from err
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise DiarizeError(f"{path}: expected 'key: value' lines, not a {type(value).__name__}")
+    return value
+
+
+def write_yaml(path: str | Path, value: Any) -> None:
+    """Write a dataclass or mapping as YAML, whole or not at all."""
+    with atomic_write(path) as handle:
+        handle.write(dump_yaml(value))
+
+
+def dump_yaml(value: Any) -> str:
+    """Return a dataclass or mapping as YAML text, in the order of its fields."""
+    return yaml.safe_dump(to_dict(value), sort_keys=False, allow_unicode=True)
+
+
+def to_dict(value: Any) -> Any:
+    """Return ``value`` with dataclasses as dicts and tuples as lists, all plain YAML types."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {k: to_dict(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_dict(v) for v in value]
+    return value
+
+
+def apply_overrides(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """Return ``config`` with each ``a.b=value`` (value in YAML) set; the last one wins.
+
+    >>> apply_overrides({"train": {"steps": 10}}, ["train.steps=20"])
+    {'train': {'steps': 20}}
+    """
+    config = {k: dict(v) if isinstance(v, dict) else v for k, v in config.items()}
+    for item in overrides:
+        dotted, sep, text = item.partition("=")
+        if not sep or not dotted:
+            raise DiarizeError(f"--set wants section.key=value, not '{item}'")
+        *parents, key = dotted.split(".")
+        place = config
+        for parent in parents:
+            child = place.get(parent)
+            if child is None:
+                child = {}
+            if not isinstance(child, dict):
+                raise DiarizeError(f"--set {item}: '{parent}' is a value, not a section")
+            place[parent] = child = dict(child)
+            place = child
+        try:
+            place[key] = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        except yaml.YAMLError as err:
+            raise DiarizeError(f"--set {item}: the value is no valid YAML") from err
+    return config
+
+
+def from_dict(cls: type[T], mapping: dict[str, Any] | None, where: str) -> T:
+    """Return the dataclass ``cls`` filled from ``mapping``; ``where`` begins every error.
+
+    Fields may be dataclasses, lists, tuples, dicts, optional or plain values.  Raises
+    DiarizeError for an unknown key (with the nearest known one), a missing key or a
+    value of another type; an int is taken for a float.
+    """
+    mapping = {} if mapping is None else mapping
+    if not isinstance(mapping, dict):
+        raise DiarizeError(f"{where}: expected a section with keys, got {mapping!r}")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    for key in mapping:
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(fields)}"
+            raise DiarizeError(f"{where}: unknown key '{key}'; {hint}")
+    values = {k: _convert(v, hints[k], f"{where}: {k}") for k, v in mapping.items()}
+    for name, field in fields.items():
+        required = field.default is dataclasses.MISSING
+        if required and field.default_factory is dataclasses.MISSING and name not in values:
+            raise DiarizeError(f"{where}: the key '{name}' is missing")
+    try:
+        return cls(**values)
+    except ValueError as err:
+        raise DiarizeError(f"{where}: {err}") from err
+
+
+def _convert(value: Any, kind: Any, where: str) -> Any:
+    origin = typing.get_origin(kind)
+    args = typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        options = [a for a in args if a is not type(None)]
+        for option in options[:-1]:
+            try:
+                return _convert(value, option, where)
+            except DiarizeError:
+                continue
+        return _convert(value, options[-1], where)
+    if dataclasses.is_dataclass(kind):
+        return from_dict(kind, value, where)
+    if origin in (list, tuple):
+        if not isinstance(value, list | tuple):
+            raise DiarizeError(f"{where}: expected a list, got {value!r}")
+        if origin is tuple and args[-1:] != (Ellipsis,) and len(value) != len(args):
+            raise DiarizeError(f"{where}: expected {len(args)} values, got {len(value)}")
+        kinds = args if origin is tuple and args[-1:] != (Ellipsis,) else [args[0]] * len(value)
+        pairs = zip(value, kinds, strict=True)
+        return origin(_convert(v, k, f"{where}[{i}]") for i, (v, k) in enumerate(pairs))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise DiarizeError(f"{where}: expected 'key: value' lines, got {value!r}")
+        return {k: _convert(v, args[1], f"{where}.{k}") for k, v in value.items()}
+    if origin is typing.Literal:
+        if value not in args:
+            raise DiarizeError(f"{where}: {value!r} is none of {', '.join(map(repr, args))}")
+        return value
+    if kind is Any:
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise DiarizeError(f"{where}: expected {kind.__name__}, got {value!r}")
+    return value
