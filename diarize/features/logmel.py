@@ -1,0 +1,78 @@
+"""Log-mel filterbank features, the same code on CPU and GPU."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from diarize.nn.attention import length_mask
+from diarize.timebase import FrameGrid
+
+
+@dataclass(frozen=True)
+class LogMelOptions:
+    """Settings of the log-mel features; the defaults are those of EEND-M2F, Section 4.2."""
+
+    sample_rate: int = 16000
+    window_ms: float = 25.0
+    hop_ms: float = 10.0
+    num_mels: int = 23
+    floor: float = 1e-8
+    normalize: Literal["none", "mean"] = "mean"
+
+
+class LogMel(nn.Module):
+    """Waveforms to log-mel frames, optionally with the mean of each recording removed."""
+
+    def __init__(self, options: LogMelOptions) -> None:
+        super().__init__()
+        from torchaudio.functional import melscale_fbanks
+
+        self.options = options
+        self.grid = FrameGrid(
+            options.sample_rate, round(options.sample_rate * options.hop_ms / 1000)
+        )
+        self.window_length = round(options.sample_rate * options.window_ms / 1000)
+        self.fft_length = 1 << (self.window_length - 1).bit_length()
+        window = torch.hann_window(self.window_length, periodic=False)
+        self.register_buffer("window", window, persistent=False)
+        bank = melscale_fbanks(
+            self.fft_length // 2 + 1,
+            20.0,
+            options.sample_rate / 2,
+            options.num_mels,
+            options.sample_rate,
+        )
+        self.register_buffer("bank", bank, persistent=False)
+
+    @property
+    def output_dim(self) -> int:
+        """Number of features per frame."""
+        return self.options.num_mels
+
+    def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (B, T, num_mels) and lengths (B,) for ``waveforms`` (B, n).
+
+        Frame t is the window centred on the middle of samples [t hop, (t + 1) hop);
+        outside a recording there are zeros.  Computed in float32.
+        """
+        hop = self.grid.hop
+        lengths = (num_samples + hop // 2) // hop
+        num_frames = self.grid.num_frames(waveforms.shape[1])
+        inside = length_mask(num_samples, waveforms.shape[1])
+        waveforms = waveforms.float().masked_fill(~inside, 0.0)
+        left = (self.window_length - hop) // 2
+        right = (num_frames - 1) * hop + self.window_length - left - waveforms.shape[1]
+        with torch.autocast(waveforms.device.type, enabled=False):
+            padded = F.pad(waveforms, (left, right))  # right < 0 cuts a started frame
+            windows = padded.unfold(1, self.window_length, hop) * self.window  # (B, T, W)
+            power = torch.fft.rfft(windows, self.fft_length).abs().square()
+            mel = (power @ self.bank).clamp(min=self.options.floor).log()
+            valid = length_mask(lengths, mel.shape[1])[..., None]
+            mel = mel.masked_fill(~valid, 0.0)
+            if self.options.normalize == "mean":
+                mean = mel.sum(1, keepdim=True) / lengths.clamp(min=1)[:, None, None]
+                mel = (mel - mean).masked_fill(~valid, 0.0)
+        return mel, lengths

@@ -1,0 +1,126 @@
+"""The training criterion of EEND-M2F: eqs. (6) to (11) with deep supervision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diarize.losses import terms
+from diarize.losses.matcher import match
+from diarize.nn.attention import length_mask
+from diarize.nn.outputs import QueryPredictions
+
+
+@dataclass(frozen=True)
+class CriterionOptions:
+    """Weights of the terms; the defaults are the paper's (Table 2 and Section 3.6).
+
+    A weight of 0 takes its term out of the loss and of the matching (Table 4).
+    ``label_smoothing`` acts on the query classification, ``mask_label_smoothing`` (an
+    extension) on the masks' cross entropy.
+    """
+
+    bce: float = 5.0
+    dice: float = 5.0
+    cls: float = 2.0
+    negative_weight: float = 0.2
+    label_smoothing: float = 0.0
+    mask_label_smoothing: float = 0.0
+    deep_supervision: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.bce, self.dice, self.cls, self.negative_weight) < 0:
+            raise ValueError("weights of loss terms cannot be negative")
+        if not self.bce and not self.dice:
+            raise ValueError("bce and dice cannot both be 0: nothing would train the masks")
+
+
+class Criterion:
+    """Matches queries with speakers and computes the loss of a batch."""
+
+    TERMS = ("bce", "dice", "cls")
+
+    def __init__(self, options: CriterionOptions) -> None:
+        self.options = options
+
+    def normalizers(self, lengths: Tensor, num_speakers: Sequence[int], queries: int) -> Tensor:
+        """Return the denominators of the three terms over a batch, float64 (3,).
+
+        They are sums of T S, of S, and of the weights of eq. (11), known from the labels
+        alone; add them over the parts of a batch (ranks, accumulation) before `loss`.
+        """
+        counts = torch.as_tensor(num_speakers, dtype=torch.float64, device=lengths.device)
+        weights = counts + self.options.negative_weight * (queries - counts)
+        return torch.stack([(lengths * counts).sum(), counts.sum(), weights.sum()])
+
+    def cost(self, predictions: QueryPredictions, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the pairwise matching costs of eq. (6), (L + 1, B, N, S)."""
+        o = self.options
+        valid = self._valid(predictions, logits)
+        activity = predictions.activity_logits.float()
+        cost = o.cls * terms.matching_class_cost(activity, targets.shape[-1])
+        if o.bce:
+            cost = cost + o.bce * terms.pairwise_bce(logits, targets, valid)
+        if o.dice:
+            cost = cost + o.dice * terms.pairwise_dice(logits, targets, valid)
+        return cost
+
+    def loss(
+        self,
+        predictions: QueryPredictions,
+        targets: Tensor,
+        num_speakers: Sequence[int],
+        normalizers: Tensor,
+        names: Sequence[str] | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return eq. (8) summed over the supervised predictions, and its terms (detached).
+
+        ``targets`` (B, T, S) float, of which recording b has ``num_speakers[b]`` columns,
+        the others being 0.  The terms are batch averages weighted by T S, S and the query
+        weights (Section 3.6), here of the last layer.
+        """
+        if not self.options.deep_supervision:
+            predictions = predictions.last()
+        logits = predictions.mask_logits()  # (L1, B, T, N)
+        targets = targets.float()
+        with torch.no_grad():
+            cost = self.cost(predictions, logits, targets)
+            matching = match(cost, num_speakers, names)  # (L1, B, S)
+        sums = self.sums(predictions, logits, targets, num_speakers, matching)  # (3, L1)
+        averages = sums / normalizers.clamp(min=1e-12).to(sums)[:, None]
+        weights = sums.new_tensor([self.options.bce, self.options.dice, self.options.cls])
+        total = (weights[:, None] * averages).sum()
+        stats = {name: averages[i, -1].detach() for i, name in enumerate(self.TERMS)}
+        return total, stats
+
+    def sums(
+        self,
+        predictions: QueryPredictions,
+        logits: Tensor,
+        targets: Tensor,
+        num_speakers: Sequence[int],
+        matching: Tensor,
+    ) -> Tensor:
+        """Return the numerators of eqs. (9), (10), (11) per supervised layer, (3, L + 1)."""
+        o = self.options
+        valid = self._valid(predictions, logits)  # (1, B, T)
+        counts = torch.as_tensor(num_speakers, device=logits.device)
+        real = length_mask(counts, targets.shape[-1]).float()  # (B, S)
+        layers, batch, frames, _ = logits.shape
+        index = matching[:, :, None, :].expand(layers, batch, frames, -1)
+        chosen = logits.gather(-1, index)  # (L1, B, T, S)
+        smooth = o.mask_label_smoothing
+        soft = targets * (1.0 - smooth) + 0.5 * smooth
+        bce = terms.matched_bce(chosen, soft, valid, real)
+        dice = terms.matched_dice(chosen, targets, valid, real)
+        matched = torch.zeros_like(predictions.activity_logits, dtype=torch.float32)
+        matched.scatter_add_(-1, matching, real.expand(layers, -1, -1))
+        cls = terms.query_bce(
+            predictions.activity_logits.float(), matched, o.negative_weight, o.label_smoothing
+        ).sum((-1, -2))
+        return torch.stack([bce, dice, cls])
+
+    @staticmethod
+    def _valid(predictions: QueryPredictions, logits: Tensor) -> Tensor:
+        return length_mask(predictions.lengths, logits.shape[-2])[None].float()

@@ -1,0 +1,76 @@
+"""The loss terms, each defined once: pairwise for matching, and summed for training.
+
+Everything works on stacks of recordings: ``logits`` (..., T, N), ``targets`` (..., T, S),
+``valid`` (..., T) of 0 and 1 that is 0 at padding.  All in float32.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def pairwise_bce(logits: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
+    """Return H averaged over time between each query and speaker, (..., N, S): in eq. (6).
+
+    H(p, q) = -q log p - (1 - q) log(1 - p) with p = sigmoid(x) is softplus(x) - q x, so
+    one product serves all pairs.
+    """
+    frames = valid.sum(-1).clamp(min=1.0)[..., None, None]
+    silent = (F.softplus(logits) * valid[..., None]).sum(-2)  # (..., N)
+    spoken = logits.transpose(-1, -2) @ (targets * valid[..., None])  # (..., N, S)
+    return (silent[..., None] - spoken) / frames
+
+
+def pairwise_dice(logits: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
+    """Return 1 - dice between each query and speaker, (..., N, S): in eqs. (6) and (10)."""
+    targets = targets * valid[..., None]
+    masks = logits.sigmoid() * valid[..., None]
+    both = masks.transpose(-1, -2) @ targets  # (..., N, S)
+    total = masks.sum(-2)[..., None] + targets.sum(-2)[..., None, :]
+    return 1.0 - 2.0 * both / total.clamp(min=torch.finfo(total.dtype).tiny)
+
+
+def matching_class_cost(activity_logits: Tensor, num_speakers: int) -> Tensor:
+    """Return -p of each query for each speaker, (..., N, S): the summands of eq. (7)."""
+    return -activity_logits.sigmoid()[..., None].expand(
+        *activity_logits.shape, num_speakers
+    )
+
+
+def query_bce(
+    activity_logits: Tensor, matched: Tensor, negative_weight: float, label_smoothing: float = 0.0
+) -> Tensor:
+    """Return the weighted cross entropy of each query (..., N): the summands of eq. (11).
+
+    ``matched`` (..., N) is 1 for queries that stand for a speaker.  Smoothing draws the
+    targets towards 1/2; the weights stay those of the unsmoothed targets.
+    """
+    targets = matched * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    weights = query_weights(matched, negative_weight)
+    return weights * F.binary_cross_entropy_with_logits(activity_logits, targets, reduction="none")
+
+
+def query_weights(matched: Tensor, negative_weight: float) -> Tensor:
+    """Return 1 for matched queries and ``negative_weight`` for the others: in eq. (11)."""
+    return matched + negative_weight * (1.0 - matched)
+
+
+def matched_bce(logits: Tensor, targets: Tensor, valid: Tensor, real: Tensor) -> Tensor:
+    """Return eq. (9) summed over the recordings, (...): the last three axes are B, T, S.
+
+    ``real`` (B, S) is 1 for the speakers that a recording has.
+    """
+    loss = F.binary_cross_entropy_with_logits(
+        logits, targets.expand_as(logits), reduction="none"
+    )
+    return (loss * valid[..., None] * real[:, None, :]).sum((-1, -2, -3))
+
+
+def matched_dice(logits: Tensor, targets: Tensor, valid: Tensor, real: Tensor) -> Tensor:
+    """Return S times eq. (10) summed over the recordings, (...): the last axes are B, T, S."""
+    targets = targets * valid[..., None]
+    masks = logits.sigmoid() * valid[..., None]
+    both = (masks * targets).sum(-2)  # (..., B, S)
+    total = masks.sum(-2) + targets.sum(-2)
+    dice = 2.0 * both / total.clamp(min=torch.finfo(total.dtype).tiny)
+    return ((1.0 - dice) * real).sum((-1, -2))

@@ -1,0 +1,102 @@
+"""EEND-M2F: masked-attention mask transformers for speaker diarization (arXiv 2401.12600)."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from diarize.features.logmel import LogMel, LogMelOptions
+from diarize.nn.conformer import Conformer
+from diarize.nn.outputs import QueryPredictions
+from diarize.nn.query_decoder import QueryDecoder
+from diarize.nn.resample import ConvDown, ConvUp
+
+
+@dataclass(frozen=True)
+class BackboneOptions:
+    """Sizes of ConvDown, Conformer and ConvUp (Section 4.2)."""
+
+    dim: int = 256
+    layers: int = 6
+    heads: int = 4
+    ff_dim: int = 1024
+    kernel: int = 49
+    dropout: float = 0.1
+    down_factor: int = 10
+    down_kernel: int = 15
+    up_kernels: list[int] = field(default_factory=lambda: [3, 5])
+    up_strides: list[int] = field(default_factory=lambda: [2, 5])
+
+    def __post_init__(self) -> None:
+        product = 1
+        for stride in self.up_strides:
+            product *= stride
+        if product != self.down_factor:
+            raise ValueError(
+                f"up_strides {self.up_strides} do not undo the down_factor of {self.down_factor}"
+            )
+
+
+@dataclass(frozen=True)
+class DecoderOptions:
+    """Sizes of the query module (Section 4.2) and the switch of Table 3."""
+
+    queries: int = 50
+    layers: int = 6
+    heads: int = 4
+    ff_dim: int = 1024
+    dropout: float = 0.0
+    masked_attention: bool = True
+
+
+@dataclass(frozen=True)
+class EendM2fOptions:
+    """The whole model; the defaults are the paper's 16.2 M parameters."""
+
+    features: LogMelOptions = field(default_factory=LogMelOptions)
+    backbone: BackboneOptions = field(default_factory=BackboneOptions)
+    decoder: DecoderOptions = field(default_factory=DecoderOptions)
+
+
+class Backbone(nn.Module):
+    """Features to the latent sequences of both rates: eq. (1)."""
+
+    def __init__(self, in_dim: int, options: BackboneOptions) -> None:
+        super().__init__()
+        o = options
+        self.factor = o.down_factor
+        self.down = ConvDown(in_dim, o.dim, o.down_factor, o.down_kernel, o.dropout)
+        self.conformer = Conformer(o.dim, o.layers, o.heads, o.ff_dim, o.kernel, o.dropout)
+        self.up = ConvUp(o.dim, o.up_kernels, o.up_strides)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return E (B, T, D), its low-rate origin (B, T', D) and the latter's lengths (B,)."""
+        low, low_lengths = self.down(features, lengths)
+        low = self.conformer(low, low_lengths)
+        return self.up(low, low_lengths, features.shape[1]), low, low_lengths
+
+
+class EendM2f(nn.Module):
+    """Waveforms to speaker masks in one forward pass (Figure 1)."""
+
+    def __init__(self, options: EendM2fOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.features = LogMel(options.features)
+        self.grid = self.features.grid
+        self.backbone = Backbone(self.features.output_dim, options.backbone)
+        d = options.decoder
+        self.decoder = QueryDecoder(
+            options.backbone.dim,
+            d.queries,
+            d.layers,
+            d.heads,
+            d.ff_dim,
+            d.dropout,
+            d.masked_attention,
+        )
+
+    def forward(self, waveforms: Tensor, num_samples: Tensor) -> QueryPredictions:
+        """Return the predictions for ``waveforms`` (B, n) with ``num_samples`` (B,) valid ones."""
+        features, lengths = self.features(waveforms, num_samples)
+        frames, memory, memory_lengths = self.backbone(features, lengths)
+        return self.decoder(frames, lengths, memory, memory_lengths, self.backbone.factor)

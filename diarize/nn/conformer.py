@@ -1,0 +1,80 @@
+"""Conformer encoder (Gulati 2020) with layer instead of batch normalisation.
+
+Batch statistics would mix padding into every recording (EEND-M2F, Section 4.2); with
+layer normalisation, masked attention and zeroed padding in front of each convolution,
+what a recording gives does not depend on what else is in its batch.
+"""
+
+from torch import Tensor, nn
+
+from diarize.nn.attention import FeedForward, MultiHeadAttention, length_mask
+
+
+class ConvolutionModule(nn.Module):
+    """LN, pointwise + GLU, depthwise, LN, SiLU, pointwise, dropout."""
+
+    def __init__(self, dim: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        if kernel % 2 == 0:
+            raise ValueError(f"the Conformer's kernel must be odd, not {kernel}")
+        self.norm_in = nn.LayerNorm(dim)
+        self.expand = nn.Linear(dim, 2 * dim)
+        self.gate = nn.GLU(dim=-1)
+        self.depthwise = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
+        self.norm = nn.LayerNorm(dim)
+        self.activation = nn.SiLU()
+        self.project = nn.Linear(dim, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
+        """Return (B, T, D); ``padding`` (B, T) is True at frames that must not be seen."""
+        x = self.gate(self.expand(self.norm_in(x)))
+        if padding is not None:
+            x = x.masked_fill(padding[..., None], 0.0)
+        x = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
+        return self.dropout(self.project(self.activation(self.norm(x))))
+
+
+class ConformerLayer(nn.Module):
+    """Half feed-forward, self-attention, convolution, half feed-forward, LN; all residual."""
+
+    def __init__(self, dim: int, heads: int, ff_dim: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.ff_in_norm = nn.LayerNorm(dim)
+        self.ff_in = FeedForward(dim, ff_dim, nn.SiLU(), dropout)
+        self.attention_norm = nn.LayerNorm(dim)
+        self.attention = MultiHeadAttention(dim, heads, dropout)
+        self.attention_dropout = nn.Dropout(dropout)
+        self.convolution = ConvolutionModule(dim, kernel, dropout)
+        self.ff_out_norm = nn.LayerNorm(dim)
+        self.ff_out = FeedForward(dim, ff_dim, nn.SiLU(), dropout)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
+        """Return (B, T, D); ``padding`` (B, T) is True at frames that must not be seen."""
+        x = x + 0.5 * self.ff_in(self.ff_in_norm(x))
+        h = self.attention_norm(x)
+        visible = None if padding is None else ~padding[:, None, :]
+        x = x + self.attention_dropout(self.attention(h, h, h, visible))
+        x = x + self.convolution(x, padding)
+        x = x + 0.5 * self.ff_out(self.ff_out_norm(x))
+        return self.norm(x)
+
+
+class Conformer(nn.Module):
+    """A stack of Conformer layers without positional encoding."""
+
+    def __init__(
+        self, dim: int, layers: int, heads: int, ff_dim: int, kernel: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            ConformerLayer(dim, heads, ff_dim, kernel, dropout) for _ in range(layers)
+        )
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return (B, T, D) for ``x`` (B, T, D) of which ``lengths`` (B,) frames are valid."""
+        padding = ~length_mask(lengths, x.shape[1])
+        for layer in self.layers:
+            x = layer(x, padding)
+        return x

@@ -1,0 +1,39 @@
+"""What a query decoder predicts, kept factored until somebody needs the masks."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class QueryPredictions:
+    """Masks and activities of N queries, from the initial ones and after each layer.
+
+    ``frames`` (B, T, D) is the full-rate latent sequence E, ``mask_embeddings``
+    (L + 1, B, N, D) is MLP(Q), ``activity_logits`` (L + 1, B, N) is Linear(Q), and
+    ``lengths`` (B,) counts the valid frames.
+    """
+
+    frames: Tensor
+    mask_embeddings: Tensor
+    activity_logits: Tensor
+    lengths: Tensor
+
+    @property
+    def num_layers(self) -> int:
+        """Number of supervised predictions: L + 1."""
+        return self.mask_embeddings.shape[0]
+
+    def mask_logits(self) -> Tensor:
+        """Return the logits of all predictions, float32 (L + 1, B, T, N), one product for all."""
+        layers, batch, queries, dim = self.mask_embeddings.shape
+        embeddings = self.mask_embeddings.permute(1, 3, 0, 2).reshape(batch, dim, -1)
+        logits = torch.bmm(self.frames, embeddings)  # (B, T, (L + 1) N)
+        return logits.float().unflatten(-1, (layers, queries)).permute(2, 0, 1, 3)
+
+    def last(self) -> "QueryPredictions":
+        """Return the final prediction alone (L + 1 becomes 1)."""
+        return QueryPredictions(
+            self.frames, self.mask_embeddings[-1:], self.activity_logits[-1:], self.lengths
+        )
