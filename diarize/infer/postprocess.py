@@ -1,0 +1,250 @@
+"""From the network's output to segments: which queries speak, and when (EEND-M2F, section 3.3).
+
+The paper keeps the queries with ``p > theta`` (theta = 0.8) and thresholds their masks
+at 0.5.  Median filter, minimum duration, gap filling and the limits on the number of
+speakers are customary additions, off by default.  ``merge_iou`` is an extension of this
+toolkit, NOT in the paper, for a class head that has not yet learned to stop duplicates.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from diarize.errors import DiarizeError
+from diarize.segments import Segment
+from diarize.timebase import FrameGrid
+
+
+@dataclass(frozen=True)
+class PostprocessOptions:
+    """How posteriors become segments; seconds are rounded to frames of the grid in use.
+
+    theta: a query is a speaker if its activity is above this
+    threshold: a speaker is active in the frames whose mask probability is above this
+    median: length of the median filter in frames, odd; 1 is off
+    min_duration: turns shorter than this (s) are dropped, after gaps are filled; 0 is off
+    min_gap: pauses of one speaker shorter than this (s) are filled; 0 is off
+    num_speakers: exactly this many speakers, whatever theta says
+    min_speakers, max_speakers: limits on the number that theta gives
+    merge_iou: of queries whose masks overlap with an intersection over union above this,
+        only the most active one is kept (extension, not in the paper); null is off
+    """
+
+    theta: float = 0.8
+    threshold: float = 0.5
+    median: int = 1
+    min_duration: float = 0.0
+    min_gap: float = 0.0
+    num_speakers: int | None = None
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    merge_iou: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("theta", "threshold"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} must lie in 0..1, not {getattr(self, name)}")
+        if self.median < 1 or self.median % 2 == 0:
+            raise ValueError(f"median must be an odd number of frames, 1 for off: {self.median}")
+        for name in ("min_duration", "min_gap"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be 0 s or more, not {getattr(self, name)}")
+        for name in ("num_speakers", "min_speakers", "max_speakers"):
+            if getattr(self, name) is not None and getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
+        if self.num_speakers is not None and (self.min_speakers, self.max_speakers) != (None, None):
+            raise ValueError("num_speakers excludes min_speakers and max_speakers")
+        if None not in (self.min_speakers, self.max_speakers) and (
+            self.min_speakers > self.max_speakers
+        ):
+            raise ValueError(
+                f"min_speakers {self.min_speakers} is above max_speakers {self.max_speakers}"
+            )
+        if self.merge_iou is not None and not 0.0 < self.merge_iou < 1.0:
+            raise ValueError(f"merge_iou must lie between 0 and 1, not {self.merge_iou}")
+
+
+def select_queries(
+    activities: np.ndarray,
+    options: PostprocessOptions,
+    is_duplicate: Callable[[int, list[int]], bool] | None = None,
+) -> list[int]:
+    """Return the indices of the queries that are speakers, the most active one first.
+
+    Queries are taken in the order of their ``activities`` (N,), the lower index first
+    where two are equal, for as long as the activity is above theta; ``num_speakers``,
+    ``min_speakers`` and ``max_speakers`` override theta.  A query of which
+    ``is_duplicate(query, taken)`` is true is passed over and does not count.  Raises
+    DiarizeError where more speakers are asked for than there are queries.
+    """
+    upper, lower = options.max_speakers, options.min_speakers or 0
+    if options.num_speakers is not None:
+        upper = lower = options.num_speakers
+    if lower > len(activities):
+        raise DiarizeError(
+            f"at least {lower} speakers were asked for, but the model has only "
+            f"{len(activities)} queries"
+        )
+    taken: list[int] = []
+    for query in np.argsort(-np.asarray(activities, dtype=np.float64), kind="stable").tolist():
+        if upper is not None and len(taken) >= upper:
+            break
+        if len(taken) >= lower and not activities[query] > options.theta:
+            break
+        if is_duplicate is None or not is_duplicate(query, taken):
+            taken.append(query)
+    return taken
+
+
+def binary_median(mask: np.ndarray, length: int) -> np.ndarray:
+    """Return ``mask`` (T,) after a median filter of ``length`` frames; outside is silence.
+
+    The median of an odd number of bits is their majority, so a running sum does it.
+
+    >>> binary_median(np.array([1, 0, 1, 1, 0, 0, 1, 0], dtype=bool), 3).astype(int)
+    array([0, 1, 1, 1, 0, 0, 0, 0])
+    """
+    if length <= 1:
+        return mask
+    half = length // 2
+    total = np.zeros(len(mask) + 1, dtype=np.int32)
+    np.cumsum(mask, out=total[1:])
+    frames = np.arange(len(mask))
+    hi = np.minimum(frames + half + 1, len(mask))
+    lo = np.maximum(frames - half, 0)
+    return total[hi] - total[lo] > half
+
+
+def mask_runs(mask: np.ndarray) -> np.ndarray:
+    """Return the runs of True in ``mask`` (T,) as frames [first, last + 1), int (R, 2).
+
+    >>> mask_runs(np.array([True, True, False, True])).tolist()
+    [[0, 2], [3, 4]]
+    """
+    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
+    return edges.reshape(-1, 2)
+
+
+def clean_runs(runs: np.ndarray, min_gap: int, min_duration: int) -> np.ndarray:
+    """Return ``runs`` (R, 2) with gaps below ``min_gap`` filled, then short runs dropped (frames).
+
+    >>> clean_runs(np.array([[0, 4], [6, 9], [20, 22]]), 3, 3).tolist()
+    [[0, 9]]
+    """
+    if min_gap > 1 and len(runs) > 1:
+        wide = runs[1:, 0] - runs[:-1, 1] >= min_gap
+        first = np.concatenate([[True], wide])
+        last = np.concatenate([wide, [True]])
+        runs = np.stack([runs[first, 0], runs[last, 1]], axis=1)
+    if min_duration > 1:
+        runs = runs[runs[:, 1] - runs[:, 0] >= min_duration]
+    return runs
+
+
+class QueryRuns:
+    """The runs of each query of one recording, computed when asked for, once.
+
+    One object serves every theta and minimum duration, so a grid search does not filter
+    the same mask twice.
+    """
+
+    def __init__(self, posteriors: np.ndarray, threshold: float, median: int) -> None:
+        self.posteriors = posteriors
+        self.threshold = threshold
+        self.median = median
+        self._masks: dict[int, np.ndarray] = {}
+        self._runs: dict[int, np.ndarray] = {}
+
+    def mask(self, query: int) -> np.ndarray:
+        """Return the activity of ``query`` after the median filter, bool (T,)."""
+        if query not in self._masks:
+            above = self.posteriors[:, query] > self.threshold
+            self._masks[query] = binary_median(above, self.median)
+        return self._masks[query]
+
+    def runs(self, query: int) -> np.ndarray:
+        """Return the runs of ``mask(query)``, int (R, 2)."""
+        if query not in self._runs:
+            self._runs[query] = mask_runs(self.mask(query))
+        return self._runs[query]
+
+    def overlaps(self, limit: float) -> Callable[[int, list[int]], bool]:
+        """Return ``is_duplicate`` for select_queries: a mask IoU above ``limit`` with one taken."""
+
+        def is_duplicate(query: int, taken: list[int]) -> bool:
+            mask = self.mask(query)
+            for other in taken:
+                union = np.count_nonzero(mask | self.mask(other))
+                if union and np.count_nonzero(mask & self.mask(other)) > limit * union:
+                    return True
+            return False
+
+        return is_duplicate
+
+
+def check_output(posteriors: np.ndarray, activities: np.ndarray, recording: str) -> None:
+    """Raise DiarizeError naming ``recording`` unless shapes are (T, N), (N,) and values finite."""
+    if posteriors.ndim != 2 or activities.shape != posteriors.shape[1:]:
+        raise DiarizeError(
+            f"recording {recording}: posteriors {posteriors.shape} and activities "
+            f"{activities.shape} do not belong together: expected (T, N) and (N,)"
+        )
+    if not (np.isfinite(posteriors).all() and np.isfinite(activities).all()):
+        raise DiarizeError(
+            f"recording {recording}: posteriors or activities hold NaN or Inf; "
+            "check the audio and the model, then run inference again"
+        )
+
+
+def choose_queries(
+    runs: QueryRuns, activities: np.ndarray, options: PostprocessOptions
+) -> list[int]:
+    """Return select_queries for the masks in ``runs``, duplicates removed if options say so."""
+    limit = options.merge_iou
+    return select_queries(activities, options, runs.overlaps(limit) if limit is not None else None)
+
+
+def runs_to_segments(
+    runs: QueryRuns,
+    queries: list[int],
+    recording: str,
+    options: PostprocessOptions,
+    grid: FrameGrid,
+) -> list[Segment]:
+    """Return the cleaned runs of ``queries`` as segments of spk1, spk2, …, sorted by time.
+
+    Speakers are numbered in the order in which they first speak, the more active query
+    (the earlier one in ``queries``) first where two begin in the same frame.  A query
+    whose mask is empty gives no segment and no number.
+    """
+    gap, shortest = grid.to_frame(options.min_gap), grid.to_frame(options.min_duration)
+    cleaned = [clean_runs(runs.runs(query), gap, shortest) for query in queries]
+    speaking = sorted((r for r in cleaned if len(r)), key=lambda r: r[0, 0])
+    return sorted(
+        Segment(recording, grid.to_seconds(lo), grid.to_seconds(hi), f"spk{number}")
+        for number, rows in enumerate(speaking, start=1)
+        for lo, hi in rows.tolist()
+    )
+
+
+def postprocess(
+    posteriors: np.ndarray,
+    activities: np.ndarray,
+    recording: str,
+    options: PostprocessOptions,
+    grid: FrameGrid,
+) -> list[Segment]:
+    """Return who speaks when, sorted by time, labels ``spk1`` … by first appearance.
+
+    posteriors: (T, N) mask probabilities on the frames of ``grid``
+    activities: (N,) probabilities that a query is a speaker
+    Raises DiarizeError, naming ``recording``, for shapes that do not fit and NaN or Inf.
+    """
+    check_output(posteriors, activities, recording)
+    runs = QueryRuns(posteriors, options.threshold, options.median)
+    try:
+        queries = choose_queries(runs, activities, options)
+    except DiarizeError as err:
+        raise DiarizeError(f"recording {recording}: {err}") from err
+    return runs_to_segments(runs, queries, recording, options, grid)
