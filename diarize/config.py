@@ -46,7 +46,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """Return the mapping in the YAML file ``path``; an empty file is an empty mapping."""
     try:
         with open(path, encoding="utf-8") as handle:
-            value = yaml.load(handle, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+            value = yaml.load(handle, Loader=_Loader)
     except OSError as err:
         raise DiarizeError(f"cannot read the config {path}: {err.strerror}") from err
     except (yaml.YAMLError, UnicodeDecodeError) as err:
@@ -102,7 +102,7 @@ def apply_overrides(config: dict[str, Any], overrides: list[str]) -> dict[str, A
             place[parent] = child = dict(child)
             place = child
         try:
-            place[key] = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+            place[key] = yaml.load(text, Loader=_Loader)
         except yaml.YAMLError as err:
             raise DiarizeError(f"--set {item}: the value is no valid YAML") from err
     return config
@@ -140,25 +140,11 @@ def _convert(value: Any, kind: Any, where: str) -> Any:
     origin = typing.get_origin(kind)
     args = typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        options = [a for a in args if a is not type(None)]
-        for option in options[:-1]:
-            try:
-                return _convert(value, option, where)
-            except DiarizeError:
-                continue
-        return _convert(value, options[-1], where)
+        return _convert_union(value, args, where)
     if dataclasses.is_dataclass(kind):
         return from_dict(kind, value, where)
     if origin in (list, tuple):
-        if not isinstance(value, list | tuple):
-            raise DiarizeError(f"{where}: expected a list, got {value!r}")
-        if origin is tuple and args[-1:] != (Ellipsis,) and len(value) != len(args):
-            raise DiarizeError(f"{where}: expected {len(args)} values, got {len(value)}")
-        kinds = args if origin is tuple and args[-1:] != (Ellipsis,) else [args[0]] * len(value)
-        pairs = zip(value, kinds, strict=True)
-        return origin(_convert(v, k, f"{where}[{i}]") for i, (v, k) in enumerate(pairs))
+        return _convert_sequence(value, origin, args, where)
     if origin is dict:
         if not isinstance(value, dict):
             raise DiarizeError(f"{where}: expected 'key: value' lines, got {value!r}")
@@ -166,11 +152,34 @@ def _convert(value: Any, kind: Any, where: str) -> Any:
     if origin is typing.Literal:
         if value not in args:
             raise DiarizeError(f"{where}: {value!r} is none of {', '.join(map(repr, args))}")
-        return value
-    if kind is Any:
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    elif kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    elif kind is not Any and (
+        not isinstance(value, kind) or (kind is int and isinstance(value, bool))
+    ):
         raise DiarizeError(f"{where}: expected {kind.__name__}, got {value!r}")
     return value
+
+
+def _convert_union(value: Any, args: tuple, where: str) -> Any:
+    if value is None and type(None) in args:
+        return None
+    options = [a for a in args if a is not type(None)]
+    for option in options[:-1]:
+        try:
+            return _convert(value, option, where)
+        except DiarizeError:
+            continue
+    return _convert(value, options[-1], where)
+
+
+def _convert_sequence(value: Any, origin: type, args: tuple, where: str) -> Any:
+    if not isinstance(value, list | tuple):
+        raise DiarizeError(f"{where}: expected a list, got {value!r}")
+    kinds = [args[0]] * len(value)
+    if origin is tuple and args[-1] is not Ellipsis:
+        if len(value) != len(args):
+            raise DiarizeError(f"{where}: expected {len(args)} values, got {len(value)}")
+        kinds = list(args)
+    pairs = zip(value, kinds, strict=True)
+    return origin(_convert(v, k, f"{where}[{i}]") for i, (v, k) in enumerate(pairs))

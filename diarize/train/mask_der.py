@@ -1,6 +1,5 @@
 """Diarization error on masks: EEND-M2F, Listing 1, for whole batches."""
 
-import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -12,7 +11,7 @@ def collar_mask(ref: Tensor, lengths: Tensor, collar_frames: int) -> Tensor:
     ``ref`` is bool (B, T, S).  A collar of c frames takes out the c frames on each side of
     every start and end of every speaker's turns, as md-eval does (Appendix A).
     """
-    batch, frames, _ = ref.shape
+    frames = ref.shape[1]
     inside = torch.arange(frames, device=ref.device) < lengths[:, None]
     if collar_frames <= 0:
         return inside
@@ -32,17 +31,24 @@ def mask_der_stats(
     """Return frames [scored, missed, false alarm, confused] per recording, float64 (B, 4).
 
     ``system`` is bool (B, T, N), ``reference`` bool (B, T, S), ``lengths`` (B,) frames
-    count.  DER is (missed + false alarm + confused) / scored; the mapping of speakers is
-    the optimal one (Proposition A.1).  The N x S overlaps of all recordings go to the host
-    at once.
+    count.  DER is (missed + false alarm + confused) / scored.  The mapping of speakers is
+    the optimal one (Proposition A.1), taken as md-eval does before the collar is cut out,
+    so that the result is that of the segment scorer.  The N x S overlaps of all recordings
+    go to the host at once.
     """
+    inside = collar_mask(reference, lengths, 0)[..., None]
     scored = collar_mask(reference, lengths, collar_frames)[..., None]
     # float32 counts frames exactly up to 2^24, 46 hours at 10 ms.
-    sys = (system & scored).float()
-    ref = (reference & scored).float()
+    ref = (reference & inside).float()
+    overlap = (system & inside).float().transpose(1, 2) @ ref  # (B, N, S)
+    sys, ref = (system & scored).float(), (reference & scored).float()
+    correct = sys.transpose(1, 2) @ ref if collar_frames > 0 else overlap
+    overlap, correct = torch.stack([overlap, correct]).cpu().numpy()
+    matched = [
+        c[linear_sum_assignment(o, maximize=True)].sum()
+        for o, c in zip(overlap, correct, strict=True)
+    ]
     num_sys, num_ref = sys.sum(-1), ref.sum(-1)  # (B, T)
-    correct = (sys.transpose(1, 2) @ ref).cpu().numpy()  # (B, N, S)
-    matched = np.array([c[linear_sum_assignment(c, maximize=True)].sum() for c in correct])
     stats = torch.stack(
         [
             num_ref.double().sum(1),
@@ -52,5 +58,5 @@ def mask_der_stats(
         ],
         dim=1,
     )
-    stats[:, 3] -= torch.as_tensor(matched, dtype=torch.float64, device=stats.device)
+    stats[:, 3] -= torch.tensor(matched, dtype=torch.float64, device=stats.device)
     return stats
