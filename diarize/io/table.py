@@ -1,0 +1,149 @@
+"""Kaldi's tables: text files of ``<key> <value>`` lines, sorted by key in C byte order."""
+
+import itertools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from diarize.errors import DiarizeError
+from diarize.io.atomic import atomic_write
+
+
+def read_table(
+    path: str | os.PathLike,
+    *,
+    fields: int | None = None,
+    check_sorted: bool = False,
+    allow_empty: bool = False,
+) -> dict[str, str]:
+    """Return ``{key: rest of the line}`` in the order of the file.
+
+    ``fields=n`` asks for exactly ``n`` fields on every line, the key counted.
+    ``check_sorted`` asks for keys in C byte order and a final newline, as Kaldi's tools
+    do.  ``allow_empty`` takes keys without a value (empty transcripts).  Raises
+    DiarizeError naming ``file:line`` for a line that is empty, has another number of
+    fields, repeats a key, ends in blanks or a carriage return, or is not UTF-8.
+    """
+    text = read_text(path)
+    lines = text.split("\n")
+    complete = lines[-1] == ""
+    if complete:
+        lines.pop()
+    if check_sorted and not complete:
+        raise DiarizeError(
+            f"{path}:{len(lines)}: the last line has no end: the file may be cut short; "
+            "write it again (or end it with a newline)"
+        )
+    # The usual, faultless table is read by whole-file operations; what is wrong with
+    # another one is then found line by line.
+    rows = [line.split(None, 1) for line in lines]
+    lengths = set(map(len, rows))
+    if lengths <= {2} and "\r" not in text and " \n" not in text and "\t\n" not in text:
+        table = dict(rows)
+    else:
+        table = {}
+        for number, line in enumerate(lines, 1):
+            key, value = _parse_line(path, number, line, allow_empty)
+            table[key] = value
+    if len(table) != len(lines):
+        _raise_duplicate(path, rows)
+    if fields is not None:
+        _check_fields(path, table, fields)
+    if check_sorted:
+        _check_order(path, list(table))
+    return table
+
+
+def write_table(path: str | os.PathLike, table: Mapping[str, object]) -> None:
+    """Write ``<key> <value>`` lines sorted in C byte order; the file is whole or not there.
+
+    Raises DiarizeError for a key that is empty or has blanks in it, or a value with a
+    line end in it, because such a table could not be read back.
+    """
+    rows = []
+    for key in sorted(table):
+        value = str(table[key])
+        if key.split() != [key]:
+            raise DiarizeError(f"cannot write {path}: key {key!r} is empty or holds blanks")
+        if value.strip() != value or "\n" in value or "\r" in value:
+            raise DiarizeError(
+                f"cannot write {path}: the value of {key} has outer blanks or a line end: {value!r}"
+            )
+        rows.append(f"{key} {value}\n" if value else f"{key}\n")
+    with atomic_write(path) as handle:
+        handle.writelines(rows)
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """Return the text of a UTF-8 file, line ends as they are; DiarizeError if that fails."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as err:
+        raise DiarizeError(f"cannot read {path}: {err.strerror or err}") from err
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as err:
+        number = data.count(b"\n", 0, err.start) + 1
+        raise DiarizeError(
+            f"{path}:{number}: not UTF-8 text (byte 0x{data[err.start]:02x}); convert it, "
+            "for example with iconv"
+        ) from err
+
+
+def line_of(path: str | os.PathLike, key: str) -> str:
+    """Return ``file:line`` of the line with ``key``, or ``file`` where there is none.
+
+    For messages only: the file is read again rather than every line number kept.
+    """
+    try:
+        for number, line in enumerate(read_text(path).split("\n"), 1):
+            if line.split(None, 1)[:1] == [key]:
+                return f"{path}:{number}"
+    except DiarizeError:
+        pass
+    return str(path)
+
+
+def _parse_line(
+    path: str | os.PathLike, number: int, line: str, allow_empty: bool
+) -> tuple[str, str]:
+    where = f"{path}:{number}"
+    if "\r" in line:
+        raise DiarizeError(f"{where}: carriage return in the line; remove them with dos2unix")
+    parts = line.split(None, 1)
+    if not parts:
+        raise DiarizeError(f"{where}: empty line; remove it")
+    if len(parts) == 1 and not allow_empty:
+        raise DiarizeError(f"{where}: no value after the key {parts[0]}")
+    return parts[0], parts[1].rstrip() if len(parts) == 2 else ""
+
+
+def _raise_duplicate(path: str | os.PathLike, rows: list[list[str]]) -> None:
+    first: dict[str, int] = {}
+    for number, row in enumerate(rows, 1):
+        if row[0] in first:
+            raise DiarizeError(
+                f"{path}:{number}: key {row[0]} is already on line {first[row[0]]}; keys are unique"
+            )
+        first[row[0]] = number
+
+
+def _check_fields(path: str | os.PathLike, table: dict[str, str], fields: int) -> None:
+    for number, (key, value) in enumerate(table.items(), 1):
+        found = 1 + len(value.split())
+        if found != fields:
+            raise DiarizeError(
+                f"{path}:{number}: {found} fields instead of {fields}: {f'{key} {value}'[:80]}"
+            )
+
+
+def _check_order(path: str | os.PathLike, keys: list[str]) -> None:
+    # Code points sort as the bytes of UTF-8 do, which is the order of LC_ALL=C sort.
+    if keys == sorted(keys):
+        return
+    for number, (before, key) in enumerate(itertools.pairwise(keys), 2):
+        if key < before:
+            raise DiarizeError(
+                f"{path}:{number}: {key} comes after {before}: not sorted; sort with "
+                "LC_ALL=C sort, or utils/fix_data_dir.sh"
+            )
