@@ -1,0 +1,53 @@
+"""UEM: which stretches of each recording are evaluated, ``<recording> <channel> <start> <end>``."""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import IO
+
+from diarize.errors import DiarizeError
+from diarize.io.atomic import atomic_write
+from diarize.io.rttm import data_lines, parse_seconds
+
+Regions = list[tuple[float, float]]
+
+
+def read_uem(path: str | os.PathLike) -> dict[str, Regions]:
+    """Return the evaluated (start, end) seconds of each recording, sorted by start.
+
+    Names are taken as they stand; channels are not told apart.  Raises DiarizeError naming
+    file and line for a bad line, an empty region, or regions of a recording that overlap.
+    """
+    found: dict[str, list[tuple[float, float, int]]] = {}
+    for number, fields in data_lines(path):
+        where = f"{path}:{number}"
+        if len(fields) != 4:
+            raise DiarizeError(f"{where}: {len(fields)} fields where UEM has 4")
+        start = parse_seconds(fields[2], "field 3 (start)", where)
+        end = parse_seconds(fields[3], "field 4 (end)", where)
+        if end <= start:
+            raise DiarizeError(f"{where}: the region ends ({end:g}) before it begins ({start:g})")
+        found.setdefault(fields[0], []).append((start, end, number))
+    out = {}
+    for recording, regions in found.items():
+        regions.sort()
+        for (_, end, _), (start, _, number) in zip(regions, regions[1:], strict=False):
+            if start < end - 1e-8:
+                raise DiarizeError(f"{path}:{number}: regions of {recording} overlap at {start:g}")
+        out[recording] = [(start, end) for start, end, _ in regions]
+    return out
+
+
+def write_uem(
+    path: str | os.PathLike | IO[str], mapping: Mapping[str, Iterable[tuple[float, float]]]
+) -> None:
+    """Write the regions, recordings in C order, channel 1, 3 decimals, as a whole file."""
+    text = "".join(
+        f"{recording} 1 {start:.3f} {end:.3f}\n"
+        for recording in sorted(mapping, key=str.encode)
+        for start, end in mapping[recording]
+    )
+    if isinstance(path, str | os.PathLike):
+        with atomic_write(path) as handle:
+            handle.write(text)
+    else:
+        path.write(text)
