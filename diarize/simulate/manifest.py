@@ -1,0 +1,177 @@
+"""The file of mixtures, ``mixture.scp``: one ``<id> <json>`` per line, ids in C order."""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from diarize.errors import DiarizeError
+from diarize.io.atomic import atomic_write
+
+
+def write_manifest(path: str | os.PathLike, mixtures: Iterable[tuple[str, dict]]) -> int:
+    """Return how many mixtures were written to ``path``, which appears whole or not at all.
+
+    The ids must come in strictly rising C order.  Raises DiarizeError otherwise, and
+    where ``path`` cannot be written.
+    """
+    count, last = 0, b""
+    with atomic_write(path) as handle:
+        for name, mixture in mixtures:
+            key = name.encode()
+            if key <= last:
+                raise DiarizeError(f"{path}: mixture {name} comes twice or out of order")
+            last = key
+            handle.write(f"{name} {json.dumps(mixture, ensure_ascii=False)}\n")
+            count += 1
+    return count
+
+
+def read_manifest(path: str | os.PathLike) -> "Manifest":
+    """Return the mixtures of ``path``; see :class:`Manifest`."""
+    return Manifest(path)
+
+
+class Manifest(Sequence):
+    """The mixtures of a manifest file as a sequence of (id, mixture).
+
+    Only the place of each line is kept in memory (8 bytes a mixture); the line is read
+    and parsed when it is asked for, so 400,000 mixtures cost nothing.  An instance can
+    be sent to worker processes.  Opening checks the ids (unique, in C order), asking
+    for a mixture checks its content; both raise DiarizeError with file and line.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+        self._file: int | None = None
+        self._offsets = self._scan()
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, index: int) -> tuple[str, dict]:
+        if not isinstance(index, int | np.integer):
+            raise TypeError(f"a mixture is asked for by its number, not by {index!r}")
+        size = len(self)
+        if not -size <= index < size:
+            raise IndexError(f"{self.path}: mixture {index} of {size}")
+        index = int(index) % size
+        begin, end = int(self._offsets[index]), int(self._offsets[index + 1])
+        return self._parse(self._read(begin, end), f"{self.path}:{index + 1}")
+
+    def ids(self) -> Iterator[str]:
+        """Yield the ids in order, without parsing the mixtures."""
+        with open(self.path, "rb") as handle:
+            for line in handle:
+                yield line.split(maxsplit=1)[0].decode()
+
+    def __getstate__(self) -> dict:
+        return {"path": self.path, "_file": None, "_offsets": self._offsets}
+
+    def __del__(self) -> None:
+        if getattr(self, "_file", None) is not None:
+            os.close(self._file)
+
+    def _scan(self) -> np.ndarray:
+        offsets, last, place = [0], b"", 0
+        try:
+            with open(self.path, "rb") as handle:
+                for number, line in enumerate(handle, 1):
+                    where = f"{self.path}:{number}"
+                    key, _, rest = line.partition(b" ")
+                    if not key.strip() or not rest.strip():
+                        raise DiarizeError(f"{where}: expected '<id> <json>'")
+                    if key <= last:
+                        raise DiarizeError(
+                            f"{where}: id {key.decode(errors='replace')} comes twice or is not "
+                            "in C order; sort the file with LC_ALL=C sort"
+                        )
+                    last = key
+                    place += len(line)
+                    offsets.append(place)
+        except OSError as err:
+            raise DiarizeError(f"cannot read {self.path}: {err.strerror}") from err
+        if len(offsets) == 1:
+            raise DiarizeError(f"{self.path}: no mixtures in it")
+        return np.asarray(offsets, dtype=np.int64)
+
+    def _read(self, begin: int, end: int) -> bytes:
+        # pread has no file position, so one descriptor serves forked workers as well.
+        if self._file is None:
+            self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.pread(self._file, end - begin, begin)
+
+    @staticmethod
+    def _parse(line: bytes, where: str) -> tuple[str, dict]:
+        try:
+            name, text = line.decode("utf-8").split(maxsplit=1)
+            mixture = json.loads(text)
+        except UnicodeDecodeError as err:
+            raise DiarizeError(f"{where}: not UTF-8: {err}") from err
+        except json.JSONDecodeError as err:
+            raise DiarizeError(f"{where}: bad JSON: {err}") from err
+        check_mixture(mixture, where)
+        if mixture["recid"] != name:
+            raise DiarizeError(f"{where}: id {name}, but recid {mixture['recid']!r}")
+        return name, mixture
+
+
+def check_mixture(mixture: object, where: str) -> None:
+    """Raise DiarizeError, beginning with ``where``, unless ``mixture`` can be rendered."""
+    _require(mixture, ("speakers", "noise", "snr", "recid"), where)
+    if not isinstance(mixture["recid"], str) or not mixture["recid"]:
+        raise DiarizeError(f"{where}: recid must be a name, not {mixture['recid']!r}")
+    if not isinstance(mixture["speakers"], list) or not mixture["speakers"]:
+        raise DiarizeError(f"{where}: speakers must be a list of at least one speaker")
+    names = set()
+    for number, speaker in enumerate(mixture["speakers"], 1):
+        at = f"{where}: speaker {number}"
+        _check_speaker(speaker, at)
+        if speaker["spkid"] in names:
+            raise DiarizeError(f"{at}: {speaker['spkid']} is in the mixture twice")
+        names.add(speaker["spkid"])
+    _check_name_or_null(mixture["noise"], f"{where}: noise")
+    if mixture["noise"] is not None and not _is_number(mixture["snr"]):
+        raise DiarizeError(f"{where}: snr must be a number where there is noise")
+
+
+def _check_speaker(speaker: object, where: str) -> None:
+    _require(speaker, ("spkid", "rir", "utts", "intervals"), where)
+    if not isinstance(speaker["spkid"], str) or not speaker["spkid"]:
+        raise DiarizeError(f"{where}: spkid must be a name, not {speaker['spkid']!r}")
+    _check_name_or_null(speaker["rir"], f"{where}: rir")
+    utts, intervals = speaker["utts"], speaker["intervals"]
+    if not isinstance(utts, list) or not isinstance(intervals, list) or not utts:
+        raise DiarizeError(f"{where}: utts and intervals must be lists, utts not empty")
+    if len(utts) != len(intervals):
+        raise DiarizeError(f"{where}: {len(utts)} utts but {len(intervals)} intervals")
+    for value in intervals:
+        if not _is_number(value) or value < 0:
+            raise DiarizeError(f"{where}: interval {value!r} is not 0 or more seconds")
+    for utt in utts:
+        if isinstance(utt, str) and utt:
+            continue
+        if not (isinstance(utt, list) and len(utt) == 3 and isinstance(utt[0], str)):
+            raise DiarizeError(f"{where}: utterance {utt!r} is no file and no [file, start, end]")
+        if not (_is_number(utt[1]) and _is_number(utt[2]) and 0 <= utt[1] < utt[2]):
+            raise DiarizeError(f"{where}: utterance {utt!r} needs 0 <= start < end")
+
+
+def _require(value: object, keys: tuple[str, ...], where: str) -> None:
+    if not isinstance(value, dict):
+        raise DiarizeError(f"{where}: expected a JSON object, not {type(value).__name__}")
+    for key in keys:
+        if key not in value:
+            raise DiarizeError(f"{where}: key {key!r} is missing")
+
+
+def _check_name_or_null(value: object, where: str) -> None:
+    if value is not None and not (isinstance(value, str) and value):
+        raise DiarizeError(f"{where} must be a file name or null, not {value!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

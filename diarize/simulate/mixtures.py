@@ -1,0 +1,186 @@
+"""Speaker mixtures: which voices speak when, before what noise and in which room.
+
+Algorithm 1 of Fujita et al., "End-to-end neural speaker diarization with
+permutation-free objectives" (Interspeech 2019), for any number of speakers.  A mixture
+is a plain dictionary with the keys of the hitachi-speech/EEND project::
+
+    {"speakers": [{"spkid": name, "rir": rxfilename or null,
+                   "utts": [rxfilename or [rxfilename, start, end], ...],
+                   "intervals": [seconds of silence before each utterance, ...]}, ...],
+     "noise": rxfilename or null, "snr": decibel or null, "recid": name}
+
+:mod:`diarize.simulate.manifest` keeps such dictionaries in a file and
+:mod:`diarize.simulate.render` turns them into waveform and labels.
+"""
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from diarize.errors import DiarizeError
+from diarize.simulate.cache import is_pipe
+from diarize.simulate.render import Mixture, UtteranceCache, render
+
+if TYPE_CHECKING:
+    from diarize.io.datadir import DataDir
+
+__all__ = ["Mixture", "MixtureOptions", "UtteranceCache", "make_manifest", "render"]
+
+# Silences are kept to a microsecond: finer than a sample, and half the size of the file.
+_INTERVAL_DECIMALS = 6
+_ARK_OFFSET = re.compile(r":\d+$")
+
+
+@dataclass(frozen=True)
+class MixtureOptions:
+    """What is drawn for every mixture; the defaults are those of hitachi-speech/EEND.
+
+    ``beta`` is the mean of the silence before each utterance in seconds (exponentially
+    distributed); Fujita et al. and the EEND-M2F paper take 2, 2, 5 and 9 for 1 to 4
+    speakers.  ``rir_prob`` is the probability that a speaker is reverberated, ``snrs``
+    are the choices in dB for the noise.  Raises DiarizeError for impossible values.
+    """
+
+    num_mixtures: int
+    num_speakers: int
+    beta: float
+    min_utts: int = 10
+    max_utts: int = 20
+    rir_prob: float = 0.5
+    snrs: tuple[float, ...] = (5.0, 10.0, 15.0, 20.0)
+    seed: int = 0
+    prefix: str = "mix_"
+
+    def __post_init__(self) -> None:
+        checks = [
+            ("num_mixtures", self.num_mixtures >= 1, "at least 1"),
+            ("num_speakers", self.num_speakers >= 1, "at least 1"),
+            ("beta", math.isfinite(self.beta) and self.beta >= 0, "0 or more seconds"),
+            ("min_utts", self.min_utts >= 1, "at least 1"),
+            ("max_utts", self.max_utts >= self.min_utts, f"at least min_utts={self.min_utts}"),
+            ("rir_prob", 0 <= self.rir_prob <= 1, "between 0 and 1"),
+            ("snrs", bool(self.snrs) and all(map(math.isfinite, self.snrs)), "numbers in dB"),
+            ("seed", self.seed >= 0, "0 or more"),
+            ("prefix", _is_name(self.prefix), "non-empty, without spaces and '/'"),
+        ]
+        for name, good, wanted in checks:
+            if not good:
+                raise DiarizeError(
+                    f"simulation: {name} must be {wanted}, not {getattr(self, name)!r}"
+                )
+
+
+def make_manifest(
+    data: "DataDir",
+    options: MixtureOptions,
+    noises: "DataDir | None" = None,
+    rirs: "DataDir | None" = None,
+) -> Iterator[tuple[str, dict]]:
+    """Yield (id, mixture) for each mixture, ids ``<prefix>0000001``... in C order.
+
+    Mixture i depends on ``options.seed`` and i alone, so a longer manifest begins with
+    the shorter one, and switching noise or reverberation on changes neither speakers
+    nor utterances nor silences.  A speaker with too few utterances repeats them after
+    all have been used.  Raises DiarizeError where ``data`` has too few speakers or a
+    directory has no recordings.
+    """
+    voices = _utterances_by_speaker(data)
+    if len(voices) < options.num_speakers:
+        raise DiarizeError(
+            f"{data.path}: {len(voices)} speakers, but {options.num_speakers} are wanted in "
+            "each mixture; give a larger data directory or a smaller --num-speakers"
+        )
+    noise_names = _recordings(noises, "noise")
+    rir_names = _recordings(rirs, "room impulse response")
+    return _draw_all(voices, noise_names, rir_names, options)
+
+
+def _draw_all(
+    voices: dict[str, list], noises: list[str], rirs: list[str], options: MixtureOptions
+) -> Iterator[tuple[str, dict]]:
+    width = max(7, len(str(options.num_mixtures)))
+    for index in range(options.num_mixtures):
+        name = f"{options.prefix}{index + 1:0{width}d}"
+        seeds = np.random.SeedSequence(options.seed, spawn_key=(index,))
+        rng = np.random.default_rng(seeds)
+        yield name, _draw(voices, noises, rirs, options, rng) | {"recid": name}
+
+
+def _draw(
+    voices: dict[str, list],
+    noises: list[str],
+    rirs: list[str],
+    options: MixtureOptions,
+    rng: np.random.Generator,
+) -> dict:
+    """Return one mixture without its id (Alg. 1, lines 1 to 9, as draws only)."""
+    names = list(voices)
+    chosen = rng.choice(len(names), size=options.num_speakers, replace=False)
+    speakers = []
+    for name in (names[i] for i in chosen):
+        pool = voices[name]
+        count = int(rng.integers(options.min_utts, options.max_utts + 1))
+        order = np.resize(rng.permutation(len(pool)), count)
+        silences = rng.exponential(options.beta, size=count)
+        coin, pick = rng.random(2)
+        wet = bool(rirs) and coin < options.rir_prob
+        speakers.append(
+            {
+                "spkid": name,
+                "rir": rirs[int(pick * len(rirs))] if wet else None,
+                "utts": [pool[i] for i in order],
+                "intervals": np.round(silences, _INTERVAL_DECIMALS).tolist(),
+            }
+        )
+    noise = noises[rng.integers(len(noises))] if noises else None
+    snr = options.snrs[rng.integers(len(options.snrs))] if noises else None
+    return {"speakers": speakers, "noise": noise, "snr": snr}
+
+
+def _utterances_by_speaker(data: "DataDir") -> dict[str, list]:
+    """Return for each speaker, in C order, its utterances as the manifest writes them."""
+    voices: dict[str, list] = {}
+    names: dict[str, str] = {}
+    for utt in data.utterances:
+        if not utt.speaker:
+            raise DiarizeError(f"{data.path}: utterance {utt.id} has no speaker in utt2spk")
+        if utt.recording not in names:
+            names[utt.recording] = rxfilename_of(data, utt.recording)
+        name = names[utt.recording]
+        whole = utt.end is None and not utt.start
+        item = name if whole else [name, utt.start, utt.end]
+        voices.setdefault(utt.speaker, []).append(item)
+    return {name: voices[name] for name in sorted(voices, key=str.encode)}
+
+
+def rxfilename_of(data: "DataDir", recording: str) -> str:
+    """Return what the manifest holds for ``recording``: its path or pipe as wav.scp has it.
+
+    A relative path that is found beside wav.scp, and not from the current directory, is
+    joined with the data directory, since a manifest has no directory of its own.
+    """
+    name = data.source(recording).rxfilename
+    if is_pipe(name) or os.path.isabs(name):
+        return name
+    path = _ARK_OFFSET.sub("", name)
+    if os.path.exists(path) or not os.path.exists(data.path / path):
+        return name
+    return os.path.join(data.path, name)
+
+
+def _recordings(data: "DataDir | None", what: str) -> list[str]:
+    if data is None:
+        return []
+    names = [rxfilename_of(data, recording) for recording in data.recordings]
+    if not names:
+        raise DiarizeError(f"{data.path}: no {what} recordings in it")
+    return names
+
+
+def _is_name(text: str) -> bool:
+    return bool(text) and "/" not in text and not any(c.isspace() for c in text)
