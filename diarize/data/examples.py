@@ -1,0 +1,70 @@
+"""Training examples and the batches they are collated into."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Example:
+    """One stretch of audio with the activity of each of its speakers.
+
+    ``waveform`` is float32 (n,), ``activity`` bool (T, S) on the model's frame grid, every
+    column with at least one active frame.
+    """
+
+    name: str
+    waveform: np.ndarray
+    activity: np.ndarray
+
+
+@dataclass
+class Batch:
+    """Examples padded to one length: waveforms (B, n) and targets (B, T, S) with their sizes."""
+
+    names: list[str]
+    waveforms: Tensor
+    num_samples: Tensor
+    targets: Tensor
+    num_frames: Tensor
+    num_speakers: list[int]
+    seconds: float = field(default=0.0)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """Return the batch on ``device``."""
+        tensors = {
+            name: getattr(self, name).to(device, non_blocking=non_blocking)
+            for name in ("waveforms", "num_samples", "targets", "num_frames")
+        }
+        return Batch(
+            names=self.names, num_speakers=self.num_speakers, seconds=self.seconds, **tensors
+        )
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch in page-locked memory (called by the DataLoader)."""
+        for name in ("waveforms", "num_samples", "targets", "num_frames"):
+            setattr(self, name, getattr(self, name).pin_memory())
+        return self
+
+
+def collate(examples: list[Example], sample_rate: int) -> Batch:
+    """Return the examples as one zero-padded batch."""
+    samples = [len(e.waveform) for e in examples]
+    frames = [e.activity.shape[0] for e in examples]
+    speakers = [e.activity.shape[1] for e in examples]
+    waveforms = torch.zeros(len(examples), max(samples))
+    targets = torch.zeros(len(examples), max(frames), max(speakers))
+    for i, example in enumerate(examples):
+        waveforms[i, : samples[i]] = torch.from_numpy(example.waveform)
+        targets[i, : frames[i], : speakers[i]] = torch.from_numpy(example.activity)
+    return Batch(
+        names=[e.name for e in examples],
+        waveforms=waveforms,
+        num_samples=torch.tensor(samples),
+        targets=targets,
+        num_frames=torch.tensor(frames),
+        num_speakers=speakers,
+        seconds=sum(samples) / sample_rate,
+    )

@@ -1,0 +1,175 @@
+"""Where training examples come from: manifests rendered on the fly, or data directories."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from diarize.data.examples import Example
+from diarize.errors import DiarizeError
+from diarize.io.audio import read_audio
+from diarize.io.datadir import DataDir
+from diarize.segments import Segment, clip_segments, segments_to_mask
+from diarize.simulate.manifest import Manifest
+from diarize.simulate.mixtures import UtteranceCache, render
+from diarize.simulate.render import mixture_length
+from diarize.timebase import FrameGrid
+
+
+class Source(Protocol):
+    """Recordings that crops can be taken from."""
+
+    def __len__(self) -> int:
+        """Return the number of recordings."""
+
+    def name(self, index: int) -> str:
+        """Return the name of recording ``index``."""
+
+    def num_samples(self, index: int) -> int:
+        """Return the length of recording ``index`` at the model's sample rate."""
+
+    def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
+        """Return samples [start, stop) as float32 and the segments of the whole or the crop.
+
+        Times of the segments are those of the recording.
+        """
+
+
+class ManifestSource:
+    """Simulated mixtures, assembled from their utterances whenever they are read."""
+
+    def __init__(self, path: Path, sample_rate: int, cache_bytes: int, allow_pipes: bool) -> None:
+        self.manifest = Manifest(path)
+        self.sample_rate = sample_rate
+        self._cache_bytes = cache_bytes
+        self._allow_pipes = allow_pipes
+        self._cache: UtteranceCache | None = None
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def name(self, index: int) -> str:
+        return self.manifest[index][0]
+
+    def num_samples(self, index: int) -> int:
+        return mixture_length(self.manifest[index][1], self._reader(), self.sample_rate)
+
+    def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
+        mixture = render(
+            self.manifest[index][1],
+            sample_rate=self.sample_rate,
+            reader=self._reader(),
+            start=start,
+            stop=stop,
+        )
+        return mixture.waveform, mixture.segments
+
+    def _reader(self) -> UtteranceCache:
+        # Made where it is used: each worker process keeps its own.
+        if self._cache is None:
+            self._cache = UtteranceCache(
+                read_audio, self._cache_bytes, allow_pipes=self._allow_pipes
+            )
+        return self._cache
+
+
+class DataDirSource:
+    """Real recordings of a Kaldi data directory with a reference."""
+
+    def __init__(self, path: Path, sample_rate: int, allow_pipes: bool) -> None:
+        self.data = DataDir.load(path, allow_pipes=allow_pipes, need_reference=True)
+        self.sample_rate = sample_rate
+        self.allow_pipes = allow_pipes
+        self.recordings = self.data.recordings
+        self.reference = self.data.reference()
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def name(self, index: int) -> str:
+        return self.recordings[index]
+
+    def num_samples(self, index: int) -> int:
+        return int(self.data.duration(self.recordings[index]) * self.sample_rate)
+
+    def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
+        recording = self.recordings[index]
+        samples = read_audio(
+            self.data.source(recording),
+            start,
+            stop,
+            sample_rate=self.sample_rate,
+            allow_pipes=self.allow_pipes,
+        )
+        return samples, self.reference.get(recording, [])
+
+
+def open_source(
+    path: str | Path, sample_rate: int, cache_bytes: int, allow_pipes: bool = True
+) -> Source:
+    """Return the source behind ``path``: a data directory, or a file with a manifest."""
+    path = Path(path)
+    if path.is_dir():
+        return DataDirSource(path, sample_rate, allow_pipes)
+    if path.is_file():
+        return ManifestSource(path, sample_rate, cache_bytes, allow_pipes)
+    raise DiarizeError(f"no training data at {path}: neither a data directory nor a manifest")
+
+
+class RandomCrops:
+    """An endless, stateless sequence of random crops of some sources.
+
+    Example ``index`` depends on the seed and ``index`` alone.  Each round of ``len(self)``
+    examples takes every recording once, in an order of its own.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], crop_seconds: float, grid: FrameGrid, seed: int
+    ) -> None:
+        if not sources or not sum(map(len, sources)):
+            raise DiarizeError("no training recordings: every source is empty")
+        self.sources = list(sources)
+        self.crop_samples = grid.to_samples(crop_seconds)
+        self.grid = grid
+        self.seed = seed
+        self._ends = np.cumsum([len(s) for s in sources]).tolist()
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> Example:
+        epoch, place = divmod(index, len(self))
+        if self._order is None or self._order[0] != epoch:
+            rng = np.random.default_rng([self.seed, 0, epoch])
+            self._order = epoch, rng.permutation(len(self))
+        item = int(self._order[1][place])
+        which = bisect_right(self._ends, item)
+        source = self.sources[which]
+        item -= self._ends[which - 1] if which else 0
+        total = source.num_samples(item)
+        rng = np.random.default_rng([self.seed, 1, index])
+        start = int(rng.integers(0, max(1, total - self.crop_samples + 1)))
+        stop = min(total, start + self.crop_samples)
+        waveform, segments = source.read(item, start, stop)
+        return make_example(source.name(item), waveform, segments, start, self.grid)
+
+
+def make_example(
+    name: str, waveform: np.ndarray, segments: list[Segment], start: int, grid: FrameGrid
+) -> Example:
+    """Return the example of ``waveform``, which begins at sample ``start`` of its recording.
+
+    A speaker without an active frame in it is no target.
+    """
+    num_frames = grid.num_frames(len(waveform))
+    if num_frames == 0:
+        raise DiarizeError(f"recording {name}: {len(waveform)} samples are less than one frame")
+    offset = start / grid.sample_rate
+    inside = clip_segments(segments, offset, offset + len(waveform) / grid.sample_rate)
+    labels = sorted({s.label for s in inside})
+    activity = segments_to_mask(inside, labels, num_frames, grid, offset)
+    activity = activity[:, activity.any(0)]
+    return Example(name, np.ascontiguousarray(waveform, dtype=np.float32), activity)

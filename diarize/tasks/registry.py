@@ -1,0 +1,58 @@
+"""Name to task, and the one way a configuration or a saved model becomes a task."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from diarize.config import from_dict, to_dict
+from diarize.errors import DiarizeError
+from diarize.tasks.speaker import SpeakerOptions, SpeakerTask
+from diarize.train.options import TrainOptions
+
+TASKS = {"speaker": (SpeakerOptions, SpeakerTask)}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A training configuration: the task's own sections, and how it is optimised.
+
+    ``init_modules`` says which parts of a given initial model are taken (e.g. only
+    ``backbone``, as EEND-M2F does after pretraining); empty: all.
+    """
+
+    task: str
+    options: Any
+    train: TrainOptions = field(default_factory=TrainOptions)
+    init_modules: list[str] = field(default_factory=list)
+
+
+def parse_config(mapping: dict[str, Any], where: str) -> Config:
+    """Return the configuration in ``mapping``, as read from YAML; ``where`` names its source."""
+    rest = dict(mapping)
+    name = rest.pop("task", "speaker")
+    if name not in TASKS:
+        raise DiarizeError(f"{where}: unknown task '{name}'; known: {', '.join(TASKS)}")
+    common = {key: rest.pop(key) for key in ("train", "init_modules") if key in rest}
+    shared = from_dict(_Shared, common, where)
+    options = from_dict(TASKS[name][0], rest, where)
+    return Config(name, options, shared.train, shared.init_modules)
+
+
+def config_mapping(config: Config) -> dict[str, Any]:
+    """Return the mapping that `parse_config` reads back, every default spelt out."""
+    return {
+        "task": config.task,
+        **to_dict(config.options),
+        "train": to_dict(config.train),
+        "init_modules": list(config.init_modules),
+    }
+
+
+def build_task(config: Config) -> SpeakerTask:
+    """Return the task of ``config`` with a freshly initialised model."""
+    return TASKS[config.task][1](config.options, seed=config.train.seed)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    train: TrainOptions = field(default_factory=TrainOptions)
+    init_modules: list[str] = field(default_factory=list)

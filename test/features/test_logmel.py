@@ -1,0 +1,55 @@
+"""Log-mel features: frame count, alignment, values, padding."""
+
+import pytest
+import torch
+import torchaudio
+
+from diarize.features.logmel import LogMel, LogMelOptions
+
+
+@pytest.mark.parametrize("samples", [80, 160, 239, 240, 1000, 16_000, 16_079, 16_080])
+def test_frames_are_samples_over_hop_rounded(samples):
+    features, lengths = LogMel(LogMelOptions())(torch.randn(1, samples), torch.tensor([samples]))
+    assert features.shape == (1, (samples + 80) // 160, 23)
+    assert lengths.tolist() == [(samples + 80) // 160]
+
+
+def test_a_click_is_seen_by_the_windows_around_it():
+    options = LogMelOptions(normalize="none", floor=1e-12)
+    waveform = torch.zeros(1, 16_000)
+    waveform[0, 8_000 + 80] = 1.0  # the middle of frame 50
+    features, _ = LogMel(options)(waveform, torch.tensor([16_000]))
+    loudest = features[0].mean(-1)
+    assert loudest.argmax().item() == 50
+    # 25 ms windows every 10 ms: the click lies within 12.5 ms of the middles of 3 frames.
+    assert (loudest > loudest.min() + 1.0).nonzero().flatten().tolist() == [49, 50, 51]
+
+
+def test_values_are_the_log_of_torchaudios_mel_spectrogram():
+    options = LogMelOptions(normalize="none")
+    torch.manual_seed(0)
+    waveform = torch.randn(1, 4_000)
+    features, _ = LogMel(options)(waveform, torch.tensor([4_000]))
+    reference = torchaudio.transforms.MelSpectrogram(
+        16_000, n_fft=512, win_length=400, hop_length=160, f_min=20.0, n_mels=23, center=False,
+        window_fn=lambda n: torch.hann_window(n, periodic=False),
+    )
+    # torch centres the window of 400 in the 512 of the transform: 56 samples on each side.
+    padded = torch.nn.functional.pad(waveform, (120 + 56, 400))
+    expected = reference(padded)[0].clamp(min=options.floor).log().T[:25]
+    torch.testing.assert_close(features[0], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_padding_changes_nothing():
+    layer = LogMel(LogMelOptions())
+    waveforms = torch.randn(2, 8_000)
+    together, lengths = layer(waveforms, torch.tensor([8_000, 5_050]))
+    alone, own = layer(waveforms[1:, :5_050], torch.tensor([5_050]))
+    assert lengths[1] == own[0] == 32
+    torch.testing.assert_close(together[1, :32], alone[0], atol=1e-5, rtol=0)
+    assert together[1, 32:].abs().max() == 0
+
+
+def test_the_mean_is_removed_per_recording():
+    features, _ = LogMel(LogMelOptions())(3.0 * torch.randn(1, 8_000), torch.tensor([8_000]))
+    assert features[0].mean(0).abs().max() < 1e-5

@@ -1,0 +1,169 @@
+"""Matching and the whole criterion, eqs. (6) to (11), against enumeration and loops."""
+
+import itertools
+
+import pytest
+import torch
+
+from diarize.errors import DiarizeError
+from diarize.losses import terms
+from diarize.losses.criterion import Criterion, CriterionOptions
+from diarize.losses.matcher import match
+from diarize.nn.outputs import QueryPredictions
+
+
+def predictions(batch=3, frames=9, queries=4, layers=2, dim=6):
+    torch.manual_seed(0)
+    return QueryPredictions(
+        frames=torch.randn(batch, frames, dim),
+        mask_embeddings=torch.randn(layers, batch, queries, dim),
+        activity_logits=torch.randn(layers, batch, queries),
+        lengths=torch.tensor([9, 7, 4]),
+    )
+
+
+def labels(counts=(2, 3, 0), frames=9, lengths=(9, 7, 4)):
+    torch.manual_seed(1)
+    targets = torch.zeros(3, frames, 3)
+    for b, (count, length) in enumerate(zip(counts, lengths, strict=True)):
+        targets[b, :length, :count] = (torch.rand(length, count) > 0.5).float()
+        targets[b, 0, :count] = 1.0
+    return targets, list(counts)
+
+
+def slow_loss(p, targets, counts, options):
+    """Eq. (8) summed over the layers, by brute force over all matchings."""
+    logits = p.mask_logits()
+    layers, batch, _, queries = logits.shape
+    total = 0.0
+    for layer in range(layers):
+        bce = dice = cls = 0.0
+        frames = speakers = weight = 0.0
+        for b in range(batch):
+            length, count = int(p.lengths[b]), counts[b]
+            x, y = logits[layer, b, :length], targets[b, :length, :count]
+            valid = torch.ones(length)
+            activity = p.activity_logits[layer, b]
+            cost = (
+                options.bce * terms.pairwise_bce(x, y, valid)
+                + options.dice * terms.pairwise_dice(x, y, valid)
+                + options.cls * terms.matching_class_cost(activity, count)
+            )
+            best = min(
+                itertools.permutations(range(queries), count),
+                key=lambda phi, cost=cost: sum(cost[n, s].item() for s, n in enumerate(phi)),
+            )
+            one = torch.ones(1, count)
+            chosen = x[:, list(best)][None]
+            bce += terms.matched_bce(chosen, y[None], valid[None], one)
+            dice += terms.matched_dice(chosen, y[None], valid[None], one)
+            matched = torch.zeros(queries)
+            matched[list(best)] = 1.0
+            cls += terms.query_bce(activity, matched, 0.2, options.label_smoothing).sum()
+            frames += length * count
+            speakers += count
+            weight += terms.query_weights(matched, 0.2).sum()
+        total += options.bce * bce / frames + options.dice * dice / speakers
+        total += options.cls * cls / weight
+    return total
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        CriterionOptions(),
+        CriterionOptions(label_smoothing=0.1),
+        CriterionOptions(dice=0.0),
+        CriterionOptions(bce=0.0),
+    ],
+)
+def test_loss_equals_brute_force(options):
+    p, (targets, counts) = predictions(), labels()
+    criterion = Criterion(options)
+    normalizers = criterion.normalizers(p.lengths, counts, 4)
+    loss, stats = criterion.loss(p, targets, counts, normalizers)
+    torch.testing.assert_close(loss, slow_loss(p, targets, counts, options), rtol=1e-5, atol=1e-6)
+    assert set(stats) == {"bce", "dice", "cls"}
+
+
+def test_without_deep_supervision_only_the_last_layer_counts():
+    p, (targets, counts) = predictions(), labels()
+    criterion = Criterion(CriterionOptions(deep_supervision=False))
+    normalizers = criterion.normalizers(p.lengths, counts, 4)
+    loss, _ = criterion.loss(p, targets, counts, normalizers)
+    torch.testing.assert_close(loss, slow_loss(p.last(), targets, counts, CriterionOptions()))
+
+
+def test_silence_contributes_the_class_loss_only():
+    p, (targets, counts) = predictions(), labels(counts=(0, 0, 0))
+    criterion = Criterion(CriterionOptions())
+    normalizers = criterion.normalizers(p.lengths, counts, 4)
+    p.activity_logits.requires_grad_()
+    p.mask_embeddings.requires_grad_()
+    loss, stats = criterion.loss(p, targets, counts, normalizers)
+    loss.backward()
+    assert stats["bce"] == 0
+    assert stats["dice"] == 0
+    assert stats["cls"] > 0
+    assert p.mask_embeddings.grad.abs().max() == 0
+    assert torch.isfinite(p.activity_logits.grad).all()
+
+
+def test_padding_batch_composition_and_query_order_do_not_change_the_loss():
+    p, (targets, counts) = predictions(), labels()
+    criterion = Criterion(CriterionOptions())
+    normalizers = criterion.normalizers(p.lengths, counts, 4)
+    whole, _ = criterion.loss(p, targets, counts, normalizers)
+    parts = 0.0
+    for b, length in enumerate(p.lengths.tolist()):
+        part = QueryPredictions(
+            p.frames[b : b + 1, :length],
+            p.mask_embeddings[:, b : b + 1],
+            p.activity_logits[:, b : b + 1],
+            p.lengths[b : b + 1],
+        )
+        own = targets[b : b + 1, :length, : max(counts[b], 1)]
+        parts += criterion.loss(part, own, counts[b : b + 1], normalizers)[0]
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-5)
+    order = torch.tensor([3, 1, 0, 2])
+    shuffled = QueryPredictions(
+        p.frames, p.mask_embeddings[:, :, order], p.activity_logits[:, :, order], p.lengths
+    )
+    again, _ = criterion.loss(shuffled, targets, counts, normalizers)
+    torch.testing.assert_close(again, whole, rtol=0, atol=1e-5)
+
+
+def test_match_is_optimal():
+    torch.manual_seed(0)
+    for _ in range(20):
+        cost = torch.randn(1, 5, 3)
+        got = match(cost, [3])[0]
+        value = sum(cost[0, got[s], s] for s in range(3))
+        best = min(
+            sum(cost[0, phi[s], s].item() for s in range(3))
+            for phi in itertools.permutations(range(5), 3)
+        )
+        assert value.item() == pytest.approx(best)
+
+
+def test_match_errors_name_the_recording():
+    cost = torch.zeros(2, 3, 2)
+    cost[1, 0, 0] = float("nan")
+    with pytest.raises(DiarizeError, match=r"recording b: the matching cost is not finite"):
+        match(cost, [2, 2], ["a", "b"])
+    with pytest.raises(DiarizeError, match=r"recording a has 4 speakers .* 3 queries"):
+        match(torch.zeros(1, 3, 4), [4], ["a"])
+
+
+def test_padded_columns_may_hold_anything_finite():
+    cost = torch.zeros(1, 3, 2)
+    cost[0, 1, 0] = -1.0
+    cost[0, :, 1] = float("nan")
+    assert match(cost, [1])[0, 0].item() == 1
+
+
+def test_options_refuse_nonsense():
+    with pytest.raises(ValueError, match="negative"):
+        CriterionOptions(bce=-1.0)
+    with pytest.raises(ValueError, match="both be 0"):
+        CriterionOptions(bce=0.0, dice=0.0)

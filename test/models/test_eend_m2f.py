@@ -1,0 +1,40 @@
+"""The whole EEND-M2F: parameter count, padding, batch composition, device-free facts."""
+
+import pytest
+import torch
+
+from diarize.models.eend_m2f import BackboneOptions, DecoderOptions, EendM2f, EendM2fOptions
+
+SMALL = EendM2fOptions(
+    backbone=BackboneOptions(dim=16, layers=1, heads=2, ff_dim=32, kernel=7, dropout=0.0),
+    decoder=DecoderOptions(queries=5, layers=2, heads=2, ff_dim=32),
+)
+
+
+def test_the_paper_model_has_16_2_million_parameters():
+    model = EendM2f(EendM2fOptions())
+    assert sum(p.numel() for p in model.parameters()) == 16_242_033
+    assert sum(p.numel() for p in model.backbone.conformer.parameters()) == 9_165_312
+
+
+@pytest.mark.parametrize("samples", [30_001, 25_333, 16_000, 1_600])
+def test_padding_and_batch_composition_change_nothing(samples):
+    torch.manual_seed(0)
+    model = EendM2f(SMALL).eval()
+    waveforms = torch.randn(3, 32_077)
+    count = torch.tensor([32_077, samples, 20_000])
+    with torch.no_grad():
+        together = model(waveforms, count)
+        alone = model(waveforms[1:2, :samples], count[1:2])
+    frames = int(alone.lengths[0])
+    assert frames == (samples + 80) // 160
+    assert int(together.lengths[1]) == frames
+    mask = together.mask_logits()[:, 1, :frames]
+    torch.testing.assert_close(mask, alone.mask_logits()[:, 0], atol=1e-5, rtol=0)
+    activity = together.activity_logits[:, 1]
+    torch.testing.assert_close(activity, alone.activity_logits[:, 0], atol=1e-5, rtol=0)
+
+
+def test_strides_must_undo_the_downsampling():
+    with pytest.raises(ValueError, match="do not undo"):
+        BackboneOptions(up_strides=[2, 4])
