@@ -89,15 +89,20 @@ class UtteranceCache:
     At most ``max_bytes`` of samples are held; 16-bit audio takes 2 bytes a sample, so a
     corpus of up to 9 h fits into 1 GB and is decoded once.  What is kept is exactly
     what was read.  Each process of a data loader has its own copy, so give each its
-    share of the memory.
+    share of the memory.  ``allow_pipes`` is handed to ``read_audio``.
 
     >>> cache = UtteranceCache(lambda name, start, stop, rate: np.zeros(4, np.float32))
     >>> [cache("a.wav").shape, cache("a.wav").shape, cache.hits, cache.misses]
     [(4,), (4,), 1, 1]
     """
 
-    def __init__(self, reader: Callable | None = None, max_bytes: int = 1 << 30) -> None:
-        self.reader = as_reader(reader)
+    def __init__(
+        self,
+        reader: Callable | None = None,
+        max_bytes: int = 1 << 30,
+        allow_pipes: bool = False,
+    ) -> None:
+        self.reader = as_reader(reader, allow_pipes)
         self.max_bytes = max_bytes
         self.gains = Gains()
         self.hits = self.misses = self.held_bytes = 0
@@ -140,11 +145,11 @@ class UtteranceCache:
             self.held_bytes -= old.nbytes + _ENTRY_BYTES
 
 
-def as_reader(reader: Callable | None) -> Reader:
+def as_reader(reader: Callable | None, allow_pipes: bool = False) -> Reader:
     """Return ``reader`` itself if it knows lengths and windows, else wrapped so that it does."""
     if isinstance(reader, FileReader | UtteranceCache):
         return reader
-    return FileReader(reader)
+    return FileReader(reader, allow_pipes)
 
 
 def is_pipe(name: str | os.PathLike) -> bool:

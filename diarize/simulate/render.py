@@ -32,7 +32,7 @@ from diarize.segments import Segment
 from diarize.simulate.cache import Reader, UtteranceCache, as_reader, is_pipe
 from diarize.timebase import FrameGrid
 
-__all__ = ["Layout", "Mixture", "Placed", "UtteranceCache", "place", "render"]
+__all__ = ["Layout", "Mixture", "Placed", "UtteranceCache", "mixture_length", "place", "render"]
 
 _FADE_SECONDS = 0.02
 
@@ -84,6 +84,11 @@ def place(mixture: dict, *, sample_rate: int = 16000, reader: Callable = read_au
             at += length
         total = max(total, at)
     return Layout(total, placed)
+
+
+def mixture_length(mixture: dict, reader: Callable = read_audio, sample_rate: int = 16000) -> int:
+    """Return the length of ``mixture`` in samples; errors as :func:`place`."""
+    return place(mixture, sample_rate=sample_rate, reader=reader).num_samples
 
 
 def _span(utt: str | list, grid: FrameGrid, source: Reader) -> tuple[str, int, int | None, int]:
