@@ -1,5 +1,6 @@
 """Kaldi's tables: text files of ``<key> <value>`` lines, sorted by key in C byte order."""
 
+import contextlib
 import itertools
 import os
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ def read_table(
     ``check_sorted`` asks for keys in C byte order and a final newline, as Kaldi's tools
     do.  ``allow_empty`` takes keys without a value (empty transcripts).  Raises
     DiarizeError naming ``file:line`` for a line that is empty, has another number of
-    fields, repeats a key, ends in blanks or a carriage return, or is not UTF-8.
+    fields, repeats a key, has a carriage return, or is not UTF-8.
     """
     text = read_text(path)
     lines = text.split("\n")
@@ -34,19 +35,15 @@ def read_table(
             f"{path}:{len(lines)}: the last line has no end: the file may be cut short; "
             "write it again (or end it with a newline)"
         )
-    # The usual, faultless table is read by whole-file operations; what is wrong with
-    # another one is then found line by line.
-    rows = [line.split(None, 1) for line in lines]
-    lengths = set(map(len, rows))
-    if lengths <= {2} and "\r" not in text and " \n" not in text and "\t\n" not in text:
-        table = dict(rows)
-    else:
-        table = {}
-        for number, line in enumerate(lines, 1):
-            key, value = _parse_line(path, number, line, allow_empty)
-            table[key] = value
+    # The usual, faultless table is made by one fast pass; what is wrong with another one
+    # is then found line by line.
+    table: dict[str, str] = {}
+    trailing = " \n" in text or "\t\n" in text or text.endswith((" ", "\t"))
+    if not trailing and "\r" not in text:
+        with contextlib.suppress(ValueError):  # a line without two parts
+            table = dict(line.split(None, 1) for line in lines)
     if len(table) != len(lines):
-        _raise_duplicate(path, rows)
+        table = _parse_lines(path, lines, allow_empty)
     if fields is not None:
         _check_fields(path, table, fields)
     if check_sorted:
@@ -104,31 +101,27 @@ def line_of(path: str | os.PathLike, key: str) -> str:
     return str(path)
 
 
-def _parse_line(
-    path: str | os.PathLike, number: int, line: str, allow_empty: bool
-) -> tuple[str, str]:
-    where = f"{path}:{number}"
-    if "\r" in line:
-        raise DiarizeError(f"{where}: carriage return in the line; remove them with dos2unix")
-    parts = line.split(None, 1)
-    if not parts:
-        raise DiarizeError(f"{where}: empty line; remove it")
-    if len(parts) == 1 and not allow_empty:
-        raise DiarizeError(f"{where}: no value after the key {parts[0]}")
-    return parts[0], parts[1].rstrip() if len(parts) == 2 else ""
-
-
-def _raise_duplicate(path: str | os.PathLike, rows: list[list[str]]) -> None:
-    first: dict[str, int] = {}
-    for number, row in enumerate(rows, 1):
-        if row[0] in first:
-            raise DiarizeError(
-                f"{path}:{number}: key {row[0]} is already on line {first[row[0]]}; keys are unique"
-            )
-        first[row[0]] = number
+def _parse_lines(path: str | os.PathLike, lines: list[str], allow_empty: bool) -> dict[str, str]:
+    table: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        where = f"{path}:{number}"
+        if "\r" in line:
+            raise DiarizeError(f"{where}: carriage return in the line; remove them with dos2unix")
+        key, *rest = line.split(None, 1) or [""]
+        if not key:
+            raise DiarizeError(f"{where}: empty line; remove it")
+        if not rest and not allow_empty:
+            raise DiarizeError(f"{where}: no value after the key {key}")
+        if key in table:
+            first = list(table).index(key) + 1
+            raise DiarizeError(f"{where}: key {key} is already on line {first}; keys are unique")
+        table[key] = rest[0].rstrip() if rest else ""
+    return table
 
 
 def _check_fields(path: str | os.PathLike, table: dict[str, str], fields: int) -> None:
+    if fields == 2 and not any(" " in value or "\t" in value for value in table.values()):
+        return
     for number, (key, value) in enumerate(table.items(), 1):
         found = 1 + len(value.split())
         if found != fields:
