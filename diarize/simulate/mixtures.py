@@ -162,15 +162,21 @@ def rxfilename_of(data: "DataDir", recording: str) -> str:
     """Return what the manifest holds for ``recording``: its path or pipe as wav.scp has it.
 
     A relative path that is found beside wav.scp, and not from the current directory, is
-    joined with the data directory, since a manifest has no directory of its own.
+    joined with the data directory, since a manifest has no directory of its own.  Raises
+    DiarizeError for one that is at neither place.
     """
     name = data.source(recording).rxfilename
     if is_pipe(name) or os.path.isabs(name):
         return name
     path = _ARK_OFFSET.sub("", name)
-    if os.path.exists(path) or not os.path.exists(data.path / path):
+    if os.path.exists(path):
         return name
-    return os.path.join(data.path, name)
+    if os.path.exists(data.path / path):
+        return os.path.join(data.path, name)
+    raise DiarizeError(
+        f"{data.path}/wav.scp: recording {recording}: {path} is found neither from the current "
+        f"directory nor from {data.path}"
+    )
 
 
 def _recordings(data: "DataDir | None", what: str) -> list[str]:

@@ -1,0 +1,181 @@
+"""diarize-simulate: mixtures of single-speaker utterances, as a manifest and on disk.
+
+    diarize-simulate manifest --data DIR --num-speakers K --beta B --num-mixtures N --out FILE
+    diarize-simulate write --manifest FILE --out DATADIR --job J --num-jobs N
+    diarize-simulate finish --manifest FILE --out DATADIR --num-jobs N
+
+Training takes the manifest as it is; ``write`` and ``finish`` are for test sets, or where
+the mixtures shall be kept.  A job that was killed is run again with the same command.
+"""
+
+import argparse
+import sys
+import time
+
+from diarize.bin.common import run_command
+from diarize.errors import DiarizeError
+
+PROG = "diarize-simulate"
+_REPORT_SECONDS = 5.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Return the exit status of the command line ``argv``."""
+    args = _parser().parse_args(argv)
+    return run_command(lambda: args.run(args), PROG)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_manifest(commands.add_parser("manifest", help="draw mixtures (Fujita 2019, Alg. 1)"))
+    _add_write(commands.add_parser("write", help="write one job's share of the WAV files"))
+    _add_finish(commands.add_parser("finish", help="make one data directory of all jobs"))
+    return parser
+
+
+def _add_manifest(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--data", required=True, metavar="DIR", help="data directory of single speakers")
+    add("--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
+    add("--num-mixtures", required=True, type=int, metavar="N")
+    add("--num-speakers", required=True, type=int, metavar="K", help="speakers per mixture")
+    add("--beta", required=True, type=float, metavar="SECONDS", help="mean silence")
+    add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
+    add("--rir-data", metavar="DIR", help="data directory of impulse responses (default: none)")
+    add("--rir-prob", type=float, default=0.5, metavar="P", help="default 0.5 per speaker")
+    add(
+        "--snrs",
+        type=_numbers,
+        default="5,10,15,20",
+        metavar="DB,DB,...",
+        help="default %(default)s",
+    )
+    add("--min-utts", type=int, default=10, metavar="N", help="per speaker, default 10")
+    add("--max-utts", type=int, default=20, metavar="N", help="per speaker, default 20")
+    add("--seed", type=int, default=0, help="default 0")
+    add("--prefix", default="mix_", help="of the mixtures' ids, default %(default)s")
+    parser.set_defaults(run=_run_manifest)
+
+
+def _add_write(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    _add_common(parser)
+    add("--job", type=int, default=1, metavar="J", help="which job this is, from 1 (default)")
+    add("--sample-rate", type=int, default=16000, metavar="HZ", help="default 16000")
+    add("--max-duration", type=float, metavar="SECONDS", help="cut mixtures to this length")
+    add("--allow-pipes", action="store_true", help="run 'command |' entries in the shell")
+    parser.set_defaults(run=_run_write)
+
+
+def _add_finish(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser)
+    parser.set_defaults(run=_run_finish)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--manifest", required=True, metavar="FILE", help="from 'manifest', or hitachi's")
+    add("--out", required=True, metavar="DIR", help="data directory to make")
+    add("--num-jobs", type=int, default=1, metavar="N", help="default 1")
+
+
+def _run_manifest(args: argparse.Namespace) -> None:
+    from diarize.io.datadir import DataDir
+    from diarize.simulate.manifest import write_manifest
+    from diarize.simulate.mixtures import MixtureOptions, make_manifest
+
+    options = MixtureOptions(
+        args.num_mixtures,
+        args.num_speakers,
+        args.beta,
+        min_utts=args.min_utts,
+        max_utts=args.max_utts,
+        rir_prob=args.rir_prob,
+        snrs=args.snrs,
+        seed=args.seed,
+        prefix=args.prefix,
+    )
+    noises = DataDir.load(args.noise_data) if args.noise_data else None
+    rirs = DataDir.load(args.rir_data) if args.rir_data else None
+    mixtures = make_manifest(DataDir.load(args.data), options, noises, rirs)
+    count = write_manifest(args.out, mixtures)
+    print(
+        f"{PROG}: {count} mixtures of {args.num_speakers} speakers in {args.out}", file=sys.stderr
+    )
+
+
+def _run_write(args: argparse.Namespace) -> None:
+    from diarize.simulate.manifest import read_manifest
+    from diarize.simulate.writer import WriteOptions, write_job
+
+    _check_jobs(args)
+    options = WriteOptions(args.sample_rate, args.max_duration, args.allow_pipes)
+    manifest = read_manifest(args.manifest)
+    size = len(manifest)
+    share = size * args.job // args.num_jobs - size * (args.job - 1) // args.num_jobs
+    progress = _Progress(share)
+    write_job(manifest, args.out, args.job, args.num_jobs, options, progress)
+    progress.print()
+
+
+def _run_finish(args: argparse.Namespace) -> None:
+    from diarize.simulate.finish import finish
+    from diarize.simulate.manifest import read_manifest
+
+    _check_jobs(args)
+    count = finish(read_manifest(args.manifest), args.out, args.num_jobs)
+    print(f"{PROG}: {count} mixtures in {args.out}", file=sys.stderr)
+
+
+class _Progress:
+    """A line on stderr every few seconds: mixtures, hours, times real time, time left."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.done = self.skipped = 0
+        self.audio = self.made = 0.0
+        self.begin = self.last = time.monotonic()
+
+    def __call__(self, seconds: float, skipped: bool) -> None:
+        self.done += 1
+        self.skipped += skipped
+        self.audio += seconds
+        self.made += 0.0 if skipped else seconds
+        if time.monotonic() - self.last >= _REPORT_SECONDS:
+            self.print()
+
+    def print(self) -> None:
+        self.last = time.monotonic()
+        spent = max(self.last - self.begin, 1e-6)
+        fresh = self.done - self.skipped
+        line = f"{PROG}: {self.done}/{self.total} mixtures, {self.audio / 3600:.2f} h"
+        if self.skipped:
+            line += f" ({self.skipped} were there)"
+        if fresh:
+            left = spent / fresh * (self.total - self.done)
+            line += f", {self.made / spent:.0f} x real time, {_clock(left)} left"
+        print(line, file=sys.stderr, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def _check_jobs(args: argparse.Namespace) -> None:
+    if args.num_jobs < 1:
+        raise DiarizeError(f"--num-jobs must be at least 1, not {args.num_jobs}")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(field) for field in text.replace(":", ",").split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
