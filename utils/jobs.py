@@ -1,0 +1,254 @@
+"""What run.py, queue.py and slurm.py share: the command line of a job runner, and one job's run.
+
+    X [--mem 4G --num-threads 2 --max-jobs-run 8 --gpu 1 --time 4:0:0 --config FILE] [JOB=a:b]
+      LOG command args...
+
+Every literal JOB in the log's name and in the command becomes the index.  Words of the command
+that are nothing but a shell operator (``|``, ``&&``, ``;`` ...) or a redirection act as such, as
+in Kaldi; all others reach the command as they are, blanks and quotes included.  Only the standard
+library is used, because the scripts run before and outside of the project's environment.
+"""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+OPERATORS = {"|", "||", "|&", "&&", ";", "(", ")"}
+REDIRECTION = re.compile(r"^(\d*(?:>>|>&|<&|>|<)|&>>|&>)(.*)$", re.DOTALL)
+RANGE = re.compile(r"^([A-Za-z_]\w*)=(\d+)(?::(\d+))?$")
+GRACE_SECONDS = 5.0
+LONGEST_LIST = 10
+
+
+class UsageError(Exception):
+    """A command line that is wrong; nothing has been run."""
+
+
+@dataclass
+class Job:
+    """A command line, taken apart: options by name (with underscores), indices, log, command."""
+
+    log: str
+    command: list[str]
+    name: str = "JOB"
+    first: int = 1
+    last: int = 1
+    array: bool = False
+    options: dict[str, str] = field(default_factory=dict)
+    native: list[str] = field(default_factory=list)
+
+    @property
+    def indices(self) -> range:
+        """The indices to run."""
+        return range(self.first, self.last + 1)
+
+    def log_of(self, index: int | str) -> str:
+        """The log's name for one index."""
+        return self.log.replace(self.name, str(index)) if self.array else self.log
+
+    def words_of(self, index: int) -> list[str]:
+        """The words of the command for one index."""
+        if not self.array:
+            return list(self.command)
+        return [word.replace(self.name, str(index)) for word in self.command]
+
+    def as_dict(self) -> dict:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def parse_command_line(argv: list[str]) -> Job:
+    """The job that ``argv`` (without the program's name) describes; UsageError if it is wrong."""
+    words = list(argv)
+    options: dict[str, str] = {}
+    native: list[str] = []
+    job_range: tuple[str, int, int] | None = None
+    while words:
+        word = words[0]
+        match = RANGE.match(word)
+        if match and job_range is None:
+            first, last = int(match[2]), int(match[3] or match[2])
+            if first < 1 or last < first:
+                raise UsageError(f"bad range of jobs '{word}': 1 <= first <= last is needed")
+            job_range = (match[1], first, last)
+            del words[0]
+        elif word.startswith("-"):
+            taken = _take_option(words, options, native)
+            del words[:taken]
+        else:
+            break
+    if len(words) < 2:
+        raise UsageError("a log and a command are needed: [options] [JOB=a:b] LOG command args...")
+    job = Job(log=words[0], command=words[1:], options=options, native=native)
+    if job_range is not None:
+        job.name, job.first, job.last = job_range
+        job.array = True
+        if job.last > job.first and job.name not in job.log:
+            raise UsageError(
+                f"{job.last - job.first + 1} jobs would write the same log '{job.log}': "
+                f"its name must contain {job.name}"
+            )
+    return job
+
+
+def _take_option(words: list[str], options: dict[str, str], native: list[str]) -> int:
+    """How many words the option at the head of ``words`` takes; its value is filed."""
+    word = words[0]
+    if word == "-V":  # grid engine: pass the environment on
+        native.append(word)
+        return 1
+    count = 3 if word == "-pe" else 2
+    if word.startswith("--") and "=" in word:
+        raise UsageError(f"options are given as --name value, not --name=value: '{word}'")
+    if len(words) < count:
+        raise UsageError(f"option '{word}' needs a value")
+    if word == "-tc":
+        options["max_jobs_run"] = words[1]
+    elif word.startswith("--"):
+        options[word[2:].replace("-", "_")] = words[1]
+    else:
+        native.extend(words[:count])
+    for name in ("max_jobs_run", "num_threads", "gpu"):
+        value = options.get(name)
+        if value is not None and not value.isdigit():
+            raise UsageError(f"--{name.replace('_', '-')} takes a whole number, not '{value}'")
+    if options.get("max_jobs_run") == "0":
+        raise UsageError("--max-jobs-run must be at least 1")
+    return count
+
+
+def shell_line(words: list[str]) -> str:
+    """The command as one line for bash: operators and redirections stay, all else is quoted."""
+    parts = []
+    for word in words:
+        redirection = REDIRECTION.match(word)
+        if word in OPERATORS:
+            parts.append(word)
+        elif redirection and not re.search(r"\s", word):
+            target = redirection[2]
+            literal = not target or (redirection[1].endswith("&") and target.isdigit())
+            parts.append(redirection[1] + (target if literal else shlex.quote(target)))
+        else:
+            parts.append(shlex.quote(word))
+    return " ".join(parts)
+
+
+def prepare_logs(job: Job) -> None:
+    """Make the directories of all logs; UsageError where that fails."""
+    for directory in {Path(job.log_of(index)).parent for index in job.indices}:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise UsageError(f"cannot make the log directory {directory}: {err.strerror}") from err
+
+
+def run_logged(
+    job: Job, index: int, started: Callable[[subprocess.Popen], None], extra_env: dict[str, str]
+) -> int:
+    """Exit code of one job of the array, run with its log; ``started`` is shown the process.
+
+    The process leads a group of its own, so that all its children can be ended with it.
+    A negative code is the signal that ended it.
+    """
+    line = shell_line(job.words_of(index))
+    begin = time.time()
+    with open(job.log_of(index), "w", encoding="utf-8", errors="surrogateescape") as log:
+        log.write(f"# {line}\n# Host: {os.uname().nodename}\n")
+        log.write(f"# Started at {time.ctime(begin)}\n#\n")
+        log.flush()
+        process = subprocess.Popen(
+            ["bash", "-c", f"set -o pipefail\n{line}"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, **extra_env},
+        )
+        started(process)
+        code = process.wait()
+    seconds = time.time() - begin
+    threads = job.options.get("num_threads", "1")
+    with open(job.log_of(index), "a", encoding="utf-8") as log:
+        log.write(f"# Accounting: time={seconds:.0f} threads={threads}\n")
+        log.write(
+            f"# Ended (code {code}) at {time.ctime()}, elapsed time {seconds:.1f} seconds\n"
+        )
+    return code
+
+
+def end_groups(processes: list[subprocess.Popen]) -> None:
+    """End the process groups: politely first, by force after a few seconds."""
+    _signal_groups(processes, signal.SIGTERM)
+    deadline = time.time() + GRACE_SECONDS
+    while time.time() < deadline and any(_group_lives(p) for p in processes):
+        time.sleep(0.05)
+    _signal_groups(processes, signal.SIGKILL)
+
+
+def _signal_groups(processes: list[subprocess.Popen], number: int) -> None:
+    for process in processes:
+        try:
+            os.killpg(process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+def _group_lives(process: subprocess.Popen) -> bool:
+    process.poll()
+    try:
+        os.killpg(process.pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def report_failures(prog: str, job: Job, failed: dict[int, str]) -> int:
+    """0 if nothing failed, else 1, after naming the logs (index -> what happened) on stderr."""
+    if not failed:
+        return 0
+    print(f"{prog}: {len(failed)} of {len(job.indices)} jobs failed", file=sys.stderr)
+    for index in sorted(failed)[:LONGEST_LIST]:
+        print(f"{prog}: {failed[index]}; log: {job.log_of(index)}", file=sys.stderr)
+    if len(failed) > LONGEST_LIST:
+        print(f"{prog}: ... and more: {job.log_of('*')}", file=sys.stderr)
+    return 1
+
+
+class Interrupted(BaseException):
+    """A signal asked the runner to stop."""
+
+
+def raise_on_signals() -> None:
+    """From now on Ctrl-C, a hang-up and a polite kill raise Interrupted."""
+
+    def stop(number: int, _frame: object) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(signal.Signals(number).name)
+
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, stop)
+
+
+def main_of(prog: str, body: Callable[[Job], int]) -> int:
+    """Exit status of a runner: parses the command line, runs ``body``, explains what is wrong."""
+    try:
+        job = parse_command_line(sys.argv[1:])
+        prepare_logs(job)
+        raise_on_signals()
+        return body(job)
+    except UsageError as err:
+        print(f"{prog}: error: {err}", file=sys.stderr)
+    except OSError as err:
+        print(f"{prog}: error: {err.filename or ''}: {err.strerror}", file=sys.stderr)
+    except Interrupted as err:
+        print(f"{prog}: interrupted by {err}; its jobs have been ended", file=sys.stderr)
+        return 130
+    return 1

@@ -1,0 +1,83 @@
+# shellcheck shell=bash
+# Takes the options of the script that sources it; its defaults must be set before.
+#
+#   nj=4; some_flag=false; help_message="Usage: $0 [options] dir"
+#   . utils/parse_options.sh
+#
+# --some-flag true sets some_flag (dash and underscore are the same); the value may be empty or
+# begin with a dash.  Only variables that are defined already are taken; where the default is
+# true or false, only those are.  Every --config FILE is a file of shell assignments and is
+# sourced first, from left to right, so that the command line wins.  FILE.yaml is no shell: a
+# script that has a variable "config" gets its name there like any other value.
+# Parsing stops at the first word that is no option; the rest stays in "$@".
+
+_po_fail() {
+  printf '%s: %s\n' "$0" "$1" >&2
+  exit 1
+}
+
+# First walk, without touching "$@": --help, the form of each option, the files to be sourced.
+_po_configs=()
+_po_index=1
+while [ "$_po_index" -le "$#" ]; do
+  _po_word=${!_po_index}
+  case "$_po_word" in
+    --help | -h)
+      printf '%b\n' "${help_message-$0: no help message}"
+      exit 0 ;;
+    --*=*) _po_fail "options are given as --name value, not --name=value: '$_po_word'" ;;
+    --*) ;;
+    *) break ;;
+  esac
+  _po_index=$((_po_index + 1))
+  [ "$_po_index" -le "$#" ] || _po_fail "option '$_po_word' needs a value"
+  if [ "$_po_word" = --config ]; then
+    case "${!_po_index}" in
+      '' | *.yaml | *.yml) [ -n "${config+set}" ] ||
+        _po_fail "--config takes a file of shell assignments, not '${!_po_index}'" ;;
+      *) _po_configs+=("${!_po_index}") ;;
+    esac
+  fi
+  _po_index=$((_po_index + 1))
+done
+
+# The switches are known by their defaults, before a file can change these.
+_po_switches=' '
+while IFS= read -r _po_name; do
+  case "${!_po_name-}" in true | false) _po_switches+="$_po_name " ;; esac
+done < <(compgen -v)
+
+for _po_word in ${_po_configs[@]+"${_po_configs[@]}"}; do
+  [ -f "$_po_word" ] && [ -r "$_po_word" ] || _po_fail "cannot read --config file '$_po_word'"
+  # Without a slash the shell would look for the file in PATH first.
+  case "$_po_word" in */*) ;; *) _po_word=./$_po_word ;; esac
+  # shellcheck disable=SC1090
+  . "$_po_word"
+  for _po_name in $_po_switches; do
+    case "${!_po_name-}" in
+      true | false) ;;
+      *) _po_fail "$_po_name must be true or false, not '${!_po_name-}', in $_po_word" ;;
+    esac
+  done
+done
+
+# Second walk: the values.
+while [ "$#" -gt 0 ]; do
+  case "$1" in --*) ;; *) break ;; esac
+  _po_name=${1#--}
+  _po_name=${_po_name//-/_}
+  if [ "$_po_name" = config ]; then
+    case "$2" in '' | *.yaml | *.yml) ;; *) shift 2; continue ;; esac
+  fi
+  [[ "$_po_name" =~ ^[A-Za-z][A-Za-z0-9_]*$ && -n "${!_po_name+set}" ]] ||
+    _po_fail "unknown option '$1'; see --help"
+  case "$_po_switches" in
+    *" $_po_name "*)
+      [ "$2" = true ] || [ "$2" = false ] || _po_fail "$1 takes true or false, not '$2'" ;;
+  esac
+  printf -v "$_po_name" '%s' "$2"
+  shift 2
+done
+
+unset -v _po_configs _po_index _po_word _po_name _po_switches
+unset -f _po_fail
