@@ -1,0 +1,261 @@
+"""Files with weights: models on disk, the resumable state of a training, the n best.
+
+Every file is a mapping that ``torch.load(weights_only=True)`` reads: ``format``, ``meta``
+(plain values), ``model`` (name -> tensor), and in ``last.pth`` also ``training``.
+"""
+
+import fcntl
+import math
+import os
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import nn
+
+from diarize import __version__
+from diarize.errors import DiarizeError
+from diarize.io.atomic import atomic_write
+
+FORMAT = "diarize-model-1"
+State = Mapping[str, torch.Tensor]
+
+
+@dataclass
+class Progress:
+    """Where a training stands: what ``last.pth`` holds besides weights and optimiser."""
+
+    step: int = 0
+    best: list[dict[str, float]] = field(default_factory=list)
+    elapsed: float = 0.0
+    pending_validation: bool = False
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+
+
+def save_model(path: str | os.PathLike, state: State, meta: Mapping[str, Any]) -> None:
+    """Write the weights ``state`` and the plain mapping ``meta``, whole or not at all.
+
+    The version of the package is added to ``meta``.  Raises DiarizeError where the file
+    cannot be written (no space left, no permission); an older file is then untouched.
+    """
+    _save(path, {"format": FORMAT, "meta": {"version": __version__, **meta}, "model": dict(state)})
+
+
+def load_model(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return the weights (on the CPU) and the ``meta`` of a model or training file."""
+    payload = _load(path)
+    return payload["model"], payload["meta"]
+
+
+def load_weights(
+    path: str | os.PathLike, model: nn.Module, modules: Sequence[str] | None = None
+) -> None:
+    """Copy the weights in ``path`` into ``model``; only the named submodules, if any are.
+
+    Raises DiarizeError, with the names and sizes, for weights that are missing, left over
+    or of another size, and for a submodule that the model does not have.
+    """
+    state, _ = load_model(path)
+    own = model.state_dict()
+    if modules:
+        known = dict(model.named_modules())
+        for name in modules:
+            if name not in known:
+                top = ", ".join(n for n, _ in model.named_children())
+                raise DiarizeError(f"init_modules: the model has no module '{name}'; it has {top}")
+        heads = tuple(f"{name}." for name in modules)
+        state = {k: v for k, v in state.items() if k.startswith(heads)}
+        own = {k: v for k, v in own.items() if k.startswith(heads)}
+    check_state(path, own, state)
+    model.load_state_dict(state, strict=not modules)
+
+
+def check_state(path: str | os.PathLike, wanted: State, found: State) -> None:
+    """Raise DiarizeError, naming ``path`` and the first differences, unless both agree."""
+    faults = [f"missing {k} {_size(v)}" for k, v in wanted.items() if k not in found]
+    faults += [f"unexpected {k} {_size(v)}" for k, v in found.items() if k not in wanted]
+    faults += [
+        f"{k} is {_size(found[k])}, the model wants {_size(v)}"
+        for k, v in wanted.items()
+        if k in found and found[k].shape != v.shape
+    ]
+    if faults:
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise DiarizeError(
+            f"{path} does not fit this model: {'; '.join(faults[:5])}{more} "
+            "(was it trained with another configuration?)"
+        )
+
+
+def _size(tensor: torch.Tensor) -> str:
+    return "(" + ", ".join(map(str, tensor.shape)) + ")"
+
+
+def save_training(
+    path: str | os.PathLike,
+    state: State,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    meta: Mapping[str, Any],
+) -> None:
+    """Write all that a killed training needs to go on as if nothing had happened."""
+    _save(path, {
+        "format": FORMAT,
+        "meta": {"version": __version__, **meta, "step": progress.step},
+        "model": dict(state),
+        "training": {"optimizer": optimizer.state_dict(), "progress": asdict(progress)},
+    })
+
+
+def load_training(
+    path: str | os.PathLike,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    fingerprint: Mapping[str, Any],
+) -> Progress:
+    """Fill model and optimiser from ``last.pth`` and return where the training stands.
+
+    Raises DiarizeError if the file is broken, of other sizes, or was made with other
+    settings than ``fingerprint``; the message lists what differs.
+    """
+    payload = _load(path)
+    try:
+        progress = Progress(**payload["training"]["progress"])
+        moments = payload["training"]["optimizer"]
+    except (KeyError, TypeError):
+        raise DiarizeError(f"{path} holds weights only: a training cannot go on from it") from None
+    _check_fingerprint(path, progress.fingerprint, fingerprint)
+    check_state(path, model.state_dict(), payload["model"])
+    model.load_state_dict(payload["model"])
+    # The settings in param_groups are this run's own (fused depends on the device).
+    moments["param_groups"] = optimizer.state_dict()["param_groups"]
+    try:
+        optimizer.load_state_dict(moments)
+    except (ValueError, KeyError) as err:
+        raise DiarizeError(f"{path}: the optimiser's state does not fit: {err}") from err
+    return progress
+
+
+def _check_fingerprint(path: str | os.PathLike, old: Mapping, new: Mapping) -> None:
+    gone = object()
+    changed = [
+        f"{key}: {'unset' if old.get(key, gone) is gone else repr(old[key])}"
+        f" -> {'unset' if new.get(key, gone) is gone else repr(new[key])}"
+        for key in sorted({*old, *new})
+        if old.get(key, gone) != new.get(key, gone)
+    ]
+    if changed:
+        raise DiarizeError(
+            f"{path} was made with other settings ({'; '.join(changed[:8])}): use the same, "
+            "another directory, or remove this one to start anew"
+        )
+
+
+class BestList:
+    """The ``keep`` checkpoints of lowest validation DER, in ``directory`` (``best/``).
+
+    ``entries`` are {"step", "der"}, best first; of equal DERs the later step is better.
+    """
+
+    def __init__(self, directory: Path, keep: int, entries: Sequence[Mapping[str, float]]) -> None:
+        self.directory, self.keep = directory, keep
+        self.entries = [dict(e) for e in entries]
+
+    def path(self, step: int) -> Path:
+        """Return the file of the checkpoint at ``step``."""
+        return self.directory / f"valid_step{step:08d}.pth"
+
+    def add(self, step: int, der: float, state: State, meta: Mapping[str, Any]) -> bool:
+        """Return whether the checkpoint is among the best; if so it has been written."""
+        rank = der if math.isfinite(der) else math.inf
+        entries = [e for e in self.entries if e["step"] != step] + [{"step": step, "der": rank}]
+        entries.sort(key=lambda e: (e["der"], -e["step"]))
+        self.entries = entries[: self.keep]
+        if all(e["step"] != step for e in self.entries):
+            return False
+        self.directory.mkdir(parents=True, exist_ok=True)
+        save_model(self.path(step), state, {**meta, "step": step, "der": rank})
+        return True
+
+    def prune(self) -> None:
+        """Remove the files that are not in the list; call it after ``last.pth`` has the list."""
+        kept = {self.path(int(e["step"])).name for e in self.entries}
+        for path in self.directory.glob("*valid_step*"):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def lock_directory(directory: Path) -> Iterator[None]:
+    """Make ``directory`` and hold it against other trainings; a dead process holds nothing.
+
+    Raises DiarizeError if it cannot be written or another training is running there.
+    """
+    path = directory / ".lock"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as err:
+        raise DiarizeError(f"cannot write {path}: {err.strerror}") from err
+    try:
+        try:
+            # POSIX locks are not inherited: data workers that outlive a kill hold nothing.
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DiarizeError(f"{directory}: another training is running there") from None
+        yield
+    finally:
+        os.close(fd)
+
+
+class _Writer:
+    """A file for torch.save that keeps the reason for which a write failed."""
+
+    def __init__(self, handle: IO[bytes]) -> None:
+        self._handle = handle
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._handle.write(data)
+        except OSError as err:
+            self.error = err
+            raise
+
+    def flush(self) -> None:
+        self._handle.flush()
+
+
+def _save(path: str | os.PathLike, payload: dict[str, Any]) -> None:
+    with atomic_write(path, "wb") as handle:
+        writer = _Writer(handle)
+        try:
+            torch.save(payload, writer)
+        except RuntimeError:
+            # torch's archive writer hides the reason, such as "no space left".
+            if writer.error is not None:
+                raise writer.error from None
+            raise
+
+
+def _load(path: str | os.PathLike) -> dict[str, Any]:
+    try:
+        payload = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as err:
+        raise DiarizeError(f"cannot read the model {path}: {err.strerror or err}") from err
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as err:
+        reason = str(err).splitlines()[0] if str(err) else type(err).__name__
+        raise DiarizeError(
+            f"{path} is damaged or no model file ({reason[:120]}): restore it, or remove it "
+            "to start anew"
+        ) from err
+    keys = ("format", "meta", "model")
+    if not isinstance(payload, dict) or any(key not in payload for key in keys):
+        raise DiarizeError(f"{path} is no model file of this package")
+    if payload["format"] != FORMAT:
+        raise DiarizeError(f"{path}: unknown format {payload['format']!r}, expected {FORMAT!r}")
+    return payload

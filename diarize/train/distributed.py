@@ -1,0 +1,128 @@
+"""The processes of one training: ranks, sums over them, and what a lost rank looks like."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from diarize.errors import DiarizeError
+
+_LOST = re.compile(r"gloo|nccl|connection|socket|timed out|peer", re.IGNORECASE)
+
+
+@dataclass
+class Group:
+    """This process among all: rank, number of processes, device.
+
+    ``control`` is a gloo group for small host-side messages, so that they never wait for
+    the GPU; None in a single process.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+    control: Any = None
+
+    @property
+    def chief(self) -> bool:
+        """True in the one process that writes and prints."""
+        return self.rank == 0
+
+    def sum_(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return ``tensor``, summed in place over all processes."""
+        if self.world > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def sum_on_host_(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return ``tensor`` (on the CPU), summed in place over all processes."""
+        if self.world > 1:
+            dist.all_reduce(tensor, group=self.control)
+        return tensor
+
+    def maximum(self, value: int) -> int:
+        """Return the largest ``value`` of all processes."""
+        if self.world == 1:
+            return value
+        held = torch.tensor([value], dtype=torch.int64)
+        dist.all_reduce(held, op=dist.ReduceOp.MAX, group=self.control)
+        return int(held)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return ``value`` of every process, in the order of ranks."""
+        if self.world == 1:
+            return [value]
+        held: list[Any] = [None] * self.world
+        dist.all_gather_object(held, value, group=self.control)
+        return held
+
+    def add(self, sums: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the tensors of all processes added key by key, float64 on the host.
+
+        A key that a process lacks counts as 0 there.
+        """
+        total: dict[str, torch.Tensor] = {}
+        for share in self.gather({k: v.detach().double().cpu() for k, v in sums.items()}):
+            for key, value in share.items():
+                total[key] = total[key] + value if key in total else value
+        return total
+
+
+@contextmanager
+def process_group(device: str = "auto") -> Iterator[Group]:
+    """Give the Group of this process, as torchrun's environment says; alone without it.
+
+    NCCL joins GPUs, gloo CPUs.  A DiarizeError raised inside is given the rank's name, and
+    the loss of another rank becomes one.
+    """
+    world, rank = _env("WORLD_SIZE", 1), _env("RANK", 0)
+    where = _pick_device(device, _env("LOCAL_RANK", 0))
+    if world == 1:
+        yield Group(0, 1, where)
+        return
+    ours = not dist.is_initialized()
+    try:
+        if ours:
+            dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+        yield Group(rank, world, where, dist.new_group(backend="gloo"))
+    except DiarizeError as err:
+        raise DiarizeError(f"rank {rank}: {err}") from err
+    except RuntimeError as err:
+        if not _LOST.search(str(err)):
+            raise
+        reason = str(err).splitlines()[0][:200]
+        raise DiarizeError(
+            f"rank {rank}: lost contact with another rank, whose own message says why ({reason});"
+            " the same command resumes from the last checkpoint"
+        ) from err
+    finally:
+        if ours and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _env(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    try:
+        return int(text)
+    except ValueError:
+        raise DiarizeError(f"environment variable {name}: not a number: {text!r}") from None
+
+
+def _pick_device(wanted: str, local_rank: int) -> torch.device:
+    found = torch.cuda.is_available()
+    if wanted == "cpu" or (wanted == "auto" and not found):
+        return torch.device("cpu")
+    if not found:
+        raise DiarizeError("device cuda: torch sees no GPU; use device: cpu or auto")
+    count = torch.cuda.device_count()
+    if local_rank >= count:
+        raise DiarizeError(f"local rank {local_rank}: this machine has {count} GPU(s); "
+                           "start fewer processes per node")
+    device = torch.device("cuda", local_rank)
+    torch.cuda.set_device(device)
+    return device

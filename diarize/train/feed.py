@@ -1,0 +1,117 @@
+"""Which examples make up which step, and their way from the workers to the trainer."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from diarize.errors import DiarizeError
+from diarize.train.distributed import Group
+from diarize.train.options import TrainOptions
+from diarize.train.signals import leave_signals_to_parent
+
+
+class Source(Protocol):
+    """What makes examples and puts them together: a part of the task."""
+
+    def example(self, index: int) -> Any: ...
+    def collate(self, examples: list) -> Any: ...
+
+
+def micro_batches(options: TrainOptions, group: Group, step: int) -> list[range]:
+    """Return the example numbers of each of this rank's micro-batches of ``step``.
+
+    Step s has the examples s * batch_size onwards, cut into world * accumulation parts of
+    equal size (to 1), so that the step is the same for any number of processes.
+    """
+    parts = group.world * options.accumulation
+    size, start = options.batch_size, step * options.batch_size
+    first = group.rank * options.accumulation
+    return [
+        range(start + part * size // parts, start + (part + 1) * size // parts)
+        for part in range(first, first + options.accumulation)
+    ]
+
+
+def feed(source: Source, options: TrainOptions, group: Group, start: int) -> Iterator[Any]:
+    """Give the micro-batches of this rank from step ``start`` to the last, in order.
+
+    Raises DiarizeError, with the worker's message, for a bad recording, and if a worker
+    is killed.
+    """
+    loader = DataLoader(
+        _Examples(source),
+        batch_sampler=_Sampler(options, group, start),
+        collate_fn=_Collate(source),
+        num_workers=options.num_workers,
+        worker_init_fn=_start_worker if options.num_workers else None,
+        pin_memory=group.device.type == "cuda",
+    )
+    try:
+        for batch in loader:
+            if isinstance(batch, _Failure):
+                raise DiarizeError(batch.message)
+            yield batch
+    except RuntimeError as err:
+        if "DataLoader worker" not in str(err):
+            raise
+        raise DiarizeError(
+            f"a data worker was killed ({str(err).splitlines()[0]}): out of memory? "
+            "lower num_workers or the batch"
+        ) from err
+
+
+class _Sampler:
+    """Lists of example numbers, made when they are asked for."""
+
+    def __init__(self, options: TrainOptions, group: Group, start: int) -> None:
+        self.options, self.group, self.start = options, group, start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.start, self.options.steps):
+            for part in micro_batches(self.options, self.group, step):
+                yield list(part)
+
+    def __len__(self) -> int:
+        return (self.options.steps - self.start) * self.options.accumulation
+
+
+class _Failure:
+    """A user's mistake found in a worker: torch would bury its message in a traceback."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+
+class _Examples(Dataset):
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def __getitem__(self, index: int) -> Any:
+        try:
+            return self.source.example(index)
+        except DiarizeError as err:
+            return _Failure(str(err))
+        except OSError as err:
+            where = f"{err.filename}: " if err.filename else f"training example {index}: "
+            return _Failure(f"{where}{err.strerror or err}")
+
+
+class _Collate:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def __call__(self, examples: list) -> Any:
+        for example in examples:
+            if isinstance(example, _Failure):
+                return example
+        try:
+            return self.source.collate(examples)
+        except DiarizeError as err:
+            return _Failure(str(err))
+
+
+def _start_worker(number: int) -> None:
+    leave_signals_to_parent()
+    torch.set_num_threads(1)

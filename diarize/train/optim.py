@@ -1,0 +1,71 @@
+"""Optimiser, learning rate as a function of the step, and the seeds of a step.
+
+Nothing here has a state of its own besides AdamW's moments: learning rate and random
+numbers follow from the number of the step, so that a resumed run needs neither saved.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from diarize.errors import DiarizeError
+from diarize.train.options import OptimizerOptions, ScheduleOptions, TrainOptions
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], options: OptimizerOptions, device: torch.device
+) -> torch.optim.Optimizer:
+    """Return AdamW over the trainable parameters, fused on a GPU."""
+    trainable = [p for p in parameters if p.requires_grad]
+    if not trainable:
+        raise DiarizeError("the model has no trainable parameter: nothing to train")
+    fused = {"fused": True} if device.type == "cuda" else {}
+    return torch.optim.AdamW(
+        trainable, lr=options.lr, betas=tuple(options.betas),
+        weight_decay=options.weight_decay, eps=options.eps, **fused,
+    )
+
+
+def learning_rate(options: TrainOptions, step: int) -> float:
+    """Return the learning rate of step ``step`` (0 is the first) of ``options.steps``."""
+    plan, peak, total = options.schedule, options.optimizer.lr, options.steps
+    if plan.name == "constant":
+        return peak * min(1.0, (step + 1) / plan.warmup_steps) if plan.warmup_steps else peak
+    if plan.name == "threephase":
+        return _threephase(plan, peak, step, total)
+    return _onecycle(plan, peak, step, total)
+
+
+def _onecycle(plan: ScheduleOptions, peak: float, step: int, total: int) -> float:
+    """1-cycle (Smith and Topin, 2018) with cosine phases, numbered as torch's OneCycleLR."""
+    low = peak / plan.div_factor
+    final = low / plan.final_div_factor
+    top, end = plan.pct_start * total - 1, total - 1
+    if step <= top:
+        return _cosine(low, peak, step / top if top > 0 else 1.0)
+    return _cosine(peak, final, min(1.0, (step - top) / (end - top)) if end > top else 1.0)
+
+
+def _cosine(start: float, end: float, part: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * part))
+
+
+def _threephase(plan: ScheduleOptions, peak: float, step: int, total: int) -> float:
+    """Linear up, hold, linear down; the last step has ``end_lr``."""
+    part = step / (total - 1) if total > 1 else 1.0
+    down = plan.warmup_part + plan.hold_part
+    if part < plan.warmup_part:
+        return plan.start_lr + (peak - plan.start_lr) * part / plan.warmup_part
+    if part <= down or down >= 1:
+        return peak
+    return peak + (plan.end_lr - peak) * (part - down) / (1 - down)
+
+
+def seed_torch(*numbers: int | str) -> None:
+    """Seed torch's generators (CPU and GPU) from the numbers, the same on every machine."""
+    text = " ".join(map(str, numbers)).encode()
+    digest = hashlib.blake2b(text, digest_size=8).digest()
+    torch.manual_seed(int.from_bytes(digest, "little") >> 1)

@@ -1,0 +1,151 @@
+"""What a training run can be told: plain frozen dataclasses that a YAML section fills."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+OPTIMIZERS = ("adamw",)
+SCHEDULES = ("onecycle", "constant", "threephase")
+PRECISIONS = ("auto", "fp32", "bf16")
+DEVICES = ("auto", "cpu", "cuda")
+
+# Changing one of these between two runs of the same command may move when something is
+# written or how fast it is computed, but leaves it the same training; `steps` is here so
+# that a run can be made longer (which stretches the schedules that depend on it).
+_FREE_ON_RESUME = {
+    "steps", "accumulation", "num_workers", "threads", "device", "max_seconds", "tensorboard",
+    "valid_interval", "save_interval", "log_interval", "keep_best", "find_unused_parameters",
+}
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """AdamW; ``lr`` is the highest learning rate of the schedule."""
+
+    name: str = "adamw"
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    eps: float = 1e-8
+
+
+@dataclass(frozen=True)
+class ScheduleOptions:
+    """Learning rate over the steps; see ``optim.learning_rate`` for the formulas.
+
+    onecycle:   pct_start, div_factor, final_div_factor (two cosine phases).
+    constant:   after ``warmup_steps`` of linear warm-up (0: none).
+    threephase: start_lr up to lr within warmup_part of the steps, lr for hold_part, then
+                linearly down to end_lr.
+    """
+
+    name: str = "onecycle"
+    pct_start: float = 0.3
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+    warmup_steps: int = 0
+    start_lr: float = 5e-6
+    end_lr: float = 5e-6
+    warmup_part: float = 0.1
+    hold_part: float = 0.6
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of the trainer; raises ValueError for values that make no sense.
+
+    ``batch_size`` is the number of examples of one optimiser step over all processes and
+    all ``accumulation`` micro-batches.  ``clip_norm`` 0 is no clipping, ``threads`` 0 leaves
+    torch's number, ``valid_interval`` 0 validates at the end only, ``save_interval`` 0 saves
+    only after validation.  ``precision`` auto is bf16 where a GPU has it, else fp32.
+
+    ``max_seconds`` ends the training cleanly (validated and saved, exit status 0) when that
+    much wall time is used, counted over all resumed runs.  How many steps fit depends on the
+    machine: such a run is not reproducible bit by bit.  None: no limit.
+    """
+
+    steps: int = 1000
+    batch_size: int = 32
+    accumulation: int = 1
+    seed: int = 0
+    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
+    clip_norm: float = 0.0
+    precision: str = "auto"
+    device: str = "auto"
+    valid_interval: int = 0
+    save_interval: int = 0
+    log_interval: int = 10
+    keep_best: int = 10
+    num_workers: int = 0
+    threads: int = 0
+    compile: bool = False
+    max_seconds: float | None = None
+    find_unused_parameters: bool = False
+    tensorboard: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "accumulation", "log_interval", "keep_best"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("clip_norm", "valid_interval", "save_interval", "num_workers", "threads"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _require(self.max_seconds is None or self.max_seconds > 0, "max_seconds",
+                 self.max_seconds, "null or above 0")
+        _require(self.precision in PRECISIONS, "precision", self.precision, _one_of(PRECISIONS))
+        _require(self.device in DEVICES, "device", self.device, _one_of(DEVICES))
+        _require(self.batch_size >= self.accumulation, "batch_size", self.batch_size,
+                 f"at least accumulation ({self.accumulation})")
+        self._check_optimizer()
+        self._check_schedule()
+
+    def _check_optimizer(self) -> None:
+        opt = self.optimizer
+        _require(opt.name in OPTIMIZERS, "optimizer.name", opt.name, _one_of(OPTIMIZERS))
+        _require(opt.lr > 0, "optimizer.lr", opt.lr, "above 0")
+        _require(len(opt.betas) == 2 and all(0 <= b < 1 for b in opt.betas), "optimizer.betas",
+                 opt.betas, "two numbers in [0, 1)")
+        _require(opt.weight_decay >= 0, "optimizer.weight_decay", opt.weight_decay, "0 or more")
+        _require(opt.eps > 0, "optimizer.eps", opt.eps, "above 0")
+
+    def _check_schedule(self) -> None:
+        plan = self.schedule
+        _require(plan.name in SCHEDULES, "schedule.name", plan.name, _one_of(SCHEDULES))
+        _require(0 < plan.pct_start < 1, "schedule.pct_start", plan.pct_start, "within (0, 1)")
+        for name in ("div_factor", "final_div_factor"):
+            _require(getattr(plan, name) > 0, f"schedule.{name}", getattr(plan, name), "above 0")
+        for name in ("start_lr", "end_lr", "warmup_steps", "warmup_part", "hold_part"):
+            value = getattr(plan, name)
+            _require(value >= 0, f"schedule.{name}", value, "0 or more")
+        parts = plan.warmup_part + plan.hold_part
+        _require(parts <= 1, "schedule.warmup_part + hold_part", parts, "at most 1")
+
+
+def _one_of(choices: tuple[str, ...]) -> str:
+    return "one of " + ", ".join(choices)
+
+
+def _require(good: bool, name: str, value: Any, wanted: str) -> None:
+    if not good:
+        raise ValueError(f"{name} must be {wanted}, not {value!r}")
+
+
+def fingerprint(options: TrainOptions, identity: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the flat settings (dotted key -> JSON value) that a resumed run must share.
+
+    ``identity`` is what the caller adds about model, losses and data; nested mappings are
+    flattened in the same way.
+    """
+    own = {k: v for k, v in dataclasses.asdict(options).items() if k not in _FREE_ON_RESUME}
+    flat: dict[str, Any] = {}
+    _flatten("train", own, flat)
+    _flatten("", identity or {}, flat)
+    return json.loads(json.dumps(flat, default=str))
+
+
+def _flatten(prefix: str, value: Any, flat: dict[str, Any]) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _flatten(f"{prefix}.{key}" if prefix else str(key), inner, flat)
+    else:
+        flat[prefix] = value

@@ -1,0 +1,206 @@
+"""One optimiser step: global normalisation, accumulation, clipping, and watching for NaN."""
+
+import contextlib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from diarize.errors import DiarizeError
+from diarize.train.distributed import Group
+from diarize.train.feed import micro_batches
+from diarize.train.optim import learning_rate, make_optimizer, seed_torch
+from diarize.train.options import TrainOptions
+
+
+class Stepper:
+    """Model, optimiser and running sums of one process.
+
+    On a GPU nothing here waits for the device but `check` and `take`: a step whose gradient
+    is not finite is left out on the device itself (as are all after it), which `check`
+    turns into an error later, with the weights as they were before that step.
+    """
+
+    def __init__(self, task: Any, options: TrainOptions, group: Group) -> None:
+        self.task, self.options, self.group = task, options, group
+        self.model: nn.Module = task.model.to(group.device)
+        self.model.train()
+        self.optimizer = make_optimizer(self.model.parameters(), options.optimizer, group.device)
+        self.plain = torch.compile(self.model) if options.compile else self.model
+        self.forward = self._wrap(self.plain)
+        self._bad_step = torch.full((), -1, dtype=torch.int64, device=group.device)
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
+        self._seconds = 0.0
+
+    def _wrap(self, model: nn.Module) -> nn.Module:
+        if self.group.world == 1:
+            return model
+        device = self.group.device
+        return DistributedDataParallel(
+            model,
+            device_ids=[device.index] if device.type == "cuda" else None,
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True,
+            find_unused_parameters=self.options.find_unused_parameters,
+        )
+
+    def autocast(self) -> contextlib.AbstractContextManager:
+        """Return the context of the chosen precision."""
+        kind, wanted = self.group.device.type, self.options.precision
+        if wanted == "auto":
+            wanted = "bf16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+        return torch.autocast(kind, dtype=torch.bfloat16, enabled=wanted == "bf16")
+
+    def run(self, step: int, batches: list[Any]) -> None:
+        """Do optimiser step ``step`` (from 0) on this rank's micro-batches.
+
+        The denominators of the loss are summed over all micro-batches and ranks first, and
+        DDP's average over ranks is undone, so that accumulation and any number of ranks
+        give the gradient of the one large batch.
+        """
+        group, options = self.group, self.options
+        normalizers = sum(self.task.normalizers(batch) for batch in batches)
+        normalizers = group.sum_on_host_(normalizers).to(group.device, non_blocking=True)
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=group.device)
+        for number, batch in enumerate(batches):
+            self._seconds += float(getattr(batch, "seconds", 0.0))
+            moved = batch.to(group.device, non_blocking=True)
+            self._seed(step, number)
+            with self._syncing(number == len(batches) - 1):
+                with self.autocast():
+                    loss, stats = self._loss(self.forward, step, moved, normalizers)
+                (loss * group.world).backward()
+            total += loss.detach()
+            for key, value in stats.items():
+                self._add(key, value.detach())
+        norm = self._gradient_norm()
+        self._add("loss", total)
+        self._add("grad_norm", norm)
+        self._steps += 1
+        bad = ~(torch.isfinite(norm) & torch.isfinite(total))
+        self._bad_step = torch.where((self._bad_step < 0) & bad, step, self._bad_step)
+        self._update(learning_rate(options, step), step)
+
+    def _seed(self, step: int, number: int) -> None:
+        part = self.group.rank * self.options.accumulation + number
+        seed_torch(self.options.seed, step, part)
+
+    def _syncing(self, last: bool) -> contextlib.AbstractContextManager:
+        if last or self.group.world == 1:
+            return contextlib.nullcontext()
+        return self.forward.no_sync()
+
+    def _loss(
+        self, forward: Any, step: int, batch: Any, normalizers: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        try:
+            return self.task.loss(forward, batch, normalizers)
+        except DiarizeError as err:
+            raise DiarizeError(f"training step {step + 1}: {err}") from err
+
+    def _gradient_norm(self) -> Tensor:
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self.options.clip_norm:
+            torch.nn.utils.clip_grads_with_norm_(
+                self.model.parameters(), self.options.clip_norm, norm
+            )
+        return norm
+
+    def _update(self, rate: float, step: int) -> None:
+        for params in self.optimizer.param_groups:
+            params["lr"] = rate
+        if self.group.device.type == "cuda":
+            # The fused kernel leaves everything as it is where found_inf is 1.
+            self.optimizer.found_inf = (self._bad_step >= 0).float()
+        else:
+            self.check()
+        self.optimizer.step()
+
+    def check(self) -> None:
+        """Raise DiarizeError, naming recordings, if a step so far was not finite.
+
+        All ranks must call it at the same step.
+        """
+        step = self.group.maximum(int(self._bad_step))
+        if step >= 0:
+            raise DiarizeError(self._diagnosis(step))
+
+    def _diagnosis(self, step: int) -> str:
+        """Return the message for a loss or gradient that is not finite at ``step``."""
+        names: list[str] = []
+        guilty: list[str] = []
+        for number, part in enumerate(micro_batches(self.options, self.group, step)):
+            for index in part:
+                batch = self.task.collate([self.task.example(index)])
+                names += batch.names
+                self._seed(step, number)
+                if not self._is_finite(batch):
+                    guilty += batch.names
+        names = [name for share in self.group.gather(names) for name in share]
+        guilty = [name for share in self.group.gather(guilty) for name in share]
+        head = f"training step {step + 1}: the loss or its gradient is not finite"
+        if guilty:
+            return (f"{head} for {', '.join(guilty)}; nothing was written since the last "
+                    "checkpoint; look at that audio, or lower optimizer.lr")
+        return (f"{head} for the batch of {', '.join(names)}, though it is for each alone; "
+                "nothing was written since the last checkpoint; lower optimizer.lr or set "
+                "clip_norm")
+
+    def _is_finite(self, batch: Any) -> bool:
+        self.optimizer.zero_grad(set_to_none=True)
+        device = self.group.device
+        normalizers = self.task.normalizers(batch).to(device)
+        try:
+            with self.autocast():
+                loss, _ = self.task.loss(self.model, batch.to(device), normalizers)
+            loss.backward()
+        except DiarizeError:
+            return False
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        return bool(torch.isfinite(loss) & torch.isfinite(norm))
+
+    def _add(self, key: str, value: Tensor) -> None:
+        self._sums[key] = self._sums[key] + value if key in self._sums else value
+
+    def take(self) -> tuple[dict[str, float], float]:
+        """Return the means per step since the last call, and the seconds of audio seen.
+
+        The terms of the task add up over micro-batches and ranks.  A pair ``x_num``,
+        ``x_den`` becomes the ratio ``x`` of its sums.  All ranks must call it.
+        """
+        if not self._steps:
+            return {}, 0.0
+        keys = sorted(self._sums)
+        values = torch.stack([self._sums[key].double() for key in keys])
+        values = self.group.sum_(values).tolist()
+        seconds = sum(self.group.gather(self._seconds))
+        means = dict(zip(keys, values, strict=True))
+        # Every rank has the norm of the averaged gradient.
+        means["grad_norm"] /= self.group.world
+        out = {}
+        for key, value in means.items():
+            if key.endswith("_num") and f"{key[:-4]}_den" in means:
+                below = means[f"{key[:-4]}_den"]
+                out[key[:-4]] = value / below if below else 0.0
+            elif not (key.endswith("_den") and f"{key[:-4]}_num" in means):
+                out[key] = value / self._steps
+        self._sums, self._steps, self._seconds = {}, 0, 0.0
+        return out, seconds
+
+    def validate(self, step: int) -> dict[str, float]:
+        """Return the task's validation summary, over the shares of all ranks."""
+        seed_torch(self.options.seed, step, "validation")
+        self.model.eval()
+        try:
+            with torch.no_grad(), self.autocast():
+                sums = self.task.validate(
+                    self.plain, self.group.device, self.group.rank, self.group.world
+                )
+        finally:
+            self.model.train()
+        return self.task.summarize(self.group.add(sums))

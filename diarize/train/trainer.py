@@ -1,0 +1,258 @@
+"""The training loop: steps, validation, checkpoints, stopping and going on.
+
+A training can be killed at any moment; the same command goes on from ``last.pth`` and, on
+the CPU with the same number of threads, ends with the same bits.  For that nothing but
+weights, moments and the number of the step is carried over: examples are a function of
+their number, and the random numbers of a micro-batch of the step and its place in it.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from diarize.train.checkpoint import (
+    BestList,
+    Progress,
+    load_training,
+    lock_directory,
+    save_training,
+)
+from diarize.train.distributed import Group, process_group
+from diarize.train.feed import feed
+from diarize.train.optim import learning_rate
+from diarize.train.options import TrainOptions, fingerprint
+from diarize.train.reporter import Reporter
+from diarize.train.signals import StopSignals
+from diarize.train.step import Stepper
+
+_TIME_IS_UP = 1
+
+
+class Task(Protocol):
+    """What the trainer needs to know of a task; it knows nothing else of it.
+
+    ``batch`` is what ``collate`` returns: it has ``to(device, non_blocking=...)``,
+    ``names`` (one recording name per example), optionally ``seconds`` (audio in total) and
+    ``pin_memory()``.
+    """
+
+    name: str
+    model: nn.Module
+
+    def example(self, index: int) -> Any:
+        """Return training example ``index`` (any number from 0): a function of it alone."""
+
+    def collate(self, examples: list) -> Any:
+        """Return the examples as one batch."""
+
+    def normalizers(self, batch: Any) -> Tensor:
+        """Return the denominators (K,) of the loss terms on the host, from labels alone.
+
+        They must add up over parts of a batch.
+        """
+
+    def loss(
+        self, forward: Callable, batch: Any, normalizers: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss and its terms, each divided by the normalizers of the whole step.
+
+        ``forward`` is the (wrapped) model.  The terms are scalars that add up over parts
+        of a batch; ``x_num`` and ``x_den`` are reported as their ratio ``x``.
+        """
+
+    def validate(
+        self, forward: Callable, device: torch.device, rank: int, world: int
+    ) -> dict[str, Tensor]:
+        """Return sums over this rank's share of the validation set."""
+
+    def summarize(self, sums: dict[str, Tensor]) -> dict[str, float]:
+        """Return the figures of the added sums; ``der`` (percent) chooses checkpoints."""
+
+
+class Trainer:
+    """Trains ``task`` in ``out_dir``: last.pth, best/, train_log.jsonl, tensorboard/.
+
+    ``meta`` (plain values: the whole configuration) goes into every model file.
+    ``identity`` (plain values: model, losses, data) must be the same when a training is
+    resumed, as must the options that matter.  After `run`, ``progress`` tells the last
+    step, the best validations and the seconds used.
+    """
+
+    def __init__(
+        self, task: Task, options: TrainOptions, out_dir: str | Path, *,
+        meta: Mapping[str, Any] | None = None, identity: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.task, self.options, self.out = task, options, Path(out_dir)
+        self.meta = dict(meta or {})
+        self.progress = Progress(fingerprint=fingerprint(options, dict(identity or {})))
+
+    def run(self) -> int:
+        """Return the exit status: 0 when done or out of time, 130 or 143 after a signal.
+
+        Raises DiarizeError for unusable data or checkpoints, files that cannot be written,
+        a loss that is not finite, and a lost rank.
+        """
+        started = time.monotonic()
+        if self.options.threads:
+            torch.set_num_threads(self.options.threads)
+        with process_group(self.options.device) as group:
+            with lock_directory(self.out) if group.chief else nullcontext():
+                return _Run(self, group, started).go()
+
+
+class _Run:
+    """One run of a Trainer in one process."""
+
+    def __init__(self, trainer: Trainer, group: Group, started: float) -> None:
+        self.options, self.group, self.progress = trainer.options, group, trainer.progress
+        self.task, self.meta, self.out = trainer.task, trainer.meta, trainer.out
+        self.stepper = Stepper(trainer.task, trainer.options, group)
+        self._load()
+        self._offset = started - self.progress.elapsed
+        self.best = BestList(self.out / "best", self.options.keep_best, self.progress.best)
+        self.reporter: Reporter | None = None
+        if group.chief:
+            for stale in self.out.glob(".last.pth.*.tmp"):
+                stale.unlink(missing_ok=True)
+            self.best.prune()
+            self.reporter = Reporter(
+                self.out, self.options.steps, self.progress.step, self.options.tensorboard
+            )
+        self._busy = self._waiting = 0.0
+        self._logged = self.progress.step
+
+    @property
+    def last_path(self) -> Path:
+        return self.out / "last.pth"
+
+    def _load(self) -> None:
+        # The chief may write the first checkpoint only after all ranks have looked for one.
+        if self.group.maximum(int(self.last_path.exists())):
+            found = load_training(
+                self.last_path, self.stepper.model, self.stepper.optimizer,
+                self.progress.fingerprint,
+            )
+            self.progress.__dict__.update(found.__dict__)
+
+    def go(self) -> int:
+        """Return the exit status after validating, training and saving what is left."""
+        progress, options = self.progress, self.options
+        try:
+            with StopSignals() as signals:
+                if progress.step:
+                    self._say(f"going on from step {progress.step} of {self.last_path}")
+                if progress.pending_validation:
+                    self._validate()
+                if progress.step >= options.steps:
+                    self._say(f"already trained for {progress.step} steps")
+                    return 0
+                if progress.step and self._out_of_time():
+                    self._say(f"the {options.max_seconds:g} s for training are used up")
+                    return 0
+                code = self._loop(signals)
+                self._say(_ending(code, progress))
+                return 0 if code == _TIME_IS_UP else code
+        finally:
+            if self.reporter is not None:
+                self.reporter.close()
+
+    def _loop(self, signals: StopSignals) -> int:
+        options, progress = self.options, self.progress
+        batches = feed(self.task, options, self.group, progress.step)
+        for step in range(progress.step, options.steps):
+            begin = time.monotonic()
+            share = [next(batches) for _ in range(options.accumulation)]
+            self._waiting += time.monotonic() - begin
+            self.stepper.run(step, share)
+            progress.step = step + 1
+            self._busy += time.monotonic() - begin
+            # The largest wins: a signal before the time.
+            code = self.group.maximum(signals.code or self._out_of_time() * _TIME_IS_UP)
+            last = progress.step == options.steps
+            ending = bool(code) or last
+            if ending or _due(options.log_interval, progress.step):
+                self._log()
+            if _due(options.valid_interval, progress.step) or last or code == _TIME_IS_UP:
+                progress.pending_validation = True
+            if progress.pending_validation and code <= _TIME_IS_UP:
+                self._validate()
+            elif ending or _due(options.save_interval, progress.step):
+                self._save()
+            if code:
+                return code
+        return 0
+
+    def _out_of_time(self) -> bool:
+        """True, on the rank that decides, when the time for training is used up."""
+        limit = self.options.max_seconds
+        return self.group.chief and limit is not None and self._elapsed() >= limit
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._offset
+
+    def _validate(self) -> None:
+        self.stepper.check()
+        summary = self.stepper.validate(self.progress.step)
+        step = self.progress.step
+        if self.reporter is not None:
+            meta = {**self.meta, "valid": summary}
+            state = self.stepper.model.state_dict()
+            kept = self.best.add(step, summary["der"], state, meta)
+            self.reporter.valid(step, summary, kept)
+        self.progress.pending_validation = False
+        self._save()
+        if self.reporter is not None:
+            self.best.prune()
+
+    def _save(self) -> None:
+        self.stepper.check()
+        self.progress.best = self.best.entries
+        self.progress.elapsed = self._elapsed()
+        if self.reporter is not None:
+            save_training(
+                self.last_path, self.stepper.model.state_dict(), self.stepper.optimizer,
+                self.progress, self.meta,
+            )
+
+    def _log(self) -> None:
+        self.stepper.check()
+        begin = time.monotonic()
+        means, seconds = self.stepper.take()
+        self._busy += time.monotonic() - begin  # on a GPU the steps end only here
+        steps, step = self.progress.step - self._logged, self.progress.step
+        busy = max(self._busy, 1e-9)
+        figures = {
+            **means,
+            "lr": learning_rate(self.options, step - 1),
+            "example_rate": steps * self.options.batch_size / busy,
+            "audio_rate": seconds / busy,
+            "data_share": self._waiting / busy,
+            "elapsed": self._elapsed(),
+        }
+        left = (self.options.steps - step) * busy / max(steps, 1)
+        if self.options.max_seconds is not None:
+            left = min(left, self.options.max_seconds - self._elapsed())
+        if self.reporter is not None:
+            self.reporter.train(step, figures, left)
+        self._busy = self._waiting = 0.0
+        self._logged = step
+
+    def _say(self, text: str) -> None:
+        if self.reporter is not None:
+            self.reporter.event(self.progress.step, text)
+
+
+def _due(interval: int, step: int) -> bool:
+    return interval > 0 and step % interval == 0
+
+
+def _ending(code: int, progress: Progress) -> str:
+    state = f"after {progress.step} steps and {progress.elapsed:.0f} s, saved"
+    if code > _TIME_IS_UP:
+        return f"stopped by a signal {state}: the same command goes on"
+    return f"out of time {state}" if code else f"done {state}"
