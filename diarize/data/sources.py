@@ -13,8 +13,7 @@ from diarize.io.audio import read_audio
 from diarize.io.datadir import DataDir
 from diarize.segments import Segment, clip_segments, segments_to_mask
 from diarize.simulate.manifest import Manifest
-from diarize.simulate.mixtures import UtteranceCache, render
-from diarize.simulate.render import mixture_length
+from diarize.simulate.render import UtteranceCache, mixture_length, render
 from diarize.timebase import FrameGrid
 
 
@@ -31,10 +30,7 @@ class Source(Protocol):
         """Return the length of recording ``index`` at the model's sample rate."""
 
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
-        """Return samples [start, stop) as float32 and the segments of the whole or the crop.
-
-        Times of the segments are those of the recording.
-        """
+        """Return samples [start, stop) as float32, and their segments in seconds from ``start``."""
 
 
 class ManifestSource:
@@ -103,7 +99,11 @@ class DataDirSource:
             sample_rate=self.sample_rate,
             allow_pipes=self.allow_pipes,
         )
-        return samples, self.reference.get(recording, [])
+        offset = start / self.sample_rate
+        inside = clip_segments(self.reference[recording], offset, stop / self.sample_rate)
+        return samples, [
+            s._replace(start=s.start - offset, end=s.end - offset) for s in inside
+        ]
 
 
 def open_source(
@@ -154,22 +154,20 @@ class RandomCrops:
         start = int(rng.integers(0, max(1, total - self.crop_samples + 1)))
         stop = min(total, start + self.crop_samples)
         waveform, segments = source.read(item, start, stop)
-        return make_example(source.name(item), waveform, segments, start, self.grid)
+        return make_example(source.name(item), waveform, segments, self.grid)
 
 
 def make_example(
-    name: str, waveform: np.ndarray, segments: list[Segment], start: int, grid: FrameGrid
+    name: str, waveform: np.ndarray, segments: list[Segment], grid: FrameGrid
 ) -> Example:
-    """Return the example of ``waveform``, which begins at sample ``start`` of its recording.
+    """Return the example of ``waveform`` with ``segments`` in seconds from its first sample.
 
     A speaker without an active frame in it is no target.
     """
     num_frames = grid.num_frames(len(waveform))
     if num_frames == 0:
         raise DiarizeError(f"recording {name}: {len(waveform)} samples are less than one frame")
-    offset = start / grid.sample_rate
-    inside = clip_segments(segments, offset, offset + len(waveform) / grid.sample_rate)
-    labels = sorted({s.label for s in inside})
-    activity = segments_to_mask(inside, labels, num_frames, grid, offset)
+    labels = sorted({s.label for s in segments})
+    activity = segments_to_mask(segments, labels, num_frames, grid)
     activity = activity[:, activity.any(0)]
     return Example(name, np.ascontiguousarray(waveform, dtype=np.float32), activity)

@@ -68,7 +68,8 @@ class LogMel(nn.Module):
         with torch.autocast(waveforms.device.type, enabled=False):
             padded = F.pad(waveforms, (left, right))  # right < 0 cuts a started frame
             windows = padded.unfold(1, self.window_length, hop) * self.window  # (B, T, W)
-            power = torch.fft.rfft(windows, self.fft_length).abs().square()
+            spectrum = torch.view_as_real(torch.fft.rfft(windows, self.fft_length))
+            power = spectrum.square().sum(-1)
             mel = (power @ self.bank).clamp(min=self.options.floor).log()
             valid = length_mask(lengths, mel.shape[1])[..., None]
             mel = mel.masked_fill(~valid, 0.0)

@@ -166,7 +166,7 @@ class SpeakerTask:
         waiting: list[Example] = []
         for i in order:
             waveform, segments = source.read(i, 0, lengths[i])
-            waiting.append(make_example(source.name(i), waveform, segments, 0, self.grid))
+            waiting.append(make_example(source.name(i), waveform, segments, self.grid))
             longest = len(waiting[0].waveform) / self.grid.sample_rate
             if longest * (len(waiting) + 1) > o.batch_seconds:
                 yield self.collate(waiting)

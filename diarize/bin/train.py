@@ -1,0 +1,100 @@
+"""diarize-train: from a configuration and data to checkpoints; resumes by itself."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from diarize.bin.common import run_command
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="diarize-train",
+        description="Train a model. Run again after any stop, the same command goes on. "
+        "Under torchrun it uses all processes.",
+    )
+    add = parser.add_argument
+    add("--config", type=Path, required=True, metavar="YAML", help="training configuration")
+    add("--train", nargs="+", default=[], metavar="DATA",
+        help="data directories, or manifests of mixtures (rendered on the fly)")
+    add("--valid", metavar="DIR", help="data directory with reference to validate on")
+    add("--out", type=Path, metavar="DIR", help="directory of the experiment")
+    add("--init-model", type=Path, metavar="FILE", help="take weights from this model "
+        "(all, or the modules named under init_modules)")
+    add("--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", dest="overrides",
+        help="override the configuration, e.g. train.steps=100 model.decoder.queries=25")
+    add("--dry-run", action="store_true",
+        help="print shapes and parameter counts, train nothing, write nothing")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Return the exit status of the command."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if not args.dry_run and not (args.train and args.valid and args.out):
+        parser.error("--train, --valid and --out are required (but for --dry-run)")
+
+    def body() -> int:
+        from diarize.config import apply_overrides, read_yaml
+        from diarize.tasks.registry import parse_config
+
+        mapping = apply_overrides(read_yaml(args.config), args.overrides)
+        config = parse_config(mapping, str(args.config))
+        return dry_run(config, args) if args.dry_run else train(config, args)
+
+    return run_command(body, parser.prog)
+
+
+def dry_run(config, args: argparse.Namespace) -> int:
+    """Print what would be trained: modules, shapes, parameters; ends with ``parameters: N``."""
+    import torch
+
+    from diarize.nn.summary import count_parameters, summarize_model
+    from diarize.tasks.registry import build_task
+
+    task = build_task(config)
+    if args.init_model:
+        from diarize.train.checkpoint import load_weights
+
+        load_weights(args.init_model, task.model, config.init_modules or None)
+    rate = task.grid.sample_rate
+    samples = round(config.options.data.crop_seconds * rate)
+    with torch.no_grad():
+        task.model.eval()
+        waveform = torch.zeros(1, samples)
+        table = summarize_model(task.model, waveform, torch.tensor([samples]))
+    print(f"one crop of {samples / rate:g} s: {samples} samples")
+    print(table)
+    print(f"parameters: {count_parameters(task.model)}")
+    return 0
+
+
+def train(config, args: argparse.Namespace) -> int:
+    """Train, and return the trainer's exit status."""
+    from diarize.config import write_yaml
+    from diarize.errors import DiarizeError
+    from diarize.tasks.registry import build_task, config_mapping
+    from diarize.train.checkpoint import load_weights
+    from diarize.train.trainer import Trainer
+
+    mapping = config_mapping(config)
+    task = build_task(config)
+    task.load_data(args.train, args.valid)
+    if args.init_model:
+        load_weights(args.init_model, task.model, config.init_modules or None)
+    if int(os.environ.get("RANK", "0")) == 0:
+        try:
+            args.out.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise DiarizeError(f"cannot make the directory {args.out}: {err.strerror}") from err
+        write_yaml(args.out / "config.yaml", mapping)
+    identity = {key: mapping[key] for key in mapping if key != "train"}
+    identity |= {"train_data": list(args.train), "init_model": str(args.init_model)}
+    return Trainer(task, config.train, args.out, meta={"config": mapping}, identity=identity).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
