@@ -133,7 +133,11 @@ def read_audio(
 
 
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    """Return float32 ``samples`` (n,) at ``to_rate`` Hz, shape (ceil(n * to_rate / from_rate),)."""
+    """Return float32 ``samples`` (n,) at ``to_rate`` Hz, shape (ceil(n * to_rate / from_rate),).
+
+    >>> resample(np.zeros(442, np.float32), 44100, 16000).shape
+    (161,)
+    """
     if from_rate == to_rate:
         return samples
     # scipy.signal takes a third of a second to import, and most corpora never need it.

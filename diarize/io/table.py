@@ -72,19 +72,29 @@ def write_table(path: str | os.PathLike, table: Mapping[str, object]) -> None:
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """Return the text of a UTF-8 file, line ends as they are; DiarizeError if that fails."""
+    """Return the text of a UTF-8 file, line ends as they are.
+
+    Raises DiarizeError where it cannot be read, or holds what no text table has: bytes that
+    are not UTF-8, a byte order mark, NUL.
+    """
     try:
         data = Path(path).read_bytes()
     except OSError as err:
         raise DiarizeError(f"cannot read {path}: {err.strerror or err}") from err
     try:
-        return data.decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as err:
         number = data.count(b"\n", 0, err.start) + 1
         raise DiarizeError(
             f"{path}:{number}: not UTF-8 text (byte 0x{data[err.start]:02x}); convert it, "
             "for example with iconv"
         ) from err
+    if text.startswith("\ufeff"):
+        raise DiarizeError(f"{path}:1: begins with a byte order mark; save it without one")
+    if "\0" in text:
+        number = text.count("\n", 0, text.index("\0")) + 1
+        raise DiarizeError(f"{path}:{number}: holds a NUL byte; it is damaged or no text file")
+    return text
 
 
 def line_of(path: str | os.PathLike, key: str) -> str:

@@ -1,7 +1,7 @@
 """Kaldi tables: what is read, what is refused with file and line, and what is written."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diarize.errors import DiarizeError
@@ -42,6 +42,8 @@ def test_empty_file_is_an_empty_table(table):
         ("b 1\na 2\n", {"check_sorted": True}, 2, "not sorted"),
         ("a 1\nb 2", {"check_sorted": True}, 2, "cut short"),
         (b"a 1\nb \xff\n", {}, 2, "not UTF-8"),
+        ("\ufeffa 1\n", {}, 1, "byte order mark"),
+        ("a 1\nb \0\n", {}, 2, "NUL byte"),
     ],
 )
 def test_faults_name_file_and_line(table, content, options, line, reason):
@@ -90,6 +92,7 @@ KEYS = st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_
 VALUES = st.lists(KEYS, min_size=1, max_size=3).map(" ".join)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(KEYS, VALUES))
 def test_what_is_written_is_read_back(tmp_path_factory, mapping):
     path = tmp_path_factory.mktemp("table") / "t"
