@@ -1,11 +1,13 @@
 """Name to task, and the one way a configuration or a saved model becomes a task."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from diarize.config import from_dict, to_dict
 from diarize.errors import DiarizeError
 from diarize.tasks.speaker import SpeakerOptions, SpeakerTask
+from diarize.train.checkpoint import check_state, load_model
 from diarize.train.options import TrainOptions
 
 TASKS = {"speaker": (SpeakerOptions, SpeakerTask)}
@@ -56,3 +58,17 @@ def build_task(config: Config) -> SpeakerTask:
 class _Shared:
     train: TrainOptions = field(default_factory=TrainOptions)
     init_modules: list[str] = field(default_factory=list)
+
+
+def load_task(path: str | Path) -> SpeakerTask:
+    """Return the task of a saved model with its weights, ready for inference.
+
+    Raises DiarizeError where the file is no model of this package or does not fit.
+    """
+    state, meta = load_model(path)
+    if "config" not in meta:
+        raise DiarizeError(f"{path} does not hold its configuration; train it with diarize-train")
+    task = build_task(parse_config(meta["config"], f"{path} (configuration)"))
+    check_state(path, task.model.state_dict(), state)
+    task.model.load_state_dict(state)
+    return task

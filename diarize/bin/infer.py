@@ -1,0 +1,83 @@
+"""diarize-infer: one audio file in, RTTM out."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from diarize.bin.common import run_command
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="diarize-infer", description="Print who spoke when in an audio file, as RTTM."
+    )
+    add = parser.add_argument
+    add("audio", nargs="+", help="audio files (WAV, FLAC, OGG, SPHERE; any rate and channels)")
+    add("--model", type=Path, required=True, metavar="PATH",
+        help="experiment or packed model (directory), or a model file")
+    add("--config", type=Path, metavar="YAML",
+        help="thresholds (default: best.yaml beside the model)")
+    add("--out", type=Path, metavar="FILE", help="write the RTTM there instead of printing it")
+    add("--device", help="auto, cpu, cuda, cuda:N (default: auto)")
+    add("--theta", type=float, help="activity threshold of queries")
+    add("--threshold", type=float, help="threshold of mask probabilities")
+    add("--num-speakers", type=int, help="take exactly this many speakers")
+    add("--min-speakers", type=int)
+    add("--max-speakers", type=int)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Return the exit status of the command."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    return run_command(lambda: infer(args), parser.prog)
+
+
+def infer(args: argparse.Namespace) -> None:
+    """Diarize the files of ``args`` one after the other."""
+    from dataclasses import replace
+
+    from diarize.config import from_dict, read_yaml
+    from diarize.errors import DiarizeError
+    from diarize.infer.loader import NetworkOptions, find_model, make_predictor
+    from diarize.infer.postprocess import PostprocessOptions, postprocess
+    from diarize.io.audio import read_audio
+    from diarize.io.rttm import write_rttm
+    from diarize.tasks.registry import load_task
+
+    model, tuned = find_model(args.model)
+    tuned = args.config or tuned
+    mapping = read_yaml(tuned) if tuned else {}
+    names = ("theta", "threshold", "num_speakers", "min_speakers", "max_speakers")
+    given = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
+    section = {**(mapping.get("postprocess") or {}), **given}
+    options = from_dict(PostprocessOptions, section, str(tuned or "command line"))
+    network = from_dict(NetworkOptions, mapping.get("network"), f"{tuned}: network")
+    if args.device:
+        network = replace(network, device=args.device)
+    recordings: dict[str, str] = {}
+    for path in args.audio:
+        name = Path(path).stem.replace(" ", "_")
+        if name in recordings:
+            raise DiarizeError(
+                f"{path} and {recordings[name]} would both be recording '{name}'; rename one"
+            )
+        recordings[name] = path
+    task = load_task(model)
+    predictor = make_predictor(task.model, task.grid, network)
+    segments = []
+    for name, path in recordings.items():
+        posteriors = predictor(read_audio(path, sample_rate=task.grid.sample_rate), name)
+        found = postprocess(
+            posteriors.masks, posteriors.activities, name, options, task.grid
+        )
+        if not found:
+            print(f"{path}: no speech found", file=sys.stderr)
+        segments += found
+    write_rttm(args.out or sys.stdout, segments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""diarize-posteriors: a data directory through the network, to posteriors on disk."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from diarize.bin.common import run_command
+
+NAMES = ("posteriors", "activities")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="diarize-posteriors",
+        description="Write mask probabilities (posteriors.scp, T x N) and query probabilities "
+        "(activities.scp, N) of every recording; thresholds are applied later.",
+    )
+    add = parser.add_argument
+    add("--out", type=Path, required=True, metavar="DIR", help="directory for the posteriors")
+    add("--model", type=Path, metavar="FILE", help="model file, or an experiment's directory")
+    add("--data", type=Path, metavar="DIR", help="Kaldi data directory")
+    add("--config", type=Path, metavar="YAML", help="inference configuration (section network)")
+    add("--job", type=int, metavar="J", help="do part J (from 1) of --num-jobs; --merge ends it")
+    add("--num-jobs", type=int, default=1, metavar="N", help="parts (default: %(default)s)")
+    add("--merge", type=int, metavar="N", help="only join what N jobs have written")
+    add("--device", help="overrides network.device: auto, cpu, cuda, cuda:N")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Return the exit status of the command."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if args.merge is None and not (args.model and args.data):
+        parser.error("--model and --data are required (but for --merge)")
+    if not 1 <= (args.job or 1) <= args.num_jobs:
+        parser.error(f"--job {args.job} is not between 1 and --num-jobs {args.num_jobs}")
+    return run_command(lambda: merge(args) if args.merge else compute(args), parser.prog)
+
+
+def merge(args: argparse.Namespace) -> None:
+    """Join the lists of all jobs."""
+    from diarize.io.ark import merge_scp
+
+    for name in NAMES:
+        merge_scp(args.out, name, args.merge)
+
+
+def compute(args: argparse.Namespace) -> None:
+    """Run the network over this job's recordings."""
+    from dataclasses import replace
+
+    from diarize.config import from_dict, read_yaml
+    from diarize.infer.loader import NetworkOptions, find_model, make_predictor
+    from diarize.io.ark import ArkWriter
+    from diarize.io.audio import read_audio
+    from diarize.io.datadir import DataDir
+    from diarize.tasks.registry import load_task
+
+    section = read_yaml(args.config).get("network") if args.config else None
+    options = from_dict(NetworkOptions, section, f"{args.config}: network")
+    if args.device:
+        options = replace(options, device=args.device)
+    task = load_task(find_model(args.model)[0])
+    predictor = make_predictor(task.model, task.grid, options)
+    data = DataDir.load(args.data, allow_pipes=True)
+    recordings = data.recordings[(args.job or 1) - 1 :: args.num_jobs]
+    started = last = time.monotonic()
+    seconds = 0.0
+    rate = task.grid.sample_rate
+    with (
+        ArkWriter(args.out, NAMES[0], args.job) as masks,
+        ArkWriter(args.out, NAMES[1], args.job) as activities,
+    ):
+        for count, recording in enumerate(recordings, 1):
+            source = data.source(recording)
+            waveform = read_audio(source, sample_rate=rate, allow_pipes=True)
+            posteriors = predictor(waveform, recording)
+            masks.write(recording, posteriors.masks)
+            activities.write(recording, posteriors.activities)
+            seconds += len(waveform) / rate
+            now = time.monotonic()
+            if now - last > 5 or count == len(recordings):
+                last, spent = now, now - started
+                left = spent / count * (len(recordings) - count)
+                print(
+                    f"{count}/{len(recordings)} recordings, {seconds / 3600:.2f} h of audio, "
+                    f"{seconds / spent:.0f} x real time, {left:.0f} s left",
+                    file=sys.stderr,
+                )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""A saved model as a callable for the predictor."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from diarize.errors import DiarizeError
+from diarize.infer.predictor import Predictor
+from diarize.timebase import FrameGrid
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Where and how the network runs; ``auto`` is the GPU with bf16 where there is one."""
+
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    min_activity: float = 0.01
+    min_queries: int = 8
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the torch device called ``name``; ``auto`` is cuda where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as err:
+        raise DiarizeError(f"unknown device '{name}': use auto, cpu, cuda or cuda:N") from err
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DiarizeError(f"device {name} was asked for, but torch sees no GPU; use cpu or auto")
+    return device
+
+
+def make_predictor(model: nn.Module, grid: FrameGrid, options: NetworkOptions) -> Predictor:
+    """Return a predictor of ``model`` (evaluation mode) on the device of ``options``."""
+    device = pick_device(options.device)
+    bf16 = options.precision == "bf16" or (
+        options.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    )
+    return Predictor(
+        model.eval().to(device), grid, device, bf16, options.min_activity, options.min_queries
+    )
+
+
+def find_model(path: Path) -> tuple[Path, Path | None]:
+    """Return the weights and, if it is there, the tuned post-processing behind ``path``.
+
+    ``path`` is a model file or a directory (an experiment or a packed model) with
+    ``final.pth``; thresholds are taken from ``best.yaml`` beside it, or from the
+    ``infer_*/best.yaml`` of the validation set.
+    """
+    if path.is_dir():
+        if not (path / "final.pth").is_file():
+            raise DiarizeError(f"{path}: no final.pth in it; run the averaging stage first")
+        path = path / "final.pth"
+    if not path.is_file():
+        raise DiarizeError(f"no model at {path}")
+    tuned = [path.parent / "best.yaml", *sorted(path.parent.glob("infer_*/best.yaml"))]
+    return path, next((p for p in tuned if p.is_file()), None)
