@@ -1,0 +1,186 @@
+"""Thresholds chosen by grid search on the validation set, from stored posteriors.
+
+The network is not needed.  Every point of the grid theta x threshold x median x
+min_duration is scored exactly (the scorer is handed in); a recording whose kept queries
+are the same for two thetas is scored once for both, which makes the exact scorer fast
+enough.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from diarize.errors import DiarizeError
+from diarize.infer.postprocess import (
+    PostprocessOptions,
+    QueryRuns,
+    check_output,
+    choose_queries,
+    runs_to_segments,
+)
+from diarize.segments import Segment
+from diarize.timebase import FrameGrid
+
+Regions = Sequence[tuple[float, float]]
+# (reference, hypothesis, regions) of one recording -> seconds of miss, false alarm,
+# confusion and reference speech.
+Scorer = Callable[
+    [Sequence[Segment], Sequence[Segment], Regions], tuple[float, float, float, float]
+]
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """The values that the grid search tries, as in ``PostprocessOptions``."""
+
+    theta: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+    threshold: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7)
+    median: tuple[int, ...] = (1, 11, 25)
+    min_duration: tuple[float, ...] = (0.0, 0.1, 0.2)
+
+    def __post_init__(self) -> None:
+        for name in GRID_NAMES:
+            values = getattr(self, name)
+            if not values:
+                raise ValueError(f"{name} needs at least one value")
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} lists a value twice: {list(values)}")
+            for value in values:
+                PostprocessOptions(**{name: value})
+
+
+GRID_NAMES = ("theta", "threshold", "median", "min_duration")
+
+
+@dataclass(frozen=True)
+class TuneRecording:
+    """One recording of the validation set; ``num_speakers`` where its count is given."""
+
+    recording: str
+    posteriors: np.ndarray
+    activities: np.ndarray
+    reference: Sequence[Segment]
+    regions: Regions
+    num_speakers: int | None = None
+
+
+@dataclass(frozen=True)
+class TunePoint:
+    """One point of the grid and its pooled errors in seconds."""
+
+    options: PostprocessOptions
+    miss: float
+    false_alarm: float
+    confusion: float
+    speech: float
+    counts_right: int
+    recordings: int
+
+    @property
+    def der(self) -> float:
+        """Pooled diarization error rate, 1.0 for 100 %."""
+        return (self.miss + self.false_alarm + self.confusion) / self.speech
+
+
+def grid_options(base: PostprocessOptions, tune: TuneOptions) -> list[PostprocessOptions]:
+    """Return ``base`` with every combination of the values in ``tune``.
+
+    Where ``base`` fixes the number of speakers theta decides nothing and stays.
+    """
+    theta = tune.theta if base.num_speakers is None else (base.theta,)
+    return [
+        replace(base, **dict(zip(GRID_NAMES, values, strict=True)))
+        for values in itertools.product(theta, tune.threshold, tune.median, tune.min_duration)
+    ]
+
+
+def tune_postprocessing(
+    recordings: Iterable[TuneRecording],
+    points: Sequence[PostprocessOptions],
+    grid: FrameGrid,
+    score: Scorer,
+) -> list[TunePoint]:
+    """Return every point with its pooled errors, in the order of ``points``.
+
+    One recording is in memory at a time.  Raises DiarizeError for output that is not
+    finite, and where there is no recording or no reference speech to tune on.
+    """
+    sums = np.zeros((len(points), 4))
+    right = np.zeros(len(points), dtype=int)
+    count = 0
+    for item in recordings:
+        check_output(item.posteriors, item.activities, item.recording)
+        true_count = _count_in_regions(item.reference, item.regions)
+        for index, errors, speakers in _score_recording(item, points, grid, score):
+            sums[index] += errors
+            right[index] += speakers == true_count
+        count += 1
+    if count == 0:
+        raise DiarizeError("no recording to tune on")
+    if not sums[:, 3].all():
+        raise DiarizeError("the reference has no speech in the scored regions: nothing to tune on")
+    return [
+        TunePoint(point, *(float(x) for x in sums[i]), int(right[i]), count)
+        for i, point in enumerate(points)
+    ]
+
+
+def best_point(points: Sequence[TunePoint], default: PostprocessOptions) -> TunePoint:
+    """Return the point of least DER; of equal ones that nearest to ``default``.
+
+    Nearest in theta, then in threshold, median and min_duration.
+    """
+
+    def rank(point: TunePoint) -> tuple[float, ...]:
+        far = (abs(getattr(point.options, n) - getattr(default, n)) for n in GRID_NAMES)
+        # Sums of seconds differ in the last digits; 1e-9 is below any real difference.
+        return (round(point.der, 9), *(round(x, 9) for x in far))
+
+    return min(points, key=rank)
+
+
+def values_at_edge(best: PostprocessOptions, tune: TuneOptions) -> list[str]:
+    """Return the names whose best value is the least or greatest tried, a hint to try more.
+
+    Values that cannot go further (median 1, min_duration 0) do not count, nor lists of one.
+    """
+    out = []
+    for name in GRID_NAMES:
+        values, value = getattr(tune, name), getattr(best, name)
+        natural_end = {"median": 1, "min_duration": 0.0}.get(name)
+        if len(values) > 1 and value in (min(values), max(values)) and value != natural_end:
+            out.append(name)
+    return out
+
+
+def _score_recording(
+    item: TuneRecording, points: Sequence[PostprocessOptions], grid: FrameGrid, score: Scorer
+) -> Iterator[tuple[int, tuple[float, float, float, float], int]]:
+    """Yield (index of the point, errors, speakers found), equal results computed once."""
+    masks: dict[tuple, QueryRuns] = {}
+    results: dict[tuple, tuple] = {}
+    for index, point in enumerate(points):
+        options = point
+        if item.num_speakers is not None:
+            options = replace(
+                point, num_speakers=item.num_speakers, min_speakers=None, max_speakers=None
+            )
+        mask_key = (options.threshold, options.median)
+        if mask_key not in masks:
+            masks[mask_key] = QueryRuns(item.posteriors, *mask_key)
+        runs = masks[mask_key]
+        queries = choose_queries(runs, item.activities, options)
+        key = (mask_key, options.min_duration, tuple(queries))
+        if key not in results:
+            segments = runs_to_segments(runs, queries, item.recording, options, grid)
+            speakers = _count_in_regions(segments, item.regions)
+            results[key] = (score(item.reference, segments, item.regions), speakers)
+        yield index, *results[key]
+
+
+def _count_in_regions(segments: Iterable[Segment], regions: Regions) -> int:
+    return len(
+        {s.label for s in segments if any(min(s.end, b) > max(s.start, a) for a, b in regions)}
+    )

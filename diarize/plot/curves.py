@@ -1,0 +1,153 @@
+"""Training curves from the log of a training run."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from diarize.errors import DiarizeError
+from diarize.io.atomic import atomic_write
+
+Series = dict[str, list[tuple[float, float]]]
+
+PANELS = (
+    "loss",
+    "terms (last layer)",
+    "validation error (%)",
+    "speaker count right (%)",
+    "learning rate",
+)
+_HEIGHTS = (2.0, 2.0, 2.0, 1.0, 0.8)
+# Figures of training that are neither a loss nor one of its terms.
+_NO_TERMS = {"step", "grad_norm", "example_rate", "audio_rate", "data_share", "elapsed"}
+_LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555", "#8C6D31")
+
+
+def read_log(path: str | Path) -> list[Series]:
+    """Return one ``{name: [(step, value), …]}`` per panel of ``PANELS``, empty where none.
+
+    The log has one JSON object per line, with ``kind`` (train or valid), ``step`` and
+    figures; other kinds, values that are no finite numbers, and a last line cut short by
+    a kill are left out.  Where a step stands twice the later line counts.  Raises
+    DiarizeError naming the line, for one that is no JSON object, or where nothing can be
+    drawn.
+    """
+    found: list[dict[str, dict[float, float]]] = [{} for _ in PANELS]
+    for entry in read_entries(path):
+        step = entry.get("step")
+        if not _is_number(step):
+            continue
+        for name, value in entry.items():
+            panel = panel_of(entry.get("kind"), name)
+            if panel is not None and _is_number(value):
+                found[panel].setdefault(name, {})[step] = float(value)
+    if not any(found):
+        raise DiarizeError(f"{path}: no line with a step and a figure to draw yet")
+    return [{name: sorted(v.items()) for name, v in panel.items()} for panel in found]
+
+
+def read_entries(path: str | Path) -> list[dict[str, Any]]:
+    """Return the JSON objects of the log ``path``; a last line without its end may be broken."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except OSError as err:
+        raise DiarizeError(f"cannot read the log {path}: {err.strerror}") from err
+    except UnicodeDecodeError as err:
+        raise DiarizeError(f"{path}: not UTF-8 text") from err
+    entries = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError as err:
+            if number == len(lines):
+                continue
+            raise DiarizeError(f"{path}:{number}: no valid JSON: {err.msg}") from err
+        if not isinstance(entry, dict):
+            raise DiarizeError(f"{path}:{number}: expected a JSON object, got {line[:40]!r}")
+        entries.append(entry)
+    return entries
+
+
+def panel_of(kind: Any, name: str) -> int | None:
+    """Return the index in ``PANELS`` where the figure ``name`` of a line is drawn, or None.
+
+    >>> panel_of("train", "loss"), panel_of("train", "dice"), panel_of("valid", "der")
+    (0, 1, 2)
+    >>> panel_of("train", "elapsed"), panel_of("event", "text")
+    (None, None)
+    """
+    if kind == "train" and name not in _NO_TERMS:
+        return {"loss": 0, "lr": 4}.get(name, 1)
+    if kind == "valid":
+        return {"der": 2, "miss": 2, "fa": 2, "conf": 2, "count_acc": 3}.get(name)
+    return None
+
+
+def draw_curves(panels: list[Series], path: str | Path, title: str = "") -> None:
+    """Write the curves of ``read_log`` to the PNG ``path``, panels without figures left out."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = [i for i, names in enumerate(panels) if names]
+    heights = [_HEIGHTS[i] for i in shown]
+    fig = Figure(figsize=(10, 1.0 + 1.3 * sum(heights)), dpi=130, layout="constrained")
+    FigureCanvasAgg(fig)
+    axes = fig.subplots(len(shown), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, i in zip(axes, shown, strict=True):
+        _draw_panel(axis, PANELS[i], panels[i])
+    axes[-1].set_xlabel("step")
+    if title:
+        fig.suptitle(title, x=0.02, ha="left", size=12, weight="bold")
+    with atomic_write(path, "wb") as handle:
+        fig.savefig(handle, format="png", metadata={"Software": None})
+
+
+def _draw_panel(axis: Any, label: str, names: Series) -> None:
+    for i, (name, points) in enumerate(sorted(names.items(), key=lambda kv: _prominence(kv[0]))):
+        steps, values = [p[0] for p in points], [p[1] for p in points]
+        colour = _LINES[i % len(_LINES)]
+        axis.plot(
+            steps, values, color=colour, label=name, zorder=4 if i == 0 else 3,
+            linewidth=1.8 if i == 0 else 1.2, markersize=3,
+            marker="o" if len(points) <= 40 else None,
+        )  # fmt: skip
+        if name == "der":
+            low = min(range(len(values)), key=values.__getitem__)
+            axis.annotate(
+                f"{values[low]:.2f} %", (steps[low], values[low]), textcoords="offset points",
+                xytext=(0, 8), ha="right" if low else "left", size=9, color=colour, weight="bold",
+            )  # fmt: skip
+    axis.set_ylabel(label.replace(" (", "\n("), size=9)
+    axis.tick_params(labelsize=8)
+    if "%" in label:
+        axis.set_ylim(bottom=0, top=100 if "count" in label else None)
+    elif all(value > 0 for points in names.values() for _, value in points) and label != PANELS[-1]:
+        _log_scale(axis)
+    axis.grid(color="#E4E4E4", linewidth=0.7)
+    axis.set_axisbelow(True)
+    axis.margins(x=0.02)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    if len(names) > 1:
+        axis.legend(
+            loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8, handlelength=1
+        )
+
+
+def _log_scale(axis: Any) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _prominence(name: str) -> tuple:
+    return (name not in ("loss", "der"), name)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
