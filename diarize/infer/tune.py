@@ -84,12 +84,15 @@ class TunePoint:
         return (self.miss + self.false_alarm + self.confusion) / self.speech
 
 
-def grid_options(base: PostprocessOptions, tune: TuneOptions) -> list[PostprocessOptions]:
+def grid_options(
+    base: PostprocessOptions, tune: TuneOptions, theta_matters: bool = True
+) -> list[PostprocessOptions]:
     """Return ``base`` with every combination of the values in ``tune``.
 
-    Where ``base`` fixes the number of speakers theta decides nothing and stays.
+    Where the number of speakers is given (in ``base``, or otherwise: ``theta_matters``
+    false) theta decides nothing and stays.
     """
-    theta = tune.theta if base.num_speakers is None else (base.theta,)
+    theta = tune.theta if theta_matters and base.num_speakers is None else (base.theta,)
     return [
         replace(base, **dict(zip(GRID_NAMES, values, strict=True)))
         for values in itertools.product(theta, tune.threshold, tune.median, tune.min_duration)

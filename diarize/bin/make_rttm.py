@@ -1,0 +1,239 @@
+"""diarize-make-rttm: stored posteriors to RTTM and Kaldi files; thresholds by grid search.
+
+    diarize-make-rttm tune --posteriors exp/m/infer_dev --ref data/dev/rttm --uem data/dev/uem \\
+        --config conf/infer.yaml --out exp/m/best.yaml
+    diarize-make-rttm apply --posteriors exp/m/infer_test --config exp/m/best.yaml \\
+        --uem data/test/uem --out exp/m/infer_test
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from diarize.bin.common import run_command
+from diarize.config import dump_yaml, from_dict, read_yaml, to_dict
+from diarize.errors import DiarizeError
+from diarize.infer.postprocess import PostprocessOptions, postprocess
+from diarize.infer.stored import PosteriorDir, read_counts, some_names, write_kaldi_files
+from diarize.infer.tune import (
+    GRID_NAMES,
+    TuneOptions,
+    TunePoint,
+    TuneRecording,
+    best_point,
+    grid_options,
+    tune_postprocessing,
+    values_at_edge,
+)
+from diarize.io.atomic import atomic_write
+from diarize.io.rttm import read_rttm
+from diarize.io.uem import Regions, read_uem
+from diarize.segments import Segment, clip_segments
+
+PROG = "diarize-make-rttm"
+
+
+@dataclass(frozen=True)
+class RttmConfig:
+    """What an inference config may hold; ``best.yaml`` has the same form.
+
+    predict: options of the network's side, read by diarize-posteriors
+    chosen, table: how ``tune`` found the values, for people and for RESULTS.md
+    """
+
+    postprocess: PostprocessOptions = field(default_factory=PostprocessOptions)
+    tune: TuneOptions = field(default_factory=TuneOptions)
+    predict: dict[str, Any] = field(default_factory=dict)
+    chosen: dict[str, Any] = field(default_factory=dict)
+    table: list[dict[str, Any]] = field(default_factory=list)
+
+
+def load_config(path: str | None) -> RttmConfig:
+    """Return the config in ``path``, the paper's values without one."""
+    return from_dict(RttmConfig, read_yaml(path), path) if path else RttmConfig()
+
+
+def run_tune(args: argparse.Namespace) -> int:
+    """Search the grid and write ``args.out``; returns 0."""
+    from diarize.score.der import score_recording
+
+    config = load_config(args.config)
+    source = PosteriorDir(args.posteriors)
+    reference: dict[str, list[Segment]] = {}
+    for seg in read_rttm(args.ref):
+        reference.setdefault(seg.recording, []).append(seg)
+    regions = read_uem(args.uem)
+    _check_same_recordings(source, reference, regions, args)
+    base, grid = config.postprocess, config.tune
+    counts = read_counts(args.reco2num_spk, source.recordings) if args.reco2num_spk else None
+    points = grid_options(base, grid, theta_matters=counts is None)
+
+    def recordings() -> Iterator[TuneRecording]:
+        for recording in source.recordings:
+            posteriors, activities = source.load(recording)
+            count = None if counts is None else min(counts[recording], len(activities))
+            yield TuneRecording(
+                recording, posteriors, activities,
+                reference.get(recording, []), regions[recording], count,
+            )  # fmt: skip
+
+    results = tune_postprocessing(recordings(), points, source.grid, score_recording)
+    best = best_point(results, base)
+    _write_best(args, config, results, best)
+    edge = [
+        n for n in values_at_edge(best.options, grid) if len({getattr(p, n) for p in points}) > 1
+    ]
+    if edge:
+        print(
+            f"{PROG}: notice: best {', '.join(edge)} at the end of the values tried; "
+            "more values under tune: may do better",
+            file=sys.stderr,
+        )
+    chosen = "  ".join(f"{name} {getattr(best.options, name):g}" for name in GRID_NAMES)
+    print(f"{chosen}  DER {100 * best.der:.2f} %  ({best.recordings} recordings, {args.out})")
+    return 0
+
+
+def run_apply(args: argparse.Namespace) -> int:
+    """Write RTTM and Kaldi files into ``args.out``; returns 0."""
+    config = load_config(args.config)
+    given = {name: getattr(args, name) for name in _OVERRIDES if getattr(args, name) is not None}
+    if "num_speakers" in given:
+        given = {"min_speakers": None, "max_speakers": None, **given}
+    elif given.keys() & {"min_speakers", "max_speakers"}:
+        given = {"num_speakers": None, **given}
+    where = "command line" if given else str(args.config)
+    options = from_dict(PostprocessOptions, {**asdict(config.postprocess), **given}, where)
+    source = PosteriorDir(args.posteriors)
+    regions = read_uem(args.uem) if args.uem else None
+    if regions is not None:
+        missing = [r for r in source.recordings if r not in regions]
+        if missing:
+            raise DiarizeError(f"{args.uem}: no line for recording {some_names(missing)}")
+    segments = []
+    silent = []
+    for recording in source.recordings:
+        found = postprocess(*source.load(recording), recording, options, source.grid)
+        if regions is not None:
+            found = [s for a, b in regions[recording] for s in clip_segments(found, a, b)]
+        segments += found
+        if not found:
+            silent.append(recording)
+    write_kaldi_files(Path(args.out), segments, source.recordings)
+    print(f"{args.out}/rttm: {len(segments)} segments in {len(source.recordings)} recordings")
+    if silent:
+        print(
+            f"{PROG}: notice: {len(silent)} of {len(source.recordings)} recordings have no "
+            f"segment: {some_names(silent)}",
+            file=sys.stderr,
+        )
+    return 0
+
+
+_OVERRIDES = (
+    "theta", "threshold", "median", "min_duration",
+    "num_speakers", "min_speakers", "max_speakers",
+)  # fmt: skip
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of both subcommands."""
+    parser = argparse.ArgumentParser(
+        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    tune = commands.add_parser("tune", help="choose thresholds on a validation set")
+    tune.add_argument("--ref", required=True, help="reference RTTM of the validation set")
+    tune.add_argument("--uem", required=True, help="scored regions of the validation set")
+    tune.add_argument("--reco2num-spk", help="true numbers of speakers, instead of theta")
+    tune.add_argument("--out", required=True, help="best.yaml to write")
+    apply = commands.add_parser("apply", help="write RTTM and Kaldi files")
+    apply.add_argument("--uem", help="keep only what lies inside these regions")
+    apply.add_argument("--out", required=True, help="directory to write to")
+    apply.add_argument("--theta", type=float, help="activity above which a query is a speaker")
+    apply.add_argument("--threshold", type=float, help="mask probability of an active frame")
+    apply.add_argument("--median", type=int, help="frames of the median filter, odd; 1 is off")
+    apply.add_argument("--min-duration", type=float, help="shortest turn kept (s)")
+    apply.add_argument("--num-speakers", type=int, help="exactly so many speakers")
+    apply.add_argument("--min-speakers", type=int)
+    apply.add_argument("--max-speakers", type=int)
+    for command in (tune, apply):
+        command.add_argument(
+            "--posteriors", required=True, help="directory with posteriors.scp, activities.scp"
+        )
+        command.add_argument("--config", help="YAML with postprocess: and tune:, or a best.yaml")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    args = build_parser().parse_args(argv)
+    body = {"tune": run_tune, "apply": run_apply}[args.command]
+    return run_command(lambda: body(args), PROG)
+
+
+def _check_same_recordings(
+    source: PosteriorDir,
+    reference: Mapping[str, list[Segment]],
+    regions: Mapping[str, Regions],
+    args: argparse.Namespace,
+) -> None:
+    here = set(source.recordings)
+    for path, there in ((args.ref, reference), (args.uem, regions)):
+        missing = sorted(set(there) - here)
+        if missing:
+            raise DiarizeError(
+                f"{source.path}/posteriors.scp: nothing for {some_names(missing)} of {path}; "
+                "run inference on the whole validation set"
+            )
+    missing = sorted(here - set(regions))
+    if missing:
+        raise DiarizeError(f"{args.uem}: no line for recording {some_names(missing)}")
+
+
+def _write_best(
+    args: argparse.Namespace, config: RttmConfig, results: list[TunePoint], best: TunePoint
+) -> None:
+    """Write the chosen values, where they come from, and the whole table, best first."""
+    head = {
+        "postprocess": to_dict(best.options),
+        "predict": config.predict,
+        "chosen": {
+            "posteriors": str(args.posteriors),
+            "reference": str(args.ref),
+            "uem": str(args.uem),
+            "recordings": best.recordings,
+            "speakers": "oracle" if args.reco2num_spk else "theta",
+            "collar": 0.0,
+            **_figures(best),
+        },
+    }
+    names = (*GRID_NAMES, *_figures(best))
+    rows = sorted(results, key=lambda point: round(point.der, 9))
+    with atomic_write(args.out) as handle:
+        handle.write("# Chosen by diarize-make-rttm tune; errors in percent.\n")
+        handle.write(dump_yaml(head))
+        handle.write("table:\n")
+        for point in rows:
+            values = {n: getattr(point.options, n) for n in GRID_NAMES} | _figures(point)
+            handle.write("- {" + ", ".join(f"{n}: {values[n]}" for n in names) + "}\n")
+
+
+def _figures(point: TunePoint) -> dict[str, float]:
+    def percent(seconds: float) -> float:
+        return round(100 * seconds / point.speech, 3)
+
+    return {
+        "der": round(100 * point.der, 3),
+        "miss": percent(point.miss),
+        "fa": percent(point.false_alarm),
+        "conf": percent(point.confusion),
+        "count_acc": round(100 * point.counts_right / point.recordings, 2),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""What lies on disk between the network and the RTTM, and what a Kaldi recipe gets after it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from diarize.errors import DiarizeError
+from diarize.io.ark import read_scp
+from diarize.io.rttm import write_rttm
+from diarize.io.table import line_of, read_table, write_table
+from diarize.segments import Segment
+from diarize.timebase import FrameGrid
+
+
+class PosteriorDir:
+    """The network's output for a set: ``posteriors.scp``, ``activities.scp``, ``frame_shift``.
+
+    frame_shift (seconds) is optional, 0.01 without it.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise DiarizeError(f"{path}: no such directory; run inference (diarize-posteriors)")
+        self._posteriors = read_scp(self.path / "posteriors.scp")
+        self._activities = read_scp(self.path / "activities.scp")
+        for name, here, there in (
+            ("activities", self._posteriors, self._activities),
+            ("posteriors", self._activities, self._posteriors),
+        ):
+            missing = sorted(set(here) - set(there))
+            if missing:
+                raise DiarizeError(
+                    f"{self.path}/{name}.scp: nothing for {some_names(missing)}; "
+                    "run inference again"
+                )
+        self.grid = self._read_grid()
+
+    @property
+    def recordings(self) -> list[str]:
+        """The recordings, in C order."""
+        return sorted(self._posteriors)
+
+    def load(self, recording: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return posteriors (T, N) and activities (N,)."""
+        return self._posteriors[recording], self._activities[recording]
+
+    def _read_grid(self) -> FrameGrid:
+        path = self.path / "frame_shift"
+        if not path.exists():
+            return FrameGrid()
+        try:
+            shift = float(path.read_text(encoding="utf-8"))
+        except ValueError:
+            shift = 0.0
+        hop = round(shift * 16000)
+        if hop < 1 or abs(hop - shift * 16000) > 1e-6:
+            raise DiarizeError(f"{path}: expected a frame shift in seconds, such as 0.01")
+        return FrameGrid(sample_rate=16000, hop=hop)
+
+
+def read_counts(path: str | Path, recordings: list[str]) -> dict[str, int]:
+    """Return the number of speakers of each recording from a ``reco2num_spk`` file."""
+    table = read_table(path, fields=2)
+    for recording in recordings:
+        if recording not in table:
+            raise DiarizeError(f"{path}: no number of speakers for recording {recording}")
+        if not table[recording].isdecimal():
+            raise DiarizeError(
+                f"{line_of(path, recording)}: '{table[recording]}' is no number of speakers"
+            )
+    return {recording: int(table[recording]) for recording in recordings}
+
+
+def some_names(names: list[str], most: int = 3) -> str:
+    """Return the first names and how many more there are, for messages.
+
+    >>> some_names(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def write_kaldi_files(directory: Path, segments: list[Segment], recordings: list[str]) -> None:
+    """Write rttm, segments, utt2spk, spk2utt and reco2num_spk of a diarization.
+
+    Speakers are ``<recording>-<label>``, utterances ``<speaker>-<start>-<end>`` in ms, so
+    that both orders agree.  Times are rounded to ms, as in the RTTM; what is then empty is
+    left out.  Recordings without speech have 0 in reco2num_spk.
+    """
+    rounded = [s._replace(start=round(s.start, 3), end=round(s.end, 3)) for s in segments]
+    rounded = sorted(s for s in rounded if s.end > s.start)
+    utt2spk, times, spk2utt = {}, {}, {}
+    for seg in rounded:
+        speaker = f"{seg.recording}-{seg.label}"
+        utt = f"{speaker}-{round(seg.start * 1000):08d}-{round(seg.end * 1000):08d}"
+        utt2spk[utt] = speaker
+        times[utt] = f"{seg.recording} {seg.start:.3f} {seg.end:.3f}"
+        spk2utt.setdefault(speaker, []).append(utt)
+    found: dict[str, set[str]] = {recording: set() for recording in recordings}
+    for seg in rounded:
+        found[seg.recording].add(seg.label)
+    directory.mkdir(parents=True, exist_ok=True)
+    write_table(directory / "segments", times)
+    write_table(directory / "utt2spk", utt2spk)
+    write_table(directory / "spk2utt", {s: " ".join(sorted(u)) for s, u in spk2utt.items()})
+    write_table(directory / "reco2num_spk", {r: str(len(s)) for r, s in found.items()})
+    write_rttm(directory / "rttm", rounded)  # last: what is scored is there when all is
