@@ -1,0 +1,127 @@
+"""Training examples: crops, labels, determinism, silent speakers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from diarize.data.examples import Example, collate
+from diarize.data.sources import RandomCrops, make_example, open_source
+from diarize.errors import DiarizeError
+from diarize.io.audio import write_wav
+from diarize.segments import Segment
+from diarize.timebase import FrameGrid
+
+GRID = FrameGrid()
+
+
+def sine(seconds, level=0.3):
+    return (level * np.sin(np.arange(round(seconds * 16000)) * 0.1)).astype(np.float32)
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    """Two recordings; in `a` speaker A speaks in [1, 2) and B in [3, 4.5)."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name, seconds in (("a", 6.0), ("b", 2.0)):
+        write_wav(tmp_path / f"{name}.wav", sine(seconds), 16000)
+    (folder / "wav.scp").write_text(f"a {tmp_path}/a.wav\nb {tmp_path}/b.wav\n")
+    rows = [("a", 1, 1, "A"), ("a", 3, 1.5, "B"), ("b", 0, 2, "A")]
+    (folder / "rttm").write_text(
+        "".join(f"SPEAKER {r} 1 {s} {d} <NA> <NA> {n} <NA> <NA>\n" for r, s, d, n in rows)
+    )
+    return folder
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    write_wav(tmp_path / "u1.wav", sine(1.0), 16000)
+    write_wav(tmp_path / "u2.wav", sine(0.5), 16000)
+    mixture = {
+        "speakers": [
+            {"spkid": "s1", "rir": None, "utts": [f"{tmp_path}/u1.wav"], "intervals": [0.25]},
+            {"spkid": "s2", "rir": None, "utts": [f"{tmp_path}/u2.wav"], "intervals": [1.0]},
+        ],
+        "noise": None, "snr": None, "recid": "m1",
+    }
+    path = tmp_path / "mixture.scp"
+    path.write_text(f"m1 {json.dumps(mixture)}\n")
+    return path
+
+
+def test_labels_of_a_crop_are_those_of_the_reference(data_dir):
+    source = open_source(data_dir, 16000, 0)
+    waveform, segments = source.read(0, 24000, 56000)  # seconds 1.5 to 3.5
+    assert len(waveform) == 32000
+    example = make_example("a", waveform, segments, GRID)
+    assert example.activity.shape == (200, 2)
+    assert np.flatnonzero(example.activity[:, 0]).tolist() == list(range(50))
+    assert np.flatnonzero(example.activity[:, 1]).tolist() == list(range(150, 200))
+
+
+def test_a_speaker_silent_in_the_crop_is_no_target(data_dir):
+    source = open_source(data_dir, 16000, 0)
+    example = make_example("a", *source.read(0, 0, 40000), GRID)
+    assert example.activity.shape == (250, 1)
+    silent = make_example("a", *source.read(0, 0, 8000), GRID)
+    assert silent.activity.shape == (50, 0)
+
+
+def test_a_manifest_is_rendered_on_the_fly(manifest):
+    source = open_source(manifest, 16000, 1 << 20)
+    assert source.num_samples(0) == 24000
+    waveform, segments = source.read(0, 0, 24000)
+    assert [(s.label, s.start, s.end) for s in segments] == [("s1", 0.25, 1.25), ("s2", 1.0, 1.5)]
+    np.testing.assert_allclose(waveform[4000:16000], sine(1.0)[:12000], atol=2e-5)
+    whole = make_example("m1", waveform, segments, GRID)
+    part = make_example("m1", *source.read(0, 8000, 20000), GRID)
+    np.testing.assert_array_equal(part.activity, whole.activity[50:125])
+    np.testing.assert_allclose(part.waveform, whole.waveform[8000:20000], atol=1e-6)
+
+
+def test_crops_are_a_function_of_seed_and_index(data_dir):
+    def make(seed):
+        return RandomCrops([open_source(data_dir, 16000, 0)], 1.0, GRID, seed)
+
+    one, again, other = make(1), make(1), make(2)
+    for index in (5, 0, 17):
+        a, b = one[index], again[index]
+        assert a.name == b.name
+        np.testing.assert_array_equal(a.waveform, b.waveform)
+        np.testing.assert_array_equal(a.activity, b.activity)
+    assert any(not np.array_equal(one[i].activity, other[i].activity) for i in range(20))
+
+
+def test_each_epoch_takes_every_recording_once(data_dir, manifest):
+    sources = [open_source(data_dir, 16000, 0), open_source(manifest, 16000, 1 << 20)]
+    crops = RandomCrops(sources, 1.0, GRID, 0)
+    assert len(crops) == 3
+    for epoch in range(4):
+        names = {crops[3 * epoch + i].name for i in range(3)}
+        assert names == {"a", "b", "m1"}
+    assert all(len(crops[i].waveform) == 16000 for i in range(6))
+
+
+def test_collate_pads_with_zeros():
+    one = Example("a", np.ones(320, np.float32), np.ones((2, 1), bool))
+    two = Example("b", np.ones(160, np.float32), np.ones((1, 2), bool))
+    batch = collate([one, two], 16000)
+    assert batch.waveforms.sum(1).tolist() == [320, 160]
+    assert batch.num_samples.tolist() == [320, 160]
+    assert batch.targets[0].tolist() == [[1, 0], [1, 0]]
+    assert batch.targets[1].tolist() == [[1, 1], [0, 0]]
+    assert batch.num_speakers == [1, 2]
+    assert batch.seconds == pytest.approx(0.03)
+
+
+def test_faults_are_named(tmp_path, data_dir):
+    with pytest.raises(DiarizeError, match="no training data at nowhere"):
+        open_source("nowhere", 16000, 0)
+    with pytest.raises(DiarizeError, match="no training recordings"):
+        RandomCrops([], 1.0, GRID, 0)
+    (data_dir / "rttm").unlink()
+    with pytest.raises(DiarizeError, match="rttm|segments"):
+        open_source(data_dir, 16000, 0)
+    with pytest.raises(DiarizeError, match="recording x: 79 samples are less than one frame"):
+        make_example("x", np.zeros(79, np.float32), [], GRID)
