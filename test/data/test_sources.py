@@ -9,7 +9,6 @@ from diarize.data.examples import Example, collate
 from diarize.data.sources import RandomCrops, make_example, open_source
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
-from diarize.segments import Segment
 from diarize.timebase import FrameGrid
 
 GRID = FrameGrid()
@@ -121,7 +120,7 @@ def test_faults_are_named(tmp_path, data_dir):
     with pytest.raises(DiarizeError, match="no training recordings"):
         RandomCrops([], 1.0, GRID, 0)
     (data_dir / "rttm").unlink()
-    with pytest.raises(DiarizeError, match="rttm|segments"):
+    with pytest.raises(DiarizeError, match=r"rttm|segments"):
         open_source(data_dir, 16000, 0)
     with pytest.raises(DiarizeError, match="recording x: 79 samples are less than one frame"):
         make_example("x", np.zeros(79, np.float32), [], GRID)

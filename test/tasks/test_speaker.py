@@ -123,7 +123,7 @@ def test_configurations_survive_the_round_trip():
     assert build_task(config).criterion.options.dice == 0.0
     with pytest.raises(DiarizeError, match="here: unknown task 'speach'"):
         parse_config({"task": "speach"}, "here")
-    with pytest.raises(DiarizeError, match="here: unknown key 'criterium'; did you mean"):
+    with pytest.raises(DiarizeError, match=r"here: unknown key .criterium.; did"):
         parse_config({"criterium": {}}, "here")
-    with pytest.raises(DiarizeError, match="up_strides .* do not undo"):
+    with pytest.raises(DiarizeError, match=r"up_strides .* do not undo"):
         parse_config({"model": {"backbone": {"down_factor": 8}}}, "here")
