@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Runs jobs on this machine: run.py [options] [JOB=a:b] LOG command args...  (see jobs.py).
+"""Runs jobs on this machine: run.py [options] [JOB=a:b] LOG command args...
 
-At most --max-jobs-run at a time (default: as many as there are cores; with --gpu N, as many as
+See runners/jobs.py.  At most --max-jobs-run at a time (default: as many as there are cores; with --gpu N, as many as
 the visible GPUs allow, each job being given N of them by CUDA_VISIBLE_DEVICES).
 """
+
+import sys
+
+# The directory of this file holds a queue.py, which must not hide that of the standard library.
+sys.path.insert(0, sys.path.pop(0) + "/runners")
 
 import os
 import queue
 import subprocess
-import sys
 import threading
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import jobs
 

@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# copy_data_dir.sh [--utt-prefix P --utt-suffix S --spk-prefix P --spk-suffix S] SRC DST.
+set -euo pipefail
+exec "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/datadir.sh" copy "$@"

@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Runs jobs by Slurm: slurm.py [options] [JOB=a:b] LOG command args...
+
+See runners/jobs.py.  What sbatch is given for --mem, --gpu and so on is configured in --config, by default
+conf/slurm.conf, in the format of Kaldi's slurm.pl.
+"""
+
+import sys
+
+# The directory of this file holds a queue.py, which must not hide that of the standard library.
+sys.path.insert(0, sys.path.pop(0) + "/runners")
+
+import cluster
+
+CONFIG = """
+command sbatch --export=ALL
+option mem=* --mem $0
+option mem=0
+option num_threads=* --cpus-per-task $0
+option time=* --time $0
+default gpu=0
+option gpu=0
+option gpu=* --gres=gpu:$0
+"""
+
+
+def main() -> int:
+    """0 if every job ended well, else 1."""
+    return cluster.main_of(
+        cluster.System(
+            prog="slurm.py",
+            config_file="conf/slurm.conf",
+            config=CONFIG,
+            task_variable="SLURM_ARRAY_TASK_ID",
+            array_flag="--array",
+            array_limit="",
+            name_flag="--job-name",
+            log_flag="--output",
+            query=("squeue", "--noheader", "--format=%A", "--jobs"),
+            cancel=("scancel",),
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# validate_data_dir.sh [--no-feats --no-text --no-wav --no-spk-sort --non-print] DIR: names every fault.
+set -euo pipefail
+exec "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/datadir.sh" validate "$@"
