@@ -36,6 +36,8 @@ def finish(manifest: Manifest, out: str | os.PathLike, num_jobs: int) -> int:
         )
     parts = list(part_directories(out, num_jobs))
     count = _check_complete(manifest, parts)
+    for left in out.glob(".*.tmp"):  # by a 'finish' that was killed
+        left.unlink(missing_ok=True)
     for name in _MERGED[:-1]:
         _merge(name, parts, out)
     _write_spk2utt(out)
