@@ -1,0 +1,244 @@
+"""diarize-train, -average, -posteriors and -infer on a few seconds of tones; bad input."""
+
+import numpy as np
+import pytest
+import torch
+
+from diarize.bin import average, infer, posteriors, train
+from diarize.infer.loader import NetworkOptions, make_predictor
+from diarize.io.ark import read_scp
+from diarize.io.audio import read_audio, write_wav
+from diarize.io.rttm import read_rttm
+from diarize.tasks.registry import load_task
+
+CONFIG = """
+task: speaker
+model:
+  backbone: {dim: 16, layers: 1, heads: 2, ff_dim: 32, kernel: 7, dropout: 0.0}
+  decoder: {queries: 5, layers: 1, heads: 2, ff_dim: 32}
+data: {crop_seconds: 1.5}
+train:
+  steps: 3
+  batch_size: 2
+  valid_interval: 1
+  optimizer: {lr: 1e-3}
+  device: cpu
+  tensorboard: false
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A data directory, a configuration and a model trained for three steps."""
+    root = tmp_path_factory.mktemp("world")
+    data = root / "data"
+    data.mkdir()
+    rng = np.random.default_rng(0)
+    scp, rttm = [], []
+    for i in range(3):
+        name = f"r{i}"
+        write_wav(root / f"{name}.wav", 0.1 * rng.standard_normal(32000 + 8000 * i), 16000)
+        scp.append(f"{name} {root}/{name}.wav\n")
+        rttm.append(f"SPEAKER {name} 1 0.100 1.000 <NA> <NA> A <NA> <NA>\n")
+        rttm.append(f"SPEAKER {name} 1 0.800 1.000 <NA> <NA> B <NA> <NA>\n")
+    (data / "wav.scp").write_text("".join(scp))
+    (data / "rttm").write_text("".join(rttm))
+    (root / "train.yaml").write_text(CONFIG)
+    exp = root / "exp"
+    command = ["--config", str(root / "train.yaml"), "--train", str(data), "--valid", str(data)]
+    assert train.main([*command, "--out", str(exp)]) == 0
+    assert average.main(["--exp", str(exp)]) == 0
+    return root
+
+
+def test_dry_run_ends_with_the_parameter_count(world, capsys):
+    assert train.main(["--config", str(world / "train.yaml"), "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    count = sum(p.numel() for p in load_task(world / "exp" / "final.pth").model.parameters())
+    assert lines[-1] == f"parameters: {count}"
+    assert any(line.startswith("backbone.conformer") and "1x15x16" in line for line in lines)
+
+
+def test_posteriors_do_not_depend_on_the_split_into_jobs(world, capsys):
+    model, data = str(world / "exp"), str(world / "data")
+    one, two = world / "one", world / "two"
+    assert posteriors.main(["--model", model, "--data", data, "--out", str(one)]) == 0
+    for job in ("1", "2"):
+        extra = ["--job", job, "--num-jobs", "2"]
+        assert posteriors.main(["--model", model, "--data", data, "--out", str(two), *extra]) == 0
+    assert posteriors.main(["--out", str(two), "--merge", "2"]) == 0
+    for name in ("posteriors", "activities"):
+        a, b = read_scp(one / f"{name}.scp"), read_scp(two / f"{name}.scp")
+        assert list(a) == list(b) == ["r0", "r1", "r2"]
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key])
+    assert read_scp(one / "posteriors.scp")["r1"].shape == (250, 5)
+    assert posteriors.main(["--out", str(two), "--merge", "3"]) == 1
+    assert "job 3 did not finish" in capsys.readouterr().err
+
+
+def test_the_predictor_gives_what_the_model_gives(world):
+    task = load_task(world / "exp" / "final.pth")
+    waveform = read_audio(world / "r2.wav")
+    predictor = make_predictor(task.model, task.grid, NetworkOptions(device="cpu", min_queries=3))
+    found = predictor(waveform, "r2")
+    with torch.no_grad():
+        out = task.model(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
+    activity = out.activity_logits[-1, 0].sigmoid()
+    order = activity.argsort(descending=True)[: len(found.activities)]
+    np.testing.assert_allclose(found.activities, activity[order].numpy(), atol=1e-6)
+    masks = out.mask_logits()[-1, 0].sigmoid()[:, order].numpy()
+    np.testing.assert_allclose(found.masks, masks, atol=1e-5)
+
+
+def test_infer_prints_rttm(world, capsys, tmp_path):
+    command = [str(world / "r0.wav"), "--model", str(world / "exp"), "--num-speakers", "2"]
+    assert infer.main([*command, "--threshold", "0.0"]) == 0
+    out = capsys.readouterr().out
+    (tmp_path / "out.rttm").write_text(out)
+    segments = read_rttm(tmp_path / "out.rttm")
+    assert {s.recording for s in segments} == {"r0"}
+    assert len({s.label for s in segments}) == 2
+    assert max(s.end for s in segments) == pytest.approx(2.0)
+
+
+def bad_data(tmp_path, scp, rttm=""):
+    data = tmp_path / "bad"
+    data.mkdir()
+    (data / "wav.scp").write_text(scp)
+    (data / "rttm").write_text(rttm)
+    return str(data)
+
+
+def bad_cases(tmp_path):
+    """name -> (wav.scp, words of the message)."""
+    good = tmp_path / "good.wav"
+    write_wav(good, np.zeros(16000, np.float32), 16000)
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(good.read_bytes()[:2000])
+    empty = tmp_path / "empty.wav"
+    write_wav(empty, np.zeros(0, np.float32), 16000)
+    short = tmp_path / "short.wav"
+    write_wav(short, np.zeros(60, np.float32), 16000)
+    nan = tmp_path / "nan.wav"
+    import soundfile
+
+    soundfile.write(nan, np.full(16000, np.nan, np.float32), 16000, subtype="FLOAT")
+    return {
+        "missing": (f"r {tmp_path}/no.wav\n", "no.wav"),
+        "cut": (f"r {cut}\n", "cut"),
+        "empty": (f"r {empty}\n", "empty.wav"),
+        "short": (f"r {short}\n", "recording r: 60 samples are shorter than one frame"),
+        "nan": (f"r {nan}\n", "NaN"),
+        "twice": (f"r {good}\nr {good}\n", "wav.scp:2"),
+        "unsorted": (f"s {good}\nr {good}\n", "wav.scp:2"),
+    }
+
+
+@pytest.mark.parametrize(
+    "case", ["missing", "cut", "empty", "short", "nan", "twice", "unsorted"]
+)
+def test_bad_recordings_end_inference_with_one_line(world, tmp_path, capfd, case):
+    scp, words = bad_cases(tmp_path)[case]
+    data, out = bad_data(tmp_path, scp), tmp_path / "out"
+    status = posteriors.main(["--model", str(world / "exp"), "--data", data, "--out", str(out)])
+    error = capfd.readouterr().err
+    assert status == 1
+    assert words in error
+    assert "Traceback" not in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (out / "posteriors.scp").exists()
+
+
+def test_stereo_and_8_khz_are_taken(world, tmp_path):
+    import soundfile
+
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "stereo.wav", 0.1 * rng.standard_normal((8000, 2)), 8000)
+    data = bad_data(tmp_path, f"r {tmp_path}/stereo.wav\n")
+    out = tmp_path / "out"
+    command = ["--model", str(world / "exp"), "--data", data, "--out", str(out)]
+    assert posteriors.main(command) == 0
+    assert read_scp(out / "posteriors.scp")["r"].shape == (100, 5)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["model.decoder.querries=4"], "unknown key 'querries'; did you mean 'queries'"),
+        (["train.steps=many"], "steps: expected int, got 'many'"),
+        (["model.decoder.queries=1", "train.device=cpu"], "2 speakers but the model has 1 queries"),
+    ],
+)
+def test_bad_configurations_end_training_with_one_line(world, tmp_path, capfd, overrides, words):
+    data = str(world / "data")
+    status = train.main(
+        ["--config", str(world / "train.yaml"), "--train", data, "--valid", data,
+         "--out", str(tmp_path / "exp"), "--set", *overrides]
+    )
+    error = capfd.readouterr().err
+    assert status == 1
+    assert words in error
+    assert "Traceback" not in error
+
+
+def test_an_rttm_with_a_bad_field_ends_training_with_its_line(world, tmp_path, capfd):
+    line = "SPEAKER r0 1 0.1 x <NA> <NA> A <NA> <NA>\n"
+    data = bad_data(tmp_path, (world / "data" / "wav.scp").read_text(), line)
+    status = train.main(
+        ["--config", str(world / "train.yaml"), "--train", data, "--valid", data,
+         "--out", str(tmp_path / "exp")]
+    )
+    error = capfd.readouterr().err
+    assert status == 1
+    assert "rttm:1" in error
+    assert "Traceback" not in error
+
+
+def test_a_checkpoint_of_other_sizes_is_refused(world, tmp_path, capfd):
+    data = str(world / "data")
+    status = train.main(
+        ["--config", str(world / "train.yaml"), "--train", data, "--valid", data,
+         "--out", str(tmp_path / "exp"), "--init-model", str(world / "exp" / "final.pth"),
+         "--set", "model.decoder.ff_dim=64"]
+    )
+    error = capfd.readouterr().err
+    assert status == 1
+    assert "ff" in error
+    assert "does not fit this model" in error
+
+
+def test_only_the_backbone_is_taken_when_asked(world, tmp_path):
+    data = str(world / "data")
+    status = train.main(
+        ["--config", str(world / "train.yaml"), "--train", data, "--valid", data,
+         "--out", str(tmp_path / "exp"), "--init-model", str(world / "exp" / "final.pth"),
+         "--set", "init_modules=[backbone]", "model.decoder.ff_dim=64", "train.steps=1"]
+    )
+    assert status == 0
+
+
+def test_an_unwritable_output_is_one_line(world, tmp_path, capfd):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    data = str(world / "data")
+    command = ["--config", str(world / "train.yaml"), "--train", data, "--valid", data]
+    assert train.main([*command, "--out", str(blocked / "exp")]) == 1
+    error = capfd.readouterr().err
+    assert "cannot make the directory" in error
+    model = str(world / "exp")
+    out = str(blocked / "out")
+    assert posteriors.main(["--model", model, "--data", data, "--out", out]) == 1
+    assert "cannot write" in capfd.readouterr().err
+
+
+def test_a_full_disk_is_one_line(world, tmp_path, capfd):
+    """/dev/full answers every write with "no space left"."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "posteriors.ark").symlink_to("/dev/full")
+    command = ["--model", str(world / "exp"), "--data", str(world / "data"), "--out", str(out)]
+    assert posteriors.main(command) == 1
+    error = capfd.readouterr().err
+    assert "No space left" in error
+    assert not (out / "posteriors.scp").exists()
