@@ -1,0 +1,174 @@
+"""From random speakers to utterances on disk: choice of voices, plan, synthesis in parallel."""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.signal import resample_poly
+
+from diarize.errors import DiarizeError
+from diarize.io.audio import write_wav
+from voices.espeak import Espeak, Speech, isolated, private_data
+from voices.voices import Voice, distance, random_voice, voice_print
+
+SAMPLE_RATE = 16000
+MIN_DISTANCE = 3.0  # of voice prints; the same voice with other words is about 2 from itself
+_CHOICE_PROMPTS = (
+    "The young captain showed his brother a yellow map of the harbour",
+    "We thought the noisy children would choose five pears and a cake",
+)
+_LEVEL = -27.0  # dB relative to full scale, RMS of an utterance
+_FLOOR = -40.0  # dB relative to the loudest 10 ms: what is softer at the ends is cut off
+_FADE = 80  # samples
+_library: list[Espeak] = []  # the one of this worker process
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One utterance to be made: who says what, how, and into which file."""
+
+    path: str
+    text: str
+    voice: str  # language+variant
+    rate: int  # words a minute
+    pitch: int  # 50 is the voice's own
+    level: float  # dB relative to the corpus level
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A chosen voice, its language, and how many characters it says in a second."""
+
+    voice: Voice
+    language: str
+    letter_rate: float
+    distance: float  # to the nearest voice chosen before it
+
+
+def choose_speakers(count: int, languages: Sequence[str], seed: int, jobs: int) -> list[Speaker]:
+    """Return ``count`` speakers that are all at least MIN_DISTANCE apart from one another.
+
+    Candidates are drawn one after the other, their languages in turn, and one too near to an
+    earlier speaker is left out, so that a shorter list is the beginning of a longer one.
+    Raises DiarizeError if there is no room for so many.
+    """
+    chosen: list[Speaker] = []
+    prints: list[np.ndarray] = []
+    tried = 0
+    for _ in range(8):
+        size = min(200, 10 + 2 * (count - len(chosen)))
+        numbers = range(tried, tried + size)
+        voices = [random_voice(f"c{n:04d}", np.random.default_rng((seed, n))) for n in numbers]
+        names = [languages[n % len(languages)] for n in numbers]
+        tasks = [(v, f"{language}+{v.name}") for v, language in zip(voices, names, strict=True)]
+        variants = {voice.name: voice.variant for voice in voices}
+        with private_data(languages, variants) as home:
+            heard = list(_parallel(_hear, tasks, home, jobs))
+        for voice, language, (sound, letter_rate) in zip(voices, names, heard, strict=True):
+            nearest = min((distance(sound, other) for other in prints), default=math.inf)
+            if nearest >= MIN_DISTANCE:
+                chosen.append(Speaker(voice, language, letter_rate, nearest))
+                prints.append(sound)
+                if len(chosen) == count:
+                    return chosen
+        tried += size
+    raise DiarizeError(
+        f"only {len(chosen)} of {tried} random voices are distinct, {count} wanted: ask for fewer"
+    )
+
+
+def synthesise(
+    speakers: Iterable[Speaker], utterances: Sequence[Utterance], jobs: int
+) -> Iterator[str]:
+    """Write each utterance that is not there yet; yield its path as soon as it is.
+
+    16 kHz, 16 bit, mono; speech from the first sample to the last.  The samples depend on
+    the utterance and its voice alone, neither on ``jobs`` nor on what was made before.
+    """
+    speakers = list(speakers)
+    variants = {speaker.voice.name: speaker.voice.variant for speaker in speakers}
+    for directory in {os.path.dirname(utterance.path) for utterance in utterances}:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+    wanted = [utterance for utterance in utterances if not os.path.exists(utterance.path)]
+    with private_data(sorted({s.language for s in speakers}), variants) as home:
+        yield from _parallel(_write, wanted, home, jobs)
+
+
+def trim(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Return ``samples`` without what is softer than _FLOOR at the beginning and the end."""
+    hop = sample_rate // 100
+    frames = samples[: len(samples) // hop * hop].reshape(-1, hop)
+    energy = np.mean(frames**2, axis=1)
+    if not len(energy) or energy.max() == 0:
+        return samples[:0]
+    loud = np.flatnonzero(energy > energy.max() * 10 ** (_FLOOR / 10))
+    return samples[loud[0] * hop : (loud[-1] + 1) * hop]
+
+
+def finish(samples: np.ndarray, from_rate: int, level: float) -> np.ndarray:
+    """Return float64 at 16 kHz: trimmed, ends faded, at ``level`` dB and never over 0.9."""
+    common = math.gcd(from_rate, SAMPLE_RATE)
+    wave = resample_poly(samples / 32768.0, SAMPLE_RATE // common, from_rate // common)
+    wave = trim(wave, SAMPLE_RATE)
+    if not len(wave):
+        return wave
+    ramp = np.linspace(0.0, 1.0, _FADE)
+    wave[:_FADE] *= ramp
+    wave[-_FADE:] *= ramp[::-1]
+    wave *= 10 ** ((_LEVEL + level) / 20) / np.sqrt(np.mean(wave**2))
+    return wave * min(1.0, 0.9 / np.abs(wave).max())
+
+
+def _parallel(
+    work: Callable[[Any], Any], tasks: Sequence[Any], home: Path, jobs: int
+) -> Iterator[Any]:
+    """Yield ``work(task)`` in the order of ``tasks``, from ``jobs`` forked processes."""
+    if not tasks:
+        return
+    context = get_context("fork")
+    chunk = max(1, min(20, len(tasks) // (4 * jobs)))
+    try:
+        with ProcessPoolExecutor(jobs, context, _start_worker, (home,)) as pool:
+            try:
+                yield from pool.map(work, tasks, chunksize=chunk)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    except BrokenProcessPool as err:
+        raise DiarizeError("a synthesis process was killed: run the step again") from err
+
+
+def _start_worker(home: Path) -> None:
+    _library[:] = [Espeak(home)]
+
+
+def _hear(task: tuple[Voice, str]) -> tuple[np.ndarray, float]:
+    """Return the voice print and the characters per second of a candidate."""
+    voice, name = task
+    spoken = [_speak(prompt, name, voice.rate) for prompt in _CHOICE_PROMPTS]
+    wave = np.concatenate([finish(speech.samples, speech.sample_rate, 0.0) for speech in spoken])
+    if len(wave) < SAMPLE_RATE:
+        raise DiarizeError(f"voice {name} says nothing: its voice file must be wrong")
+    return voice_print(wave), sum(map(len, _CHOICE_PROMPTS)) * SAMPLE_RATE / len(wave)
+
+
+def _write(utterance: Utterance) -> str:
+    """Make one utterance and return its path."""
+    speech = _speak(utterance.text, utterance.voice, utterance.rate, utterance.pitch)
+    wave = finish(speech.samples, speech.sample_rate, utterance.level)
+    if speech.switched_language or len(wave) < SAMPLE_RATE // 2:
+        raise DiarizeError(f"{utterance.path}: {utterance.voice} cannot say {utterance.text!r}")
+    write_wav(utterance.path, wave, SAMPLE_RATE)
+    return utterance.path
+
+
+def _speak(text: str, voice: str, rate: int, pitch: int = 50) -> Speech:
+    return isolated(partial(_library[0].speak, text, voice, rate, pitch))
