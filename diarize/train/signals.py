@@ -1,8 +1,12 @@
 """SIGTERM and Ctrl-C as a wish to stop after the step at hand."""
 
+import ctypes
 import signal
+import sys
 import threading
 from types import FrameType, TracebackType
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class StopSignals:
@@ -36,6 +40,14 @@ class StopSignals:
 
 
 def leave_signals_to_parent() -> None:
-    """In a data worker: Ctrl-C is the trainer's to handle, SIGTERM just ends the worker."""
+    """In a data worker: Ctrl-C and SIGTERM are the trainer's to handle.
+
+    Terminals, torchrun and Slurm send them to all processes of a job, but the trainer needs
+    its workers to finish the step; it tells them to end by other means.  Where the system
+    can (Linux), a worker dies with a trainer that is killed, lest it hold its memory and
+    the log's pipe for seconds more.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -30,6 +30,11 @@ class Stepper:
         self.plain = torch.compile(self.model) if options.compile else self.model
         self.forward = self._wrap(self.plain)
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=group.device)
+        self._half = options.precision == "bf16" or (
+            options.precision == "auto"
+            and group.device.type == "cuda"
+            and torch.cuda.is_bf16_supported(including_emulation=False)
+        )
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
         self._seconds = 0.0
@@ -48,10 +53,8 @@ class Stepper:
 
     def autocast(self) -> contextlib.AbstractContextManager:
         """Return the context of the chosen precision."""
-        kind, wanted = self.group.device.type, self.options.precision
-        if wanted == "auto":
-            wanted = "bf16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-        return torch.autocast(kind, dtype=torch.bfloat16, enabled=wanted == "bf16")
+        kind = self.group.device.type
+        return torch.autocast(kind, dtype=torch.bfloat16, enabled=self._half)
 
     def run(self, step: int, batches: list[Any]) -> None:
         """Do optimiser step ``step`` (from 0) on this rank's micro-batches.
@@ -176,7 +179,8 @@ class Stepper:
         if not self._steps:
             return {}, 0.0
         keys = sorted(self._sums)
-        values = torch.stack([self._sums[key].double() for key in keys])
+        device = self.group.device
+        values = torch.stack([self._sums[key].to(device, torch.float64) for key in keys])
         values = self.group.sum_(values).tolist()
         seconds = sum(self.group.gather(self._seconds))
         means = dict(zip(keys, values, strict=True))

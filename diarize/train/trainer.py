@@ -62,7 +62,8 @@ class Task(Protocol):
         """Return the loss and its terms, each divided by the normalizers of the whole step.
 
         ``forward`` is the (wrapped) model.  The terms are scalars that add up over parts
-        of a batch; ``x_num`` and ``x_den`` are reported as their ratio ``x``.
+        of a batch; ``x_num`` and ``x_den`` are reported as their ratio ``x`` (the DER in
+        percent: ``der_num`` is 100 times the wrong frames, ``der_den`` the scored ones).
         """
 
     def validate(
@@ -100,9 +101,11 @@ class Trainer:
         started = time.monotonic()
         if self.options.threads:
             torch.set_num_threads(self.options.threads)
-        with process_group(self.options.device) as group:
-            with lock_directory(self.out) if group.chief else nullcontext():
-                return _Run(self, group, started).go()
+        with (
+            process_group(self.options.device) as group,
+            lock_directory(self.out) if group.chief else nullcontext(),
+        ):
+            return _Run(self, group, started).go()
 
 
 class _Run:
@@ -234,6 +237,8 @@ class _Run:
             "data_share": self._waiting / busy,
             "elapsed": self._elapsed(),
         }
+        if self.group.device.type == "cuda":
+            figures["gpu_peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
         left = (self.options.steps - step) * busy / max(steps, 1)
         if self.options.max_seconds is not None:
             left = min(left, self.options.max_seconds - self._elapsed())

@@ -91,7 +91,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     task = ToyTask(**args.task)
-    if args.die and int(os.environ.get("RANK", 0)) == args.die[0]:
+    if args.die and int(os.environ.get("RANK", "0")) == args.die[0]:
         _die_at(task, args.die[1])
 
     def body():

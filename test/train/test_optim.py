@@ -1,0 +1,103 @@
+"""Learning rates against their formulas and torch, options, seeds."""
+
+import pytest
+import torch
+
+from diarize.config import from_dict
+from diarize.errors import DiarizeError
+from diarize.train.optim import learning_rate, make_optimizer, seed_torch
+from diarize.train.options import OptimizerOptions, ScheduleOptions, TrainOptions, fingerprint
+
+
+def rates(steps, **schedule):
+    options = TrainOptions(
+        steps=steps, optimizer=OptimizerOptions(lr=1e-4), schedule=ScheduleOptions(**schedule)
+    )
+    return [learning_rate(options, s) for s in range(steps)]
+
+
+@pytest.mark.parametrize(("steps", "pct_start"), [(100, 0.3), (37, 0.1), (10, 0.5)])
+def test_onecycle_is_that_of_torch(steps, pct_start):
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 1e-4, total_steps=steps, pct_start=pct_start, div_factor=10,
+        final_div_factor=100, cycle_momentum=False,
+    )
+    ours = rates(steps, pct_start=pct_start, div_factor=10, final_div_factor=100)
+    for step in range(steps):
+        assert ours[step] == pytest.approx(schedule.get_last_lr()[0], rel=1e-9, abs=1e-15)
+        optimizer.step()
+        if step + 1 < steps:
+            schedule.step()
+
+
+def test_constant_with_and_without_warmup():
+    assert rates(5, name="constant") == [1e-4] * 5
+    assert rates(6, name="constant", warmup_steps=4) == pytest.approx(
+        [0.25e-4, 0.5e-4, 0.75e-4, 1e-4, 1e-4, 1e-4])
+
+
+def test_threephase_goes_up_holds_and_comes_down():
+    lr = rates(101, name="threephase")
+    assert lr[0] == pytest.approx(5e-6)
+    assert lr[5] == pytest.approx((5e-6 + 1e-4) / 2)
+    assert lr[10] == pytest.approx(1e-4)
+    assert lr[70] == pytest.approx(1e-4)
+    assert lr[85] == pytest.approx((5e-6 + 1e-4) / 2)
+    assert lr[100] == pytest.approx(5e-6)
+
+
+@pytest.mark.parametrize("name", ["onecycle", "constant", "threephase"])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_very_short_trainings_have_a_rate(name, steps):
+    assert all(0 < lr <= 1e-4 for lr in rates(steps, name=name))
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1, not 0"),
+        ({"batch_size": 2, "accumulation": 3}, "batch_size must be at least accumulation"),
+        ({"precision": "fp16"}, "precision must be one of auto, fp32, bf16, not 'fp16'"),
+        ({"schedule": {"name": "cosine"}}, "schedule.name must be one of"),
+        ({"schedule": {"warmup_part": 0.8}}, "at most 1"),
+        ({"optimizer": {"betas": [0.9, 1.0]}}, "optimizer.betas must be two numbers"),
+        ({"max_seconds": 0}, "max_seconds must be null or above 0"),
+        ({"stepz": 3}, "did you mean 'steps'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(section, message):
+    with pytest.raises(DiarizeError, match=message):
+        from_dict(TrainOptions, section, "conf/train.yaml: train")
+
+
+def test_fingerprint_holds_what_changes_the_weights():
+    base = fingerprint(TrainOptions(), {"model": {"width": 4}})
+    assert base["model.width"] == 4
+    assert base["train.optimizer.betas"] == [0.9, 0.999]
+    free = TrainOptions(steps=5, num_workers=3, log_interval=1, threads=2, max_seconds=1.0)
+    assert fingerprint(free, {"model": {"width": 4}}) == base
+    assert fingerprint(TrainOptions(seed=1), {"model": {"width": 4}}) != base
+
+
+def test_adamw_without_weight_decay_on_trainable_weights_only():
+    model = torch.nn.Linear(2, 2)
+    model.bias.requires_grad_(False)
+    optimizer = make_optimizer(model.parameters(), OptimizerOptions(), torch.device("cpu"))
+    assert isinstance(optimizer, torch.optim.AdamW)
+    (group,) = optimizer.param_groups
+    assert [id(p) for p in group["params"]] == [id(model.weight)]
+    assert group["weight_decay"] == 0.0
+    model.weight.requires_grad_(False)
+    with pytest.raises(DiarizeError, match="no trainable parameter"):
+        make_optimizer(model.parameters(), OptimizerOptions(), torch.device("cpu"))
+
+
+def test_seeds_differ_by_every_number_and_stay_the_same():
+    drawn = []
+    for numbers in ((0, 1, 2), (0, 2, 1), (1, 1, 2), (0, 12), (0, 1, 2)):
+        seed_torch(*numbers)
+        drawn.append(torch.rand(1).item())
+    assert len(set(drawn)) == 4
+    assert drawn[0] == drawn[4]

@@ -1,0 +1,216 @@
+"""The loop in one process: accumulation, stopping, going on, and what goes wrong."""
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+
+from diarize.errors import DiarizeError
+from diarize.train.average import average_best
+from diarize.train.checkpoint import load_model
+from diarize.train.options import ScheduleOptions
+from diarize.train.trainer import Trainer
+
+
+def log_of(directory, kind):
+    lines = (directory / "train_log.jsonl").read_text().splitlines()
+    return [r for r in map(json.loads, lines) if r["kind"] == kind]
+
+
+def assert_same(one, two, atol=0.0):
+    assert one.keys() == two.keys()
+    for key in one:
+        assert torch.allclose(one[key], two[key], rtol=0, atol=atol), key
+
+
+def test_it_learns_and_writes_what_it_says(toy, options, tmp_path):
+    torch.manual_seed(0)
+    trainer = Trainer(toy.ToyTask(), options(steps=60, valid_interval=20, keep_best=2), tmp_path,
+                      meta={"config": {"task": "toy"}})
+    assert trainer.run() == 0
+    losses = [r["loss"] for r in log_of(tmp_path, "train")]
+    assert len(losses) == 15
+    assert losses[-1] < 0.7 * losses[0]
+    first = log_of(tmp_path, "train")[0]
+    assert first["step"] == 4
+    assert first["loss"] == pytest.approx(first["mse"])
+    assert 0 < first["der"] < 1
+    assert first["audio_rate"] == pytest.approx(first["example_rate"])
+    ders = {r["step"]: r["der"] for r in log_of(tmp_path, "valid")}
+    assert list(ders) == [20, 40, 60]
+    assert trainer.progress.step == 60
+    kept = sorted(ders, key=ders.get)[:2]
+    assert [e["step"] for e in trainer.progress.best] == kept
+    names = sorted(p.name for p in (tmp_path / "best").iterdir())
+    assert names == sorted(f"valid_step{s:08d}.pth" for s in kept)
+    state, meta = load_model(tmp_path / "best" / names[0])
+    assert meta["config"] == {"task": "toy"}
+    assert meta["der"] == pytest.approx(ders[meta["step"]])
+    assert state["0.weight"].shape == (8, 4)
+    assert average_best(tmp_path / "best", 5, tmp_path / "final.pth")[0]["step"] == kept[0]
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.1])
+def test_accumulation_is_one_large_batch(toy, options, weights, tmp_path, clip_norm):
+    for parts in (1, 3):
+        Trainer(toy.ToyTask(), options(accumulation=parts, clip_norm=clip_norm),
+                tmp_path / str(parts)).run()
+    assert_same(weights(tmp_path / "1"), weights(tmp_path / "3"), atol=1e-6)
+    one, three = (log_of(tmp_path / d, "train")[-1] for d in ("1", "3"))
+    for key in ("loss", "mse", "der", "grad_norm"):
+        assert one[key] == pytest.approx(three[key], rel=1e-4), key
+
+
+def test_workers_change_nothing(toy, options, weights, tmp_path):
+    for count in (0, 2):
+        Trainer(toy.ToyTask(dropout=0.5), options(num_workers=count), tmp_path / str(count)).run()
+    assert_same(weights(tmp_path / "0"), weights(tmp_path / "2"))
+
+
+def test_sigterm_finishes_the_step_and_the_same_command_goes_on(toy, options, weights, tmp_path):
+    task = toy.ToyTask(dropout=0.5)
+    loss = task.loss
+
+    def interrupted(*args):
+        task.calls += 1
+        if task.calls == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss(*args)
+
+    task.loss = interrupted
+    plan = options(valid_interval=3)
+    before = signal.getsignal(signal.SIGTERM)
+    trainer = Trainer(task, plan, tmp_path / "cut")
+    assert trainer.run() == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert trainer.progress.step == 6
+    assert trainer.progress.pending_validation
+    assert Trainer(toy.ToyTask(dropout=0.5), plan, tmp_path / "cut").run() == 0
+    assert Trainer(toy.ToyTask(dropout=0.5), plan, tmp_path / "whole").run() == 0
+    assert_same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+    cut, whole = (log_of(tmp_path / d, "valid") for d in ("cut", "whole"))
+    assert [(r["step"], r["der"]) for r in cut] == [(r["step"], r["der"]) for r in whole]
+
+
+def test_time_budget_validates_saves_and_counts_over_runs(toy, options, tmp_path):
+    plan = options(steps=100_000, max_seconds=0.5)
+    trainer = Trainer(toy.ToyTask(delay=0.005), plan, tmp_path)
+    assert trainer.run() == 0
+    assert 1 <= trainer.progress.step < 100
+    assert trainer.progress.elapsed >= 0.5
+    assert len(log_of(tmp_path, "valid")) == 1
+    again = Trainer(toy.ToyTask(), plan, tmp_path)
+    assert again.run() == 0
+    assert again.progress.step == trainer.progress.step
+
+
+def test_more_steps_go_on_from_the_end(toy, options, tmp_path):
+    plan = ScheduleOptions(name="constant")
+    Trainer(toy.ToyTask(), options(schedule=plan), tmp_path).run()
+    longer = Trainer(toy.ToyTask(), options(schedule=plan, steps=20), tmp_path)
+    assert longer.run() == 0
+    assert longer.progress.step == 20
+    assert [r["step"] for r in log_of(tmp_path, "train")] == [4, 8, 12, 16, 20]
+
+
+def test_other_settings_are_refused_with_their_names(toy, options, tmp_path):
+    Trainer(toy.ToyTask(), options(), tmp_path, identity={"model": {"layers": 2}}).run()
+    other = options(batch_size=4, num_workers=1, log_interval=1)
+    with pytest.raises(DiarizeError, match=r"model\.layers: 2 -> 3; train\.batch_size: 8 -> 4\)"):
+        Trainer(toy.ToyTask(), other, tmp_path, identity={"model": {"layers": 3}}).run()
+
+
+def test_checkpoint_of_another_model_is_refused(toy, options, tmp_path):
+    Trainer(toy.ToyTask(), options(), tmp_path).run()
+    with pytest.raises(DiarizeError, match=r"last\.pth .*0\.weight is \(8, 4\), .* \(6, 4\)"):
+        Trainer(toy.ToyTask(width=6), options(), tmp_path).run()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_bad_recording_is_one_line(toy, options, tmp_path, workers):
+    task = toy.ToyTask(bad=41)
+    with pytest.raises(DiarizeError) as caught:
+        Trainer(task, options(num_workers=workers), tmp_path).run()
+    assert str(caught.value) == "recording rec41: the file is truncated"
+
+
+def test_loss_that_is_not_finite_names_the_recording_and_writes_nothing(toy, options, tmp_path):
+    task = toy.ToyTask(nan=42)
+    plan = options(accumulation=2, save_interval=1)
+    with pytest.raises(DiarizeError, match=r"step 6: .* not finite for rec42;"):
+        Trainer(task, plan, tmp_path).run()
+    state, meta = load_model(tmp_path / "last.pth")
+    assert meta["step"] == 5
+    assert all(torch.isfinite(v).all() for v in state.values())
+    for key, value in task.model.state_dict().items():
+        assert torch.equal(value, state[key]), "the bad step must leave the weights alone"
+
+
+def test_divergence_without_a_guilty_recording_names_the_batch(toy, options, tmp_path):
+    task = toy.ToyTask()
+    loss = task.loss
+
+    def huge(forward, batch, normalizers):
+        value, stats = loss(forward, batch, normalizers)
+        return (value * float("inf"), stats) if len(batch.names) > 1 else (value, stats)
+
+    task.loss = huge
+    with pytest.raises(DiarizeError, match=r"batch of rec0, rec1, .*though it is for each alone"):
+        Trainer(task, options(), tmp_path).run()
+    assert not (tmp_path / "last.pth").exists()
+
+
+def test_error_of_the_task_tells_the_step(toy, options, tmp_path):
+    task = toy.ToyTask()
+
+    def failing(*_):
+        raise DiarizeError("recording rec3: the matching cost is not finite")
+
+    task.loss = failing
+    with pytest.raises(DiarizeError, match="training step 1: recording rec3"):
+        Trainer(task, options(), tmp_path).run()
+
+
+def test_bf16_autocast(toy, options, tmp_path):
+    task = toy.ToyTask()
+    kinds = set()
+    task.model[0].register_forward_hook(lambda *args: kinds.add(args[-1].dtype))
+    assert Trainer(task, options(precision="bf16"), tmp_path).run() == 0
+    assert kinds == {torch.bfloat16}
+    assert all(v.dtype == torch.float32 for v in task.model.state_dict().values())
+    losses = [r["loss"] for r in log_of(tmp_path, "train")]
+    assert losses[-1] < losses[0]
+
+
+def test_unwritable_directory(toy, options, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(DiarizeError, match=r"cannot write .*file"):
+        Trainer(toy.ToyTask(), options(), blocked / "exp").run()
+
+
+def test_full_disk_leaves_the_last_checkpoint(toy, options, weights, tmp_path, monkeypatch):
+    from diarize.train import checkpoint
+
+    plan = options(save_interval=4, steps=8)
+    Trainer(toy.ToyTask(), plan, tmp_path).run()
+    before = weights(tmp_path)
+
+    class Full:
+        def __init__(self, handle):
+            self.error = None
+
+        def write(self, data):
+            self.error = OSError(28, "No space left on device")
+            raise self.error
+
+        def flush(self):
+            pass
+
+    monkeypatch.setattr(checkpoint, "_Writer", Full)
+    with pytest.raises(DiarizeError, match=r"cannot write .*No space left on device"):
+        Trainer(toy.ToyTask(), options(save_interval=4), tmp_path).run()
+    assert_same(weights(tmp_path), before)
+    assert not list(tmp_path.glob(".last*"))
