@@ -8,8 +8,8 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,13 @@ PROG = "diarize-make-rttm"
 class RttmConfig:
     """What an inference config may hold; ``best.yaml`` has the same form.
 
-    predict: options of the network's side, read by diarize-posteriors
+    network: options of the network's side, read by diarize-posteriors
     chosen, table: how ``tune`` found the values, for people and for RESULTS.md
     """
 
     postprocess: PostprocessOptions = field(default_factory=PostprocessOptions)
     tune: TuneOptions = field(default_factory=TuneOptions)
-    predict: dict[str, Any] = field(default_factory=dict)
+    network: dict[str, Any] = field(default_factory=dict)
     chosen: dict[str, Any] = field(default_factory=dict)
     table: list[dict[str, Any]] = field(default_factory=list)
 
@@ -68,19 +68,13 @@ def run_tune(args: argparse.Namespace) -> int:
     regions = read_uem(args.uem)
     _check_same_recordings(source, reference, regions, args)
     base, grid = config.postprocess, config.tune
-    counts = read_counts(args.reco2num_spk, source.recordings) if args.reco2num_spk else None
-    points = grid_options(base, grid, theta_matters=counts is None)
-
-    def recordings() -> Iterator[TuneRecording]:
-        for recording in source.recordings:
-            posteriors, activities = source.load(recording)
-            count = None if counts is None else min(counts[recording], len(activities))
-            yield TuneRecording(
-                recording, posteriors, activities,
-                reference.get(recording, []), regions[recording], count,
-            )  # fmt: skip
-
-    results = tune_postprocessing(recordings(), points, source.grid, score_recording)
+    counts = _oracle_counts(args.reco2num_spk, source) if args.reco2num_spk else {}
+    points = grid_options(base, grid, theta_matters=not counts)
+    recordings = (
+        TuneRecording(r, *source.load(r), reference.get(r, []), regions[r], counts.get(r))
+        for r in source.recordings
+    )
+    results = tune_postprocessing(recordings, points, source.grid, score_recording)
     best = best_point(results, base)
     _write_best(args, config, results, best)
     edge = [
@@ -113,10 +107,15 @@ def run_apply(args: argparse.Namespace) -> int:
         missing = [r for r in source.recordings if r not in regions]
         if missing:
             raise DiarizeError(f"{args.uem}: no line for recording {some_names(missing)}")
+    counts = _oracle_counts(args.reco2num_spk, source) if args.reco2num_spk else {}
     segments = []
     silent = []
     for recording in source.recordings:
-        found = postprocess(*source.load(recording), recording, options, source.grid)
+        own = options
+        if recording in counts:
+            limits = {"min_speakers": None, "max_speakers": None}
+            own = replace(options, num_speakers=counts[recording], **limits)
+        found = postprocess(*source.load(recording), recording, own, source.grid)
         if regions is not None:
             found = [s for a, b in regions[recording] for s in clip_segments(found, a, b)]
         segments += found
@@ -148,7 +147,6 @@ def build_parser() -> argparse.ArgumentParser:
     tune = commands.add_parser("tune", help="choose thresholds on a validation set")
     tune.add_argument("--ref", required=True, help="reference RTTM of the validation set")
     tune.add_argument("--uem", required=True, help="scored regions of the validation set")
-    tune.add_argument("--reco2num-spk", help="true numbers of speakers, instead of theta")
     tune.add_argument("--out", required=True, help="best.yaml to write")
     apply = commands.add_parser("apply", help="write RTTM and Kaldi files")
     apply.add_argument("--uem", help="keep only what lies inside these regions")
@@ -164,6 +162,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--posteriors", required=True, help="directory with posteriors.scp, activities.scp"
         )
+        command.add_argument("--reco2num-spk", help="known numbers of speakers, instead of theta")
         command.add_argument("--config", help="YAML with postprocess: and tune:, or a best.yaml")
     return parser
 
@@ -194,13 +193,27 @@ def _check_same_recordings(
         raise DiarizeError(f"{args.uem}: no line for recording {some_names(missing)}")
 
 
+def _oracle_counts(path: str, source: PosteriorDir) -> dict[str, int]:
+    """Return the given numbers of speakers, at most that of the stored queries, with a notice."""
+    counts = read_counts(path, source.recordings)
+    limits = {recording: source.num_queries(recording) for recording in counts}
+    beyond = [recording for recording in counts if counts[recording] > limits[recording]]
+    if beyond:
+        print(
+            f"{PROG}: notice: more speakers in {path} than queries stored for "
+            f"{some_names(beyond)}; all queries are taken",
+            file=sys.stderr,
+        )
+    return {recording: min(count, limits[recording]) for recording, count in counts.items()}
+
+
 def _write_best(
     args: argparse.Namespace, config: RttmConfig, results: list[TunePoint], best: TunePoint
 ) -> None:
     """Write the chosen values, where they come from, and the whole table, best first."""
     head = {
         "postprocess": to_dict(best.options),
-        "predict": config.predict,
+        "network": config.network,
         "chosen": {
             "posteriors": str(args.posteriors),
             "reference": str(args.ref),

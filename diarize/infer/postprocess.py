@@ -83,8 +83,8 @@ def select_queries(
         upper = lower = options.num_speakers
     if lower > len(activities):
         raise DiarizeError(
-            f"at least {lower} speakers were asked for, but the model has only "
-            f"{len(activities)} queries"
+            f"at least {lower} speakers were asked for, but there are only {len(activities)} "
+            "queries; ask for fewer or keep more (network: min_queries)"
         )
     taken: list[int] = []
     for query in np.argsort(-np.asarray(activities, dtype=np.float64), kind="stable").tolist():

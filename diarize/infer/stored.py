@@ -45,6 +45,10 @@ class PosteriorDir:
         """Return posteriors (T, N) and activities (N,)."""
         return self._posteriors[recording], self._activities[recording]
 
+    def num_queries(self, recording: str) -> int:
+        """Return N of a recording; only its activities are read."""
+        return len(self._activities[recording])
+
     def _read_grid(self) -> FrameGrid:
         path = self.path / "frame_shift"
         if not path.exists():

@@ -4,7 +4,9 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from diarize.segments import Segment, merge_segments
+import numpy as np
+
+from diarize.segments import Segment, clip_segments, merge_segments
 
 Region = tuple[float, float]
 
@@ -75,3 +77,43 @@ def error_seconds(spans: Iterable[ErrorSpan]) -> tuple[float, float, float]:
         false_alarm += length * span.false_alarm
         confusion += length * span.confusion
     return miss, false_alarm, confusion
+
+
+def map_speakers(
+    reference: Iterable[Segment], hypothesis: Iterable[Segment], regions: Sequence[Region]
+) -> dict[str, str]:
+    """Return hypothesis label -> reference label, one to one, of most time in common.
+
+    Only time inside ``regions`` counts, and pairs without any are left out.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    sides = []
+    for segments in (reference, hypothesis):
+        spans: dict[str, list[Region]] = {}
+        for start, end in regions:
+            for seg in merge_segments(clip_segments(segments, start, end)):
+                spans.setdefault(seg.label, []).append((seg.start, seg.end))
+        sides.append(dict(sorted(spans.items())))
+    ref, hyp = sides
+    together = np.array([[_overlap(r, h) for r in ref.values()] for h in hyp.values()])
+    if not together.size:
+        return {}
+    names_ref, names_hyp = list(ref), list(hyp)
+    return {
+        names_hyp[i]: names_ref[j]
+        for i, j in zip(*linear_sum_assignment(-together), strict=True)
+        if together[i, j] > 0
+    }
+
+
+def _overlap(one: list[Region], other: list[Region]) -> float:
+    """Return the seconds that two sorted lists of disjoint spans have in common."""
+    total, i, j = 0.0, 0, 0
+    while i < len(one) and j < len(other):
+        total += max(0.0, min(one[i][1], other[j][1]) - max(one[i][0], other[j][0]))
+        if one[i][1] < other[j][1]:
+            i += 1
+        else:
+            j += 1
+    return total

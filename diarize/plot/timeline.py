@@ -23,6 +23,7 @@ INK, FAINT = "#222222", "#E4E4E4"
 
 _STRIP_MINUTES = (5, 10, 15, 20, 30, 60, 120, 240)
 _MAX_STRIPS = 6
+_WIDTH, _DPI = 14.0, 130  # inches, pixels per inch
 _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 
 
@@ -90,20 +91,22 @@ def timeline_rows(timeline: Timeline) -> list[Row]:
 
 
 def strip_bounds(start: float, end: float) -> list[Region]:
-    """Return [start, end) cut into at most six strips of equal, round length.
+    """Return [start, end) cut into at most six strips of equal, round length but the last.
 
     >>> strip_bounds(0, 45)
     [(0, 45)]
-    >>> [(round(a), round(b)) for a, b in strip_bounds(0, 1500)]
-    [(0, 300), (300, 600), (600, 900), (900, 1200), (1200, 1500)]
+    >>> [(round(a), round(b)) for a, b in strip_bounds(0, 1400)]
+    [(0, 300), (300, 600), (600, 900), (900, 1200), (1200, 1400)]
     """
     minutes = (end - start) / 60
     if minutes <= _STRIP_MINUTES[0] * 1.2:
         return [(start, end)]
     step = next((m for m in _STRIP_MINUTES if minutes <= m * _MAX_STRIPS), None)
     seconds = step * 60.0 if step else (end - start) / _MAX_STRIPS
-    count = int(np.ceil((end - start) / seconds - 1e-9))
-    return [(start + i * seconds, start + (i + 1) * seconds) for i in range(count)]
+    count = int(np.ceil((end - start) / seconds - 0.1))
+    if count * seconds < end - start:  # a short rest makes all a little longer instead
+        seconds = (end - start) / count
+    return [(start + i * seconds, min(end, start + (i + 1) * seconds)) for i in range(count)]
 
 
 def format_time(seconds: float, step: float) -> str:
@@ -126,24 +129,31 @@ def draw_timeline(timeline: Timeline, path: str | Path) -> None:
 
     rows = timeline_rows(timeline)
     strips = strip_bounds(timeline.start, timeline.end)
+    # Only who speaks in a strip has a row in it: with twenty speakers most are silent.
+    shown = [[row for row in rows if _bars_inside(row, strip)] for strip in strips]
     row_inch = 0.30 if len(strips) == 1 else 0.17
-    lanes = len(rows) + 3.0 + (1.6 if timeline.waveform else 0.0) + 1.2
-    strip_inch = max(1.0, lanes * row_inch)
+    extra = 4.2 + (1.6 if timeline.waveform else 0.0)
+    inches = [max(0.8, (len(own) + extra) * row_inch) for own in shown]
     head, foot, between = 0.95, 0.75, 0.42
-    height = head + foot + len(strips) * strip_inch + (len(strips) - 1) * between
-    fig = Figure(figsize=(14, height), dpi=130, facecolor="white")
+    height = head + foot + sum(inches) + (len(strips) - 1) * between
+    fig = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(fig)
     widest = max([len(r.label) for r in rows] + [len("false alarm")])
     left = 0.25 + 0.075 * min(widest, 24) + 0.25
-    for i, (lo, hi) in enumerate(strips):
-        top = height - head - i * (strip_inch + between)
-        box = (left / 14, (top - strip_inch) / height, (14 - left - 0.3) / 14, strip_inch / height)
-        _draw_strip(fig.add_axes(box), timeline, rows, (lo, hi), small=len(strips) > 1)
-    fig.text(left / 14, 1 - 0.36 / height, timeline.title, size=13, weight="bold", color=INK)
+    step = _tick_step(strips[0])
+    full, top = strips[0][1] - strips[0][0], height - head
+    for strip, own, inch in zip(strips, shown, inches, strict=True):
+        width = (_WIDTH - left - 0.3) * (strip[1] - strip[0]) / full
+        box = (left / _WIDTH, (top - inch) / height, width / _WIDTH, inch / height)
+        axes = fig.add_axes(box)
+        _draw_strip(axes, timeline, own, strip, small=len(strips) > 1)
+        _label_time(axes, strip, step, 7 if len(strips) > 1 else 9)
+        top -= inch + between
+    fig.text(left / _WIDTH, 1 - 0.36 / height, timeline.title, size=13, weight="bold", color=INK)
     if timeline.subtitle:
-        fig.text(left / 14, 1 - 0.64 / height, timeline.subtitle, size=10, color="#555555")
-    unit = "time (s)" if _tick_step(strips[0]) < 1 else "time (m:ss)"
-    fig.text(0.5 + left / 28, 0.2 / height, unit, size=9, color=INK, ha="center")
+        fig.text(left / _WIDTH, 1 - 0.64 / height, timeline.subtitle, size=10, color="#555555")
+    unit = "time (s)" if step < 1 else "time (m:ss)"
+    fig.text(0.5 + left / _WIDTH / 2, 0.2 / height, unit, size=9, color=INK, ha="center")
     with atomic_write(path, "wb") as handle:
         fig.savefig(handle, format="png", metadata={"Software": None})
 
@@ -160,6 +170,11 @@ def _bars(segments: Sequence[Segment], label: str, view: Timeline) -> tuple:
     return tuple((s.start, s.end - s.start) for s in clip_segments(own, view.start, view.end))
 
 
+def _bars_inside(row: Row, strip: Region) -> list[Region]:
+    lo, hi = strip
+    return [(max(a, lo), min(a + d, hi)) for a, d in row.bars if a < hi and a + d > lo]
+
+
 def _tick_step(strip: Region) -> float:
     return next((t for t in _TICKS if (strip[1] - strip[0]) / t <= 20), _TICKS[-1])
 
@@ -168,7 +183,7 @@ def _draw_strip(axes: Any, timeline: Timeline, rows: list[Row], strip: Region, s
     """Draw [lo, hi) of ``timeline`` into ``axes``, from the top down, one unit per row."""
     lo, hi = strip
     # A bar thinner than a pixel is drawn one pixel wide, or it would fade away.
-    thinnest = (hi - lo) / (axes.get_position().width * 14 * 130)
+    thinnest = (hi - lo) / (axes.get_position().width * _WIDTH * _DPI)
     y, ticks, rules = 0.0, [], []
     if timeline.waveform:
         _draw_waveform(axes, timeline.waveform, strip, centre=y + 0.8)
@@ -178,7 +193,7 @@ def _draw_strip(axes: Any, timeline: Timeline, rows: list[Row], strip: Region, s
         if i and rows[i - 1].side != row.side:
             y += 0.3
             rules.append(y - 0.15)
-        bars = [(max(a, lo), min(a + d, hi)) for a, d in row.bars if a < hi and a + d > lo]
+        bars = _bars_inside(row, strip)
         axes.broken_barh(
             [(a, max(b - a, thinnest)) for a, b in bars], (y + 0.12, 0.76),
             facecolors=row.colour, linewidth=0, antialiased=False, zorder=3,
@@ -190,7 +205,7 @@ def _draw_strip(axes: Any, timeline: Timeline, rows: list[Row], strip: Region, s
         rules.append(y - 0.15)
         y = _draw_errors(axes, timeline.errors, strip, y, thinnest, ticks)
     _shade_unscored(axes, timeline, strip)
-    _finish_axes(axes, strip, y, ticks, rules, 7 if small else 9)
+    _finish_axes(axes, y, ticks, rules, 7 if small else 9)
     _label_sides(axes, rows, bool(timeline.waveform), small)
 
 
@@ -244,14 +259,14 @@ def _shade_unscored(axes: Any, timeline: Timeline, strip: Region) -> None:
         at = max(at, b)
 
 
-def _finish_axes(
-    axes: Any, strip: Region, bottom: float, ticks: list, rules: list[float], size: int
-) -> None:
+def _label_time(axes: Any, strip: Region, step: float, size: int) -> None:
     axes.set_xlim(*strip)
-    axes.set_ylim(max(bottom, 1.0), 0)
-    step = _tick_step(strip)
     marks = np.arange(np.ceil(strip[0] / step - 1e-9), np.floor(strip[1] / step + 1e-9) + 1) * step
     axes.set_xticks(marks, [format_time(t, step) for t in marks], size=size)
+
+
+def _finish_axes(axes: Any, bottom: float, ticks: list, rules: list[float], size: int) -> None:
+    axes.set_ylim(max(bottom, 1.0), 0)
     axes.set_yticks([t[0] for t in ticks], [t[1] for t in ticks], size=size)
     for text, (_, _, colour) in zip(axes.get_yticklabels(), ticks, strict=True):
         text.set_color(colour)

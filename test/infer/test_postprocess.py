@@ -52,7 +52,7 @@ def test_select_queries(options, expected):
 
 
 def test_more_speakers_than_queries_is_an_error():
-    with pytest.raises(DiarizeError, match=r"rec: at least 3 speakers .* only 2 queries"):
+    with pytest.raises(DiarizeError, match=r"rec: at least 3 speakers .* only 2 queries; "):
         postprocess(np.zeros((4, 2)), np.ones(2), "rec", PostprocessOptions(num_speakers=3), GRID)
     assert select_queries(np.ones(2), PostprocessOptions(max_speakers=9)) == [0, 1]
 
