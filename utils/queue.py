@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs jobs by grid engine: queue.py [options] [JOB=a:b] LOG command args...
 
-See runners/jobs.py.  What qsub is given for --mem, --gpu and so on is configured in --config, by default
-conf/queue.conf, in the format of Kaldi's queue.pl.
+See runners/jobs.py.  What qsub is given for --mem, --gpu and so on is configured in --config,
+by default conf/queue.conf, in the format of Kaldi's queue.pl.
 """
 
 import sys

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs jobs on this machine: run.py [options] [JOB=a:b] LOG command args...
 
-See runners/jobs.py.  At most --max-jobs-run at a time (default: as many as there are cores; with --gpu N, as many as
-the visible GPUs allow, each job being given N of them by CUDA_VISIBLE_DEVICES).
+See runners/jobs.py.  At most --max-jobs-run at a time (default: as many as there are cores;
+with --gpu N, as many as the visible GPUs allow; each job is given N by CUDA_VISIBLE_DEVICES).
 """
 
 import sys

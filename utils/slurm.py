@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs jobs by Slurm: slurm.py [options] [JOB=a:b] LOG command args...
 
-See runners/jobs.py.  What sbatch is given for --mem, --gpu and so on is configured in --config, by default
-conf/slurm.conf, in the format of Kaldi's slurm.pl.
+See runners/jobs.py.  What sbatch is given for --mem, --gpu and so on is configured in --config,
+by default conf/slurm.conf, in the format of Kaldi's slurm.pl.
 """
 
 import sys

@@ -5,6 +5,7 @@ does and leaves the exit code in a small file, for which the submitter waits.  T
 must be shared by all machines, under the same name.
 """
 
+import contextlib
 import json
 import os
 import shlex
@@ -193,6 +194,8 @@ class ClusterRun:
         if not failed:
             for path in self.work.glob(f"{self.base}.*"):
                 path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # others may be at work there
+                self.work.rmdir()
         return failed
 
     def _code_of(self, index: int) -> int | None:
