@@ -1,0 +1,34 @@
+# make demo   sets up, then runs the offline recipe: data, simulation, training, scoring
+# make test   sets up, then runs the test suite
+# The environment is in tools/venv; see tools/Makefile for its options.
+
+SHELL := /bin/bash
+export LC_ALL := C.UTF-8
+PYTEST_OPTIONS ?=
+DEMO_OPTIONS ?=
+ACTIVATE := . tools/activate_python.sh
+
+.PHONY: help env lint test demo demo-short clean
+
+help:
+	@echo "make env | lint | test | demo | demo-short | clean"
+
+env:
+	@$(MAKE) --no-print-directory --silent -C tools
+
+lint: env
+	@$(ACTIVATE) && tools/lint.sh
+
+test: env
+	@$(ACTIVATE) && python3 -m pytest -q $(PYTEST_OPTIONS)
+
+demo: env
+	@cd egs/mini/diar1 && ./run.sh $(DEMO_OPTIONS)
+
+demo-short: env
+	@cd egs/mini/diar1 && ./run.sh --short true $(DEMO_OPTIONS)
+
+# The environment goes; data and experiments of the recipes stay.
+clean:
+	@$(MAKE) --no-print-directory -C tools clean
+	rm -rf build dist ./*.egg-info .pytest_cache .ruff_cache .hypothesis
