@@ -1,7 +1,10 @@
 """From random speakers to utterances on disk: choice of voices, plan, synthesis in parallel."""
 
+import ctypes
 import math
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -28,6 +31,7 @@ _CHOICE_PROMPTS = (
 _LEVEL = -27.0  # dB relative to full scale, RMS of an utterance
 _FLOOR = -40.0  # dB relative to the loudest 10 ms: what is softer at the ends is cut off
 _FADE = 80  # samples
+_PR_SET_PDEATHSIG = 1  # of Linux: the signal that a process gets when its parent dies
 _library: list[Espeak] = []  # the one of this worker process
 
 
@@ -147,6 +151,10 @@ def _parallel(
 
 
 def _start_worker(home: Path) -> None:
+    """Start eSpeak NG in this process, which leaves Ctrl-C to its parent and ends with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     _library[:] = [Espeak(home)]
 
 

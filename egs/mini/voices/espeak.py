@@ -41,7 +41,11 @@ class Speech(NamedTuple):
 
     @property
     def switched_language(self) -> bool:
-        """True where part of the text was read in another language, as foreign script is."""
+        """True where part of the text was read in another language, as some foreign script is.
+
+        Only a language that `private_data` was given can be switched to; what no language
+        can read is spelt or left out.
+        """
         return any("(" in phoneme for _, phoneme in self.phonemes)
 
 
