@@ -235,8 +235,7 @@ class _Renderer:
         if self._noise_length() >= self.layout.num_samples:
             with _naming(self.mixture):
                 return self.source.window(self.mixture["noise"], lo, hi, self.sample_rate)
-        loop = self._loop()
-        return loop[np.arange(lo, hi) % len(loop)]
+        return _repeat(self._loop(), lo, hi)
 
     def _noise_length(self) -> int:
         with _naming(self.mixture):
@@ -260,6 +259,16 @@ class _Renderer:
     def _key(self) -> bytes:
         text = repr((self.sample_rate, self.mixture)).encode()
         return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def _repeat(loop: np.ndarray, lo: int, hi: int) -> np.ndarray:
+    """Return samples [lo, hi) of ``loop`` repeated for ever."""
+    pieces, at = [], lo
+    while at < hi:
+        first = at % len(loop)
+        pieces.append(loop[first : first + hi - at])
+        at += len(pieces[-1])
+    return np.concatenate(pieces) if pieces else loop[:0]
 
 
 def _reverberate(dry: np.ndarray, room: np.ndarray) -> np.ndarray:
