@@ -1,6 +1,6 @@
 """Simulated room impulse responses (rirs) and background noises (noises), as data directories.
 
-For the --rirs and --noises of a simulation; everything follows from --seed.
+For --rir-data and --noise-data of diarize-simulate; everything follows from --seed.
 """
 
 import argparse
