@@ -9,8 +9,8 @@ from pathlib import Path
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
-from diarize.io.datadir import DataDir
 from diarize.io.table import read_table
+from diarize.io.validate import validate_data_dir
 from diarize.simulate.manifest import Manifest
 from diarize.simulate.writer import missing_parts, part_directories
 
@@ -25,7 +25,7 @@ def finish(manifest: Manifest, out: str | os.PathLike, num_jobs: int) -> int:
     Writes wav.scp, segments, utt2spk, spk2utt, rttm, uem (whole recordings), reco2dur and
     reco2num_spk, the same bytes for every number of jobs.  Raises DiarizeError, before
     anything is written, where a job has not finished, a mixture of ``manifest`` is not
-    in the parts, or a WAV file is gone.
+    in the parts, or a WAV file is gone; and afterwards where the result has a fault.
     """
     out = Path(out)
     missing = missing_parts(out, num_jobs)
@@ -43,7 +43,9 @@ def finish(manifest: Manifest, out: str | os.PathLike, num_jobs: int) -> int:
     _write_spk2utt(out)
     _write_uem(out)
     _merge(_MERGED[-1], parts, out)
-    DataDir.load(out, need_reference=True)
+    faults = validate_data_dir(out, feats=False, text=False)
+    if faults:
+        raise DiarizeError(f"{out} has {len(faults)} faults: {_some(faults)}")
     return count
 
 

@@ -23,7 +23,6 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import oaconvolve
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
@@ -273,6 +272,9 @@ def _repeat(loop: np.ndarray, lo: int, hi: int) -> np.ndarray:
 
 def _reverberate(dry: np.ndarray, room: np.ndarray) -> np.ndarray:
     """Return ``dry`` in ``room``, direct path at delay 0, with the tail, at the dry energy."""
+    # scipy.signal takes most of a second to import, and dry mixtures never need it.
+    from scipy.signal import oaconvolve
+
     wet = oaconvolve(dry, room)[int(np.argmax(np.abs(room))) :]
     before, after = _energy(dry), _energy(wet)
     if before == 0 or after == 0:
