@@ -100,7 +100,8 @@ class Sources:
     ) -> str:
         counts = []
         if ref:
-            counts.append(f"{len({s.label for s in ref})} speakers")
+            number = len({s.label for s in ref})
+            counts.append(f"{number} speaker{'' if number == 1 else 's'}")
         if hyp or self.scored:
             counts.append(f"{len({s.label for s in hyp})} found")
         text = ", ".join(counts)
