@@ -1,0 +1,109 @@
+"""From segments to columns: what the scorer is given, for all recordings at once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from diarize.score.timeline import NO_SPANS, Spans, Turns
+from diarize.segments import Segment, merge_segments
+
+Regions = Sequence[tuple[float, float]]
+SegmentSet = Iterable[Segment] | Mapping[str, Iterable[Segment]]
+
+
+@dataclass(frozen=True)
+class Side:
+    """The turns of one side and the names behind ``turns.speaker``, sorted by group and name."""
+
+    turns: Turns
+    speakers: list
+    speaker_group: np.ndarray
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Reference, system output, evaluated regions and excluded zones of groups 0..G-1.
+
+    A group is a recording, or a channel of one, and is named in ``groups``.
+    """
+
+    groups: list
+    ref: Side
+    sys: Side
+    regions: Spans
+    zones: Spans = NO_SPANS
+
+
+def make_side(group: np.ndarray, label: Sequence, start: np.ndarray, end: np.ndarray) -> Side:
+    """Return a side of turns given by columns (n,); turns of group -1 are left out."""
+    group = np.asarray(group, np.int64)
+    start, end = np.asarray(start, float), np.asarray(end, float)
+    pairs = list(zip(group.tolist(), label, strict=True))
+    known = sorted(pair for pair in set(pairs) if pair[0] >= 0)
+    index = {pair: i for i, pair in enumerate(known)}
+    speaker = np.fromiter((index.get(pair, -1) for pair in pairs), np.int64, len(pairs))
+    if len(speaker) and speaker.min() < 0:
+        keep = np.flatnonzero(speaker >= 0)
+        group, speaker, start, end = group[keep], speaker[keep], start[keep], end[keep]
+    return Side(
+        Turns(group, speaker, start, end),
+        [pair[1] for pair in known],
+        np.array([pair[0] for pair in known], np.int64),
+    )
+
+
+def extent(turns: Turns, num_groups: int) -> Spans:
+    """Return the span from the first start to the last end of the turns of each group with any."""
+    start = np.full(num_groups, np.inf)
+    end = np.full(num_groups, -np.inf)
+    np.minimum.at(start, turns.group, turns.start)
+    np.maximum.at(end, turns.group, turns.end)
+    group = np.flatnonzero(end >= start)
+    return Spans(group, start[group], end[group])
+
+
+def as_list(segments: SegmentSet) -> list[Segment]:
+    """Return the segments of a set given as a list, or per recording."""
+    if isinstance(segments, Mapping):
+        return [segment for part in segments.values() for segment in part]
+    return list(segments)
+
+
+def problem_from_segments(
+    ref: SegmentSet,
+    sys: SegmentSet,
+    uem: Mapping[str, Regions] | None = None,
+    merge_turns: bool = False,
+) -> Problem:
+    """Return the scoring problem of the recordings that are in the reference.
+
+    A recording that ``uem`` lacks is evaluated over the extent of its reference, as md-eval
+    does; output for recordings without a reference is ignored.  ``merge_turns`` first joins
+    the turns of one speaker that overlap or abut, as dscore does.
+    """
+    ref, sys = as_list(ref), as_list(sys)
+    if merge_turns:
+        ref, sys = merge_segments(ref), merge_segments(sys)
+    groups = sorted({segment.recording for segment in ref})
+    number = {name: i for i, name in enumerate(groups)}
+    sides = []
+    for segments in (ref, sys):
+        names, start, end, label = zip(*segments, strict=True) if segments else ((), (), (), ())
+        group = np.fromiter((number.get(name, -1) for name in names), np.int64, len(names))
+        sides.append(make_side(group, label, start, end))
+    return Problem(groups, *sides, regions_of(groups, uem or {}, sides[0].turns))
+
+
+def regions_of(groups: Sequence, uem: Mapping[str, Regions], ref: Turns) -> Spans:
+    """Return the evaluated regions: those of ``uem``, else the extent of the reference."""
+    rows = [(i, *span) for i, name in enumerate(groups) for span in uem.get(name, ())]
+    given = np.array(rows, float).reshape(-1, 3)
+    listed = given[:, 0].astype(np.int64)
+    whole = extent(ref, len(groups))
+    free = ~np.isin(whole.group, listed)
+    return Spans(
+        np.concatenate((listed, whole.group[free])),
+        np.concatenate((given[:, 1], whole.start[free])),
+        np.concatenate((given[:, 2], whole.end[free])),
+    )

@@ -1,0 +1,217 @@
+"""Diarization error rate: exact, as md-eval computes it, all recordings in one pass.
+
+The order of the work is md-eval's: speakers are mapped on the whole evaluated region, and only
+then the collars and, on request, overlapped speech are taken out of the scored time.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from diarize.errors import DiarizeError
+from diarize.score.columns import Problem, Regions, SegmentSet, problem_from_segments
+from diarize.score.mapping import map_speakers, time_in_common
+from diarize.score.timeline import EPSILON, Spans, Timeline, Turns, build_timeline
+from diarize.score.times import TIME_FIELDS, ErrorTimes, Scores
+from diarize.segments import Segment
+
+__all__ = ["ErrorTimes", "Evaluation", "ScoreOptions", "Scores", "score_files", "score_recording"]
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """``collar``: seconds not scored on both sides of each reference boundary.
+
+    ``skip_overlap``: score only where at most one reference turn is active (md-eval ``-1``).
+    ``merge_turns``: first join a speaker's turns that overlap or abut (dscore's habit).
+    """
+
+    collar: float = 0.0
+    skip_overlap: bool = False
+    merge_turns: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.collar >= 0 and np.isfinite(self.collar)):
+            raise DiarizeError(f"the collar must be 0 or more seconds, not {self.collar}")
+
+
+class Evaluation:
+    """A scoring problem with its mapping; scored for any collar without mapping again."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.num_groups = len(problem.groups)
+
+    @cached_property
+    def line(self) -> Timeline:
+        """The timeline of the evaluated regions, nothing excluded."""
+        return build_timeline(self.problem.ref.turns, self.problem.sys.turns, self.problem.regions)
+
+    @cached_property
+    def common(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Seconds in common, reference and system index of each pair of speakers with any."""
+        line = self.line
+        busy = (line.ref.count(len(line)) > 0) & (line.sys.count(len(line)) > 0)
+        useful = np.flatnonzero(busy & line.inside & (line.duration > 0))
+        return time_in_common(line, useful, len(self.problem.sys.speakers))
+
+    @cached_property
+    def mapping(self) -> np.ndarray:
+        """The system speaker of each reference speaker, (num_ref,), -1 for none."""
+        return map_speakers(*self.common, self.problem.ref.speaker_group)
+
+    def scored_line(self, collar: float) -> Timeline:
+        """Return the timeline with the collars and the problem's zones excluded."""
+        problem = self.problem
+        zones = problem.zones
+        if collar > 0:
+            zones = zones.joined(collar_zones(problem.ref.turns, collar))
+        if not len(zones):
+            return self.line
+        return build_timeline(problem.ref.turns, problem.sys.turns, problem.regions, zones)
+
+    def sums(self, collar: float = 0.0, skip_overlap: bool = False) -> np.ndarray:
+        """Return seconds per group, (num_groups, len(TIME_FIELDS))."""
+        line = self.scored_line(collar)
+        part = pieces_of(line, self.mapping, skip_overlap)
+        whole = part if line is self.line and not skip_overlap else pieces_of(self.line)
+        ref, sys = part.ref, part.sys
+        columns = {
+            "scored_speech": part.add(ref, self.num_groups),
+            "miss": part.add(np.maximum(ref - sys, 0), self.num_groups),
+            "false_alarm": part.add(np.maximum(sys - ref, 0), self.num_groups),
+            "confusion": part.add(np.minimum(ref, sys) - part.mapped, self.num_groups),
+            "evaluated_time": whole.add(np.ones_like(whole.ref), self.num_groups),
+            "evaluated_speech_time": whole.add(whole.ref > 0, self.num_groups),
+            "scored_time": part.add(np.ones_like(ref), self.num_groups),
+            "scored_speech_time": part.add(ref > 0, self.num_groups),
+            "missed_speech_time": part.add((ref > 0) & (sys == 0), self.num_groups),
+            "false_alarm_speech_time": part.add((ref == 0) & (sys > 0), self.num_groups),
+        }
+        return np.stack([columns[name] for name in TIME_FIELDS], axis=1)
+
+    def scores(self, collar: float = 0.0, skip_overlap: bool = False) -> Scores:
+        """Return the error times of every group, keyed by the group's name, checked."""
+        rows = self.sums(collar, skip_overlap).tolist()
+        named = zip(self.problem.groups, rows, strict=True)
+        return Scores({name: ErrorTimes(*row).check(str(name)) for name, row in named})
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The scored pieces of a timeline, columns (n,): group, seconds, and numbers of speakers.
+
+    ``ref`` and ``sys`` count active speakers; ``mapped`` counts the reference speakers whose
+    mapped system speaker is active too; ``index`` is the piece's place on the timeline.
+    """
+
+    index: np.ndarray
+    group: np.ndarray
+    duration: np.ndarray
+    ref: np.ndarray
+    sys: np.ndarray
+    mapped: np.ndarray
+
+    def add(self, weight: np.ndarray, num_groups: int) -> np.ndarray:
+        """Return the sum of seconds times ``weight`` per group, added in the order of time."""
+        return np.bincount(self.group, weights=self.duration * weight, minlength=num_groups)
+
+
+def pieces_of(
+    line: Timeline, mapping: np.ndarray | None = None, skip_overlap: bool = False
+) -> Pieces:
+    """Return the pieces to be scored; ``mapping`` (num_ref,) as of Evaluation, None for none."""
+    scored = line.inside & (line.duration > 0)
+    if skip_overlap:
+        scored &= line.ref_turns < 2
+    index = np.flatnonzero(scored)
+    num = len(line)
+    mapped = np.zeros(num, np.int64) if mapping is None else _mapped_count(line, mapping)
+    return Pieces(
+        index,
+        line.group[index],
+        line.duration[index],
+        line.ref.count(num)[index],
+        line.sys.count(num)[index],
+        mapped[index],
+    )
+
+
+def _mapped_count(line: Timeline, mapping: np.ndarray) -> np.ndarray:
+    """Return how many mapped pairs are both active in each piece, (num_pieces,)."""
+    num = len(line)
+    partner = mapping[line.ref.speaker]
+    taken = np.flatnonzero(partner >= 0)
+    # One speaker's runs never overlap, so places where two of a pair's runs do are their
+    # intersection: running counts over all starts and ends, pair by pair, find them.
+    speaker = np.concatenate((partner[taken], line.sys.speaker))
+    first = np.concatenate((line.ref.first[taken], line.sys.first))
+    last = np.concatenate((line.ref.last[taken], line.sys.last))
+    key = np.concatenate((speaker * (num + 1) + first, speaker * (num + 1) + last))
+    order = np.argsort(key, kind="stable")
+    step = np.concatenate((np.ones(len(first), np.int64), -np.ones(len(last), np.int64)))[order]
+    place = np.concatenate((first, last))[order]
+    both = np.flatnonzero(np.cumsum(step) == 2)
+    steps = np.bincount(place[both], minlength=num + 1)
+    steps -= np.bincount(place[both + 1], minlength=num + 1)
+    return np.cumsum(steps[:num])
+
+
+def collar_zones(ref: Turns, collar: float) -> Spans:
+    """Return the union of [t - collar, t + collar] around each turn's start and end."""
+    group = np.concatenate((ref.group, ref.group))
+    times = np.concatenate((ref.start, ref.end))
+    order = np.lexsort((times, group))
+    group, times = group[order], times[order]
+    start, end = times - collar, times + collar
+    fresh = np.ones(len(times), bool)
+    fresh[1:] = (group[1:] != group[:-1]) | (end[:-1] < start[1:] - EPSILON)
+    head = np.flatnonzero(fresh)
+    tail = np.append(head[1:], len(times))[: len(head)] - 1
+    return Spans(group[head], start[head], end[tail])
+
+
+def score_files(
+    ref: SegmentSet,
+    sys: SegmentSet,
+    uem: Mapping[str, Regions] | None = None,
+    options: ScoreOptions | None = None,
+) -> Scores:
+    """Return the error times of every recording of the reference, and so their sum.
+
+    ``ref`` and ``sys`` are segments, as one list or per recording; ``uem`` gives the evaluated
+    (start, end) seconds per recording: one that it lacks is evaluated over the extent of its
+    reference.  Recordings only in ``sys`` are left out.
+
+    >>> from diarize.segments import Segment
+    >>> scores = score_files([Segment("r", 0, 8, "a")], [Segment("r", 1, 9, "x")], {"r": [(0, 10)]})
+    >>> scores.total.miss, scores.total.false_alarm, scores.total.der
+    (1.0, 1.0, 0.25)
+    """
+    options = options or ScoreOptions()
+    evaluation = Evaluation(problem_from_segments(ref, sys, uem, options.merge_turns))
+    return evaluation.scores(options.collar, options.skip_overlap)
+
+
+def score_recording(
+    ref: Iterable[Segment],
+    sys: Iterable[Segment],
+    uem: Regions | None = None,
+    options: ScoreOptions | None = None,
+) -> ErrorTimes:
+    """Return the error times of one recording; what the segments call it does not matter.
+
+    ``uem``: the evaluated (start, end) seconds; None stands for the extent of the reference.
+    """
+    ref = [segment._replace(recording="") for segment in ref]
+    sys = [segment._replace(recording="") for segment in sys]
+    scores = score_files(ref, sys, None if uem is None else {"": uem}, options)
+    if ref or uem is None:
+        return scores.total
+    # Without a reference nothing is evaluated by md-eval; here a region is, as false alarm.
+    ghost = [Segment("", start, start, "") for start, _ in uem]
+    options = options or ScoreOptions()
+    no_collar = ScoreOptions(0.0, options.skip_overlap, options.merge_turns)
+    return score_files(ghost, sys, {"": uem}, no_collar).total

@@ -1,0 +1,94 @@
+"""Seconds of error: sums that add up over recordings, and the rates made of them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+
+from diarize.errors import DiarizeError
+
+
+@dataclass(frozen=True)
+class ErrorTimes:
+    """Seconds of one recording, or of several added up; rates are made only of sums.
+
+    ``scored_speech`` is the denominator of the DER: every reference speaker's scored time, so
+    overlapped speech counts once per speaker.  The ``..._time`` fields count time, not
+    speakers.  Definitions: NIST RT-09 evaluation plan, section 6, as md-eval computes them.
+    """
+
+    scored_speech: float = 0.0
+    miss: float = 0.0
+    false_alarm: float = 0.0
+    confusion: float = 0.0
+    evaluated_time: float = 0.0
+    evaluated_speech_time: float = 0.0
+    scored_time: float = 0.0
+    scored_speech_time: float = 0.0
+    missed_speech_time: float = 0.0
+    false_alarm_speech_time: float = 0.0
+
+    def __add__(self, other: "ErrorTimes") -> "ErrorTimes":
+        """Return the sums of both, field by field."""
+        if not isinstance(other, ErrorTimes):
+            return NotImplemented
+        return ErrorTimes(*(getattr(self, f) + getattr(other, f) for f in TIME_FIELDS))
+
+    @property
+    def error(self) -> float:
+        """Seconds of miss, false alarm and confusion."""
+        return self.miss + self.false_alarm + self.confusion
+
+    @property
+    def der(self) -> float:
+        """Error over scored speech as a fraction; without speech 0 if there is no error, else inf."""
+        return self.rate(self.error)
+
+    def rate(self, seconds: float) -> float:
+        """Return ``seconds`` over the scored speech; without speech 0 for 0, else inf."""
+        if self.scored_speech > 0:
+            return seconds / self.scored_speech
+        return 0.0 if seconds <= 0 else float("inf")
+
+    def check(self, where: str = "") -> "ErrorTimes":
+        """Return self; raises DiarizeError where the sums contradict each other."""
+        slack = 1e-6 * (1 + self.evaluated_time + self.scored_speech)
+        bad = [f for f in TIME_FIELDS if not getattr(self, f) >= -slack]
+        if self.miss + self.confusion > self.scored_speech + slack:
+            bad.append("miss + confusion > scored_speech")
+        if self.missed_speech_time > self.miss + slack:
+            bad.append("missed_speech_time > miss")
+        if self.false_alarm_speech_time > self.false_alarm + slack:
+            bad.append("false_alarm_speech_time > false_alarm")
+        if self.scored_time > self.evaluated_time + slack:
+            bad.append("scored_time > evaluated_time")
+        if bad:
+            raise DiarizeError(f"{where or 'score'}: inconsistent sums ({'; '.join(bad)}): {self}")
+        return self
+
+
+TIME_FIELDS = tuple(f.name for f in fields(ErrorTimes))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Error times per recording, in C order of their names, and their sum."""
+
+    recordings: Mapping[str, ErrorTimes]
+
+    @property
+    def total(self) -> ErrorTimes:
+        """The sum over recordings, checked against its parts."""
+        total = ErrorTimes()
+        for times in self.recordings.values():
+            total = total + times
+        return total.check("total")
+
+    def __iter__(self) -> Iterator[tuple[str, ErrorTimes]]:
+        return iter(self.recordings.items())
+
+    def __add__(self, other: "Scores") -> "Scores":
+        """Return the union of two disjoint sets of recordings."""
+        both = self.recordings.keys() & other.recordings.keys()
+        if both:
+            raise DiarizeError(f"{min(both)}: scored in both sets; they cannot be added")
+        merged = {**self.recordings, **other.recordings}
+        return Scores({name: merged[name] for name in sorted(merged)})
