@@ -8,12 +8,13 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from diarize.bin.common import run_command
+from diarize.bin.scoring import score_recording
 from diarize.config import dump_yaml, from_dict, read_yaml, to_dict
 from diarize.errors import DiarizeError
 from diarize.infer.postprocess import PostprocessOptions, postprocess
@@ -58,8 +59,6 @@ def load_config(path: str | None) -> RttmConfig:
 
 def run_tune(args: argparse.Namespace) -> int:
     """Search the grid and write ``args.out``; returns 0."""
-    from diarize.score.der import score_recording
-
     config = load_config(args.config)
     source = PosteriorDir(args.posteriors)
     reference: dict[str, list[Segment]] = {}
@@ -74,7 +73,7 @@ def run_tune(args: argparse.Namespace) -> int:
         TuneRecording(r, *source.load(r), reference.get(r, []), regions[r], counts.get(r))
         for r in source.recordings
     )
-    results = tune_postprocessing(recordings, points, source.grid, score_recording)
+    results = tune_postprocessing(recordings, points, source.grid, _score)
     best = best_point(results, base)
     _write_best(args, config, results, best)
     edge = [
@@ -191,6 +190,12 @@ def _check_same_recordings(
     missing = sorted(here - set(regions))
     if missing:
         raise DiarizeError(f"{args.uem}: no line for recording {some_names(missing)}")
+
+
+def _score(
+    reference: Sequence[Segment], hypotheses: Sequence[list[Segment]], regions: Regions
+) -> list[tuple]:
+    return [astuple(score_recording(reference, found, regions)) for found in hypotheses]
 
 
 def _oracle_counts(path: str, source: PosteriorDir) -> dict[str, int]:

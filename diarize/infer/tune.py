@@ -24,11 +24,10 @@ from diarize.segments import Segment
 from diarize.timebase import FrameGrid
 
 Regions = Sequence[tuple[float, float]]
-# (reference, hypothesis, regions) of one recording -> seconds of miss, false alarm,
-# confusion and reference speech.
-Scorer = Callable[
-    [Sequence[Segment], Sequence[Segment], Regions], tuple[float, float, float, float]
-]
+Errors = tuple[float, float, float, float]
+# (reference, hypotheses, regions) of one recording -> for each hypothesis the seconds of miss,
+# false alarm, confusion and reference speech.
+Scorer = Callable[[Sequence[Segment], Sequence[list[Segment]], Regions], list[Errors]]
 
 
 @dataclass(frozen=True)
@@ -160,11 +159,13 @@ def values_at_edge(best: PostprocessOptions, tune: TuneOptions) -> list[str]:
 
 def _score_recording(
     item: TuneRecording, points: Sequence[PostprocessOptions], grid: FrameGrid, score: Scorer
-) -> Iterator[tuple[int, tuple[float, float, float, float], int]]:
-    """Yield (index of the point, errors, speakers found), equal results computed once."""
+) -> Iterator[tuple[int, Errors, int]]:
+    """Yield (index of the point, errors, speakers found); equal results are scored once."""
     masks: dict[tuple, QueryRuns] = {}
-    results: dict[tuple, tuple] = {}
-    for index, point in enumerate(points):
+    index: dict[tuple, int] = {}
+    hypotheses: list[list[Segment]] = []
+    of_point = []
+    for point in points:
         options = point
         if item.num_speakers is not None:
             options = replace(
@@ -176,11 +177,14 @@ def _score_recording(
         runs = masks[mask_key]
         queries = choose_queries(runs, item.activities, options)
         key = (mask_key, options.min_duration, tuple(queries))
-        if key not in results:
-            segments = runs_to_segments(runs, queries, item.recording, options, grid)
-            speakers = _count_in_regions(segments, item.regions)
-            results[key] = (score(item.reference, segments, item.regions), speakers)
-        yield index, *results[key]
+        if key not in index:
+            index[key] = len(hypotheses)
+            hypotheses.append(runs_to_segments(runs, queries, item.recording, options, grid))
+        of_point.append(index[key])
+    errors = score(item.reference, hypotheses, item.regions)
+    speakers = [_count_in_regions(segments, item.regions) for segments in hypotheses]
+    for number, at in enumerate(of_point):
+        yield number, errors[at], speakers[at]
 
 
 def _count_in_regions(segments: Iterable[Segment], regions: Regions) -> int:

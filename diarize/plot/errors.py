@@ -96,7 +96,7 @@ def map_speakers(
                 spans.setdefault(seg.label, []).append((seg.start, seg.end))
         sides.append(dict(sorted(spans.items())))
     ref, hyp = sides
-    together = np.array([[_overlap(r, h) for r in ref.values()] for h in hyp.values()])
+    together = np.array([[shared_seconds(r, h) for r in ref.values()] for h in hyp.values()])
     if not together.size:
         return {}
     names_ref, names_hyp = list(ref), list(hyp)
@@ -107,7 +107,7 @@ def map_speakers(
     }
 
 
-def _overlap(one: list[Region], other: list[Region]) -> float:
+def shared_seconds(one: Sequence[Region], other: Sequence[Region]) -> float:
     """Return the seconds that two sorted lists of disjoint spans have in common."""
     total, i, j = 0.0, 0, 0
     while i < len(one) and j < len(other):

@@ -1,0 +1,101 @@
+"""Where figures come from: versions, revision, command and machine, for RESULTS.md."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+
+import diarize
+from diarize.errors import DiarizeError
+
+
+def describe_run(
+    command: str, train_seconds: float | None = None, total_seconds: float | None = None
+) -> dict[str, str]:
+    """Return what to say of a run, by name: date, versions, revision, command, machine, times."""
+    about = {
+        "date": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        "diarize": f"{diarize.__version__}, git {git_revision()}",
+        "python": platform.python_version(),
+    }
+    for package in ("torch", "torchaudio", "numpy", "scipy"):
+        about[package] = package_version(package)
+    about["platform"] = f"{platform.platform()}, {cpu_name()}, {cpu_count()} CPUs usable"
+    if command:
+        about["command"] = f"`{command}`"
+    if train_seconds is not None:
+        about["training"] = f"{train_seconds:.0f} s"
+    if total_seconds is not None:
+        about["whole run"] = f"{total_seconds:.0f} s"
+    return about
+
+
+def package_version(name: str) -> str:
+    """Return the version of an installed package, without importing it."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def git_revision() -> str:
+    """Return the commit of the checkout that this package is in, ``+changes`` if edited."""
+    root = Path(diarize.__file__).resolve().parents[1]
+    commit = _git(root, "rev-parse", "--short=12", "HEAD")
+    if not commit:
+        return "unknown"
+    return f"{commit}+changes" if _git(root, "status", "--porcelain", "-uno") else commit
+
+
+def cpu_count() -> int:
+    """Return how many CPUs this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def cpu_name() -> str:
+    """Return the processor's name where the system tells it, else the architecture."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.machine()
+
+
+def training_seconds(log: Path) -> float | None:
+    """Return the last ``elapsed`` in a training log, None without one.
+
+    Lines cut short by a kill are passed over.
+    """
+    try:
+        lines = log.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as err:
+        raise DiarizeError(f"cannot read {log}: {err}") from err
+    for line in reversed(lines):
+        try:
+            elapsed = json.loads(line)["elapsed"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if isinstance(elapsed, int | float):
+            return float(elapsed)
+    return None
+
+
+def _git(root: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *words],
+            capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
