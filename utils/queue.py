@@ -13,7 +13,7 @@ sys.path.insert(0, sys.path.pop(0) + "/runners")
 import cluster
 
 CONFIG = """
-command qsub -v PATH -cwd -S /bin/bash -j y
+command qsub -V -cwd -S /bin/bash -j y
 option mem=* -l mem_free=$0,ram_free=$0
 option mem=0
 option num_threads=* -pe smp $0

@@ -69,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--allow-pipes", action="store_true", help="run the commands of wav.scp")
     sub.add_argument("dir")
 
+    sub = command("reference", _reference, "write rttm (from segments) and uem where missing")
+    sub.add_argument("--labels", choices=("speaker", "language"), default="speaker")
+    sub.add_argument("dir")
+
     for name, body in (("utt2spk-to-spk2utt", _spk2utt), ("spk2utt-to-utt2spk", _utt2spk)):
         sub = command(name, body, "turn the table round, to standard output")
         sub.add_argument("file", nargs="?", default="-", help="standard input if not given")
@@ -168,6 +172,19 @@ def _reco2dur(args: argparse.Namespace) -> None:
     # An old reco2dur is neither needed nor trusted here.
     data = DataDir(Path(args.dir), read_table(wav_scp), allow_pipes=args.allow_pipes)
     write_table(target, {key: f"{data.duration(key):.3f}" for key in data.recordings})
+
+
+def _reference(args: argparse.Namespace) -> None:
+    from diarize.io.datadir import DataDir
+    from diarize.io.rttm import write_rttm
+    from diarize.io.uem import write_uem
+
+    data = DataDir.load(args.dir, need_reference=True)
+    if data.rttm is None:
+        segments = data.reference(args.labels)
+        write_rttm(data.path / "rttm", (s for found in segments.values() for s in found))
+    if data.uem is None:
+        write_uem(data.path / "uem", {r: [(0.0, data.duration(r))] for r in data.recordings})
 
 
 def _table_of(path: str) -> dict[str, str]:

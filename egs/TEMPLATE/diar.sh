@@ -1,0 +1,307 @@
+#!/usr/bin/env bash
+# The one staged script of all recipes, for speakers and for languages; run.sh calls it.
+set -euo pipefail
+
+# General
+stage=1
+stop_stage=9
+ngpu=auto                   # GPUs of one machine for training; auto: 1 if there is one, else 0
+num_nodes=1                 # machines for training; more than one: --rendezvous host:port
+rendezvous=
+nj=2                        # jobs of data preparation and simulation
+inference_nj=2
+gpu_inference=auto          # true, false, or auto: where training has a GPU
+num_threads=auto            # of training without a GPU; auto: the config's, else all cores
+datadir=data
+expdir=exp
+tag=                        # the experiment is expdir/tag; default: the name of the config
+task=speaker                # speaker or language: what the labels are
+# Data
+train_set=train             # one or more, separated by blanks
+valid_set=dev
+test_sets='test'
+local_data_opts=            # given to local/data.sh
+simulate_config=conf/simulate.conf
+simulate_args=              # given to "diarize-simulate write", such as --max-duration 120
+seed=1                      # of the simulation
+# Training and inference
+config=conf/train.yaml
+args=                       # given to diarize-train, such as --set train.steps=100
+init_model=                 # finetuning, adaptation: start from these weights
+inference_config=conf/infer.yaml
+inference_model=final.pth   # a path, or a file of the experiment
+collar="0.0 0.25"
+num_images=3                # test recordings to be drawn
+
+# shellcheck disable=SC2034  # it is for parse_options.sh
+help_message="Usage: $0 [--stage 1] [--stop-stage 9] [options]
+Stages: 1 data (local/data.sh), 2 format, 3 simulate, 4 train, 5 average, 6 infer (posteriors),
+        7 make RTTM (thresholds tuned on the validation set), 8 score, 9 pack
+Options and their defaults stand at the head of $0; see README.md of egs/TEMPLATE."
+
+started=$(date +%s)
+command_line=$(printf '%q ' "$0" "$@")
+. ./path.sh
+# shellcheck source=/dev/null
+. utils/parse_options.sh
+. ./cmd.sh
+
+log() { printf '%s diar.sh: %s\n' "$(date '+%F %T')" "$*" >&2; }
+
+fail() {
+  printf 'diar.sh: error: %s\n' "$*" >&2
+  exit 1
+}
+
+# ---- helpers of the stages
+
+# What lines of the simulation's config say, comments left out, {data} filled in.
+simulate_lines() {
+  [ -f "$simulate_config" ] || return 0
+  sed -e 's/#.*//' -e '/^[[:space:]]*$/d' -e "s|{data}|$datadir|g" -- "$simulate_config"
+}
+
+# simulated SET: whether SET comes out of the simulation
+simulated() {
+  simulate_lines | awk -v set="$1" '$2 == set { found = 1 } END { exit !found }'
+}
+
+# written SET: whether the simulation writes its audio
+written() {
+  simulate_lines | awk -v set="$1" '$2 == set && $1 == "write" { found = 1 } END { exit !found }'
+}
+
+# The data directories that local/data.sh has to make: the sources of simulation, and other sets.
+source_dirs() {
+  local name
+  simulate_lines | awk -v root="$datadir" '
+    { print root "/" $3; for (i = 7; i < NF; i++) if ($i ~ /^--(noise|rir)-data$/) print $(i + 1) }'
+  for name in $train_set $valid_set $test_sets; do
+    simulated "$name" || printf '%s\n' "$datadir/$name"
+  done
+}
+
+prepare_dir() {
+  local dir=$1 name
+  [ -f "$dir/wav.scp" ] || fail "$dir/wav.scp is missing: stage 1 must make it"
+  if [ -f "$dir/utt2spk" ]; then
+    utils/utt2spk_to_spk2utt "$dir/utt2spk" > "$dir/.spk2utt.tmp"
+    mv "$dir/.spk2utt.tmp" "$dir/spk2utt"
+  fi
+  utils/get_reco2dur.sh "$dir"
+  for name in $train_set $valid_set $test_sets; do
+    [ "$dir" != "$datadir/$name" ] || utils/datadir.sh reference --labels "$task" "$dir"
+  done
+  utils/validate_data_dir.sh --no-feats --no-text --no-spk-sort "$dir"
+}
+
+# make_manifest SET: data/SET/mixture.scp of all lines of that set, with ids of their own
+make_manifest() {
+  local set=$1 dir=$datadir/$1 how name source speakers mixtures beta options number=0 extra
+  mkdir -p "$dir/.parts"
+  rm -f "$dir/.parts/"*
+  while read -r how name source speakers mixtures beta options; do
+    number=$((number + 1))
+    [ "$name" = "$set" ] || continue
+    [[ "$how" =~ ^(manifest|write)$ ]] || fail "$simulate_config: '$how': manifest or write?"
+    read -r -a extra <<< "$options"
+    python3 -m diarize.bin.simulate manifest --data "$datadir/$source" --num-speakers "$speakers" \
+      --num-mixtures "$mixtures" --beta "$beta" --seed $((seed * 1000 + number)) \
+      --prefix "${set}_${speakers}spk_${number}_" --out "$dir/.parts/$number" \
+      "${extra[@]}" < /dev/null
+  done < <(simulate_lines)
+  LC_ALL=C sort -k1,1 "$dir/.parts/"* > "$dir/.mixture.tmp"
+  mv "$dir/.mixture.tmp" "$dir/mixture.scp"
+  rm -r "$dir/.parts"
+}
+
+# write_mixtures SET: the manifest as a data directory with audio
+write_mixtures() {
+  local dir=$datadir/$1 extra
+  mkdir -p "$dir/log"
+  read -r -a extra <<< "$simulate_args"
+  $train_cmd JOB=1:"$nj" "$dir/log/simulate.JOB.log" \
+    python3 -m diarize.bin.simulate write --manifest "$dir/mixture.scp" --out "$dir" \
+    --job JOB --num-jobs "$nj" "${extra[@]}"
+  python3 -m diarize.bin.simulate finish --manifest "$dir/mixture.scp" --out "$dir" \
+    --num-jobs "$nj"
+}
+
+# Where the training data lie: a manifest where there is no audio on disk.
+train_data() {
+  local name
+  for name in $train_set; do
+    if [ -f "$datadir/$name/wav.scp" ]; then
+      printf '%s\n' "$datadir/$name"
+    elif [ -f "$datadir/$name/mixture.scp" ]; then
+      printf '%s\n' "$datadir/$name/mixture.scp"
+    else
+      fail "no training data in $datadir/$name: run stages 1 to 3"
+    fi
+  done
+}
+
+use_gpus() {
+  local found
+  found=$(python3 -c 'import torch; print(torch.cuda.device_count())')
+  [ "$ngpu" != auto ] || ngpu=$((found > 0 ? 1 : 0))
+  if [ "$gpu_inference" = auto ]; then
+    gpu_inference=$([ "$ngpu" -gt 0 ] && echo true || echo false)
+  fi
+  log "training on $ngpu GPUs of each machine; inference on a GPU: $gpu_inference"
+}
+
+# How training is started: plainly, or by torchrun, on each machine by a job of its own.
+plan_launch() {
+  launch=(python3) node_jobs=() node_log=
+  [ "$ngpu" -gt 1 ] || [ "$num_nodes" -gt 1 ] || return 0
+  launch=(torchrun --nnodes "$num_nodes" --nproc-per-node "$((ngpu > 0 ? ngpu : 1))")
+  [ "$num_nodes" -gt 1 ] || { launch+=(--standalone) && return 0; }
+  launch+=(--rdzv-backend c10d --rdzv-id "$tag" --rdzv-endpoint "$rendezvous")
+  node_jobs=(JOB=1:"$num_nodes" --max-jobs-run "$num_nodes") node_log=.JOB
+}
+
+# infer_set SET: posteriors of all recordings, in parallel jobs
+infer_set() {
+  local set=$1 out=$exp/infer_$1 jobs model=$inference_model where=(--device cpu) gpus=0
+  mkdir -p "$out/log"
+  [ -f "$model" ] || model=$exp/$inference_model
+  [ -f "$model" ] || fail "no model $inference_model: run stages 4 and 5"
+  if [ "$gpu_inference" = true ]; then where=() gpus=1; fi
+  jobs=$(wc -l < "$datadir/$set/wav.scp")
+  [ "$jobs" -lt "$inference_nj" ] || jobs=$inference_nj
+  [ ! -f "$inference_config" ] || where+=(--config "$inference_config")
+  $decode_cmd --gpu "$gpus" JOB=1:"$jobs" "$out/log/posteriors.JOB.log" \
+    python3 -m diarize.bin.posteriors --model "$model" --data "$datadir/$set" --out "$out" \
+    --job JOB --num-jobs "$jobs" "${where[@]}"
+  python3 -m diarize.bin.posteriors --merge "$jobs" --out "$out"
+}
+
+draw_images() {
+  local set=$1 name out=$exp/images recordings
+  recordings=$(awk -v n="$num_images" '{ id[NR] = $1 }
+    END { if (n > NR) n = NR; for (i = 0; i < n; i++) print id[int(i * NR / n) + 1] }' \
+    "$datadir/$set/wav.scp")
+  for name in $recordings; do
+    python3 -m diarize.bin.plot --ref "$datadir/$set/rttm" --hyp "$exp/infer_$set/rttm" \
+      --uem "$datadir/$set/uem" --recording "$name" --out "$out/$name.png" >&2
+  done
+}
+
+# ---- the stages
+
+stage_1() {
+  local opts
+  read -r -a opts <<< "$local_data_opts"
+  local/data.sh "${opts[@]}" >&2
+}
+
+stage_2() {
+  local dir
+  for dir in $(source_dirs | sort -u); do
+    prepare_dir "$dir"
+  done
+}
+
+stage_3() {
+  local set
+  for set in $(simulate_lines | awk '{ print $2 }' | sort -u); do
+    log "simulating $datadir/$set"
+    make_manifest "$set"
+    if written "$set"; then write_mixtures "$set"; fi
+  done
+}
+
+stage_4() {
+  local list data extra threads=1
+  list=$(train_data)
+  mapfile -t data <<< "$list"
+  read -r -a extra <<< "$args"
+  [ -z "$init_model" ] || extra+=(--init-model "$init_model")
+  [ "$ngpu" -gt 0 ] || { threads=$(nproc) && extra+=(--set train.device=cpu); }
+  [ "$num_threads" = auto ] || { threads=$num_threads && extra+=(--set "train.threads=$threads"); }
+  mkdir -p "$exp"
+  [ ! -f "$exp/train.log" ] || mv "$exp/train.log" "$exp/train.previous.log"
+  plan_launch
+  log "training; to watch it: tail -f $PWD/$exp/train.log"
+  OMP_NUM_THREADS=$threads $cuda_cmd --gpu "$ngpu" --num-threads "$threads" \
+    "${node_jobs[@]}" "$exp/train$node_log.log" "${launch[@]}" -m diarize.bin.train \
+    --config "$config" --train "${data[@]}" --valid "$datadir/$valid_set" --out "$exp" "${extra[@]}"
+}
+
+stage_5() {
+  python3 -m diarize.bin.average --exp "$exp" >&2
+}
+
+stage_6() {
+  local set
+  for set in $eval_sets; do
+    log "inference on $datadir/$set"
+    infer_set "$set"
+  done
+}
+
+stage_7() {
+  local set best=$exp/infer_$valid_set/best.yaml conf=()
+  [ ! -f "$inference_config" ] || conf=(--config "$inference_config")
+  python3 -m diarize.bin.make_rttm tune --posteriors "$exp/infer_$valid_set" --out "$best" \
+    --ref "$datadir/$valid_set/rttm" --uem "$datadir/$valid_set/uem" "${conf[@]}" >&2
+  for set in $eval_sets; do
+    python3 -m diarize.bin.make_rttm apply --posteriors "$exp/infer_$set" --config "$best" \
+      --uem "$datadir/$set/uem" --out "$exp/infer_$set" >&2
+  done
+}
+
+stage_8() {
+  local set
+  for set in $eval_sets; do
+    utils/score_der.sh --collars "$collar" --uem "$datadir/$set/uem" \
+      "$datadir/$set/rttm" "$exp/infer_$set/rttm" "$exp/infer_$set/scoring" >&2
+  done
+  mkdir -p "$exp/images"
+  draw_images "${test_sets%% *}"
+  python3 -m diarize.bin.plot curves --log "$exp/train_log.jsonl" \
+    --out "$exp/images/curves.png" >&2
+  python3 -m diarize.bin.results --exp "$exp" --sets "$eval_sets" --valid "$valid_set" \
+    --data-root "$datadir" --task "$task" --started "$started" --command "$command_line" \
+    --out "$exp/RESULTS.md" > "$exp/result_lines.txt"
+}
+
+stage_9() {
+  local dir=$exp/packed
+  mkdir -p "$dir"
+  cp "$exp/infer_$valid_set/best.yaml" "$exp/best.yaml"
+  tar -C "$exp" -czf "$dir/.model.tmp" final.pth config.yaml best.yaml RESULTS.md
+  mv "$dir/.model.tmp" "$dir/$tag.tar.gz"
+  log "packed: $dir/$tag.tar.gz (unpack it, then diarize-infer --model DIR file.wav)"
+}
+
+# ---- what is checked before anything runs
+
+[ "$#" -eq 0 ] || fail "unexpected argument '$1'; see --help"
+case "$task" in speaker | language) ;; *) fail "--task is speaker or language, not '$task'" ;; esac
+for value in "$stage" "$stop_stage" "$num_nodes" "$nj" "$inference_nj"; do
+  [[ "$value" =~ ^[1-9][0-9]*$ ]] || fail "a stage or a number of jobs is 1 or more, not '$value'"
+done
+[[ "$ngpu" =~ ^(auto|[0-9]+)$ ]] || fail "--ngpu is auto or a number, not '$ngpu'"
+[[ "$num_threads" =~ ^(auto|[1-9][0-9]*)$ ]] || fail "--num-threads: '$num_threads'?"
+[[ "$gpu_inference" =~ ^(auto|true|false)$ ]] || fail "--gpu-inference: '$gpu_inference'?"
+[ "$num_nodes" -eq 1 ] || [ -n "$rendezvous" ] || fail "--num-nodes $num_nodes needs --rendezvous"
+[ -n "$tag" ] || { tag=${config##*/} && tag=${tag%.*}; }
+exp=$expdir/$tag
+eval_sets=$valid_set
+for name in $test_sets; do
+  case " $eval_sets " in *" $name "*) ;; *) eval_sets+=" $name" ;; esac
+done
+
+titles=("" "data preparation" "format, validate, reco2dur" "simulation" "training" "averaging"
+  "posteriors" "RTTM, thresholds from $valid_set" "scoring" "packing")
+if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 4 ]; then use_gpus; fi
+for number in 1 2 3 4 5 6 7 8 9; do
+  if [ "$stage" -le "$number" ] && [ "$stop_stage" -ge "$number" ]; then
+    log "stage $number: ${titles[number]}"
+    "stage_$number"
+  fi
+done
+# The last line of the output is the summary that a script can read.
+if [ "$stage" -le 8 ] && [ "$stop_stage" -ge 8 ]; then cat "$exp/result_lines.txt"; fi

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# setup.sh DIR: begins a recipe, with links to the template and the files that you are to write.
+# Example: egs/TEMPLATE/setup.sh egs/mycorpus/diar1
+set -euo pipefail
+
+if [ "$#" -ne 1 ] || [ "$1" = --help ]; then
+  echo "Usage: $0 egs/CORPUS/diar1   (or langdiar1)" >&2
+  exit 1
+fi
+template=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
+root=$(cd "$template/../.." && pwd)
+mkdir -p "$1"
+dir=$(cd "$1" && pwd)
+case "$dir" in
+  "$root"/egs/*/*/*) depth= ;;
+  "$root"/egs/*/*) depth=../.. ;;
+  *) depth= ;;
+esac
+if [ -z "$depth" ]; then
+  echo "$0: a recipe lies in $root/egs/CORPUS/NAME, not in $dir" >&2
+  exit 1
+fi
+
+link() {
+  [ -e "$dir/$2" ] || ln -sfn "$1" "$dir/$2"
+}
+for name in diar.sh path.sh cmd.sh db.sh; do
+  link "$depth/TEMPLATE/$name" "$name"
+done
+link "$depth/../utils" utils
+
+mkdir -p "$dir/conf" "$dir/local"
+for name in pretrain finetune adapt; do
+  if [ ! -e "$dir/conf/$name.yaml" ] && [ -f "$template/conf/$name.yaml" ]; then
+    cp "$template/conf/$name.yaml" "$dir/conf/"
+  fi
+done
+for name in infer.yaml simulate.conf; do
+  [ -e "$dir/conf/$name" ] || cp "$template/conf/$name" "$dir/conf/"
+done
+if [ ! -e "$dir/run.sh" ]; then
+  cat > "$dir/run.sh" << 'RUN'
+#!/usr/bin/env bash
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+exec ./diar.sh \
+  --train-set train \
+  --valid-set dev \
+  --test-sets test \
+  --config conf/pretrain.yaml \
+  "$@"
+RUN
+fi
+if [ ! -e "$dir/local/data.sh" ]; then
+  cat > "$dir/local/data.sh" << 'DATA'
+#!/usr/bin/env bash
+# Writes data/{train,dev,test}: see "The files you write" in egs/TEMPLATE/README.md.
+set -euo pipefail
+. ./path.sh
+. ./db.sh
+echo "$0: not written yet" >&2
+exit 1
+DATA
+fi
+chmod +x "$dir/run.sh" "$dir/local/data.sh"
+echo "$dir: now write local/data.sh, and see conf/ and run.sh"

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Speaker diarization of synthetic voices: from nothing to scores, offline, on a CPU.
+#   ./run.sh                 the demonstration
+#   ./run.sh --short true    the same in a few minutes, with next to no training
+# All options of diar.sh can be added.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+short=false
+if [ "${1:-}" = --short ]; then
+  short=${2:-}
+  shift $(($# < 2 ? $# : 2))
+fi
+case "$short" in
+  true) options=(
+    --datadir data/short --expdir exp/short
+    --local-data-opts "--short true --data data/short"
+    --simulate-config conf/simulate_short.conf
+    --config conf/train_short.yaml
+  ) ;;
+  false) options=(--config conf/train.yaml) ;;
+  *) echo "$0: --short takes true or false, not '$short'" >&2; exit 1 ;;
+esac
+
+exec ./diar.sh \
+  --train-set train --valid-set dev --test-sets test \
+  --simulate-args "--max-duration 90" \
+  "${options[@]}" "$@"
