@@ -143,7 +143,8 @@ train_data() {
 
 use_gpus() {
   local found
-  found=$(python3 -c 'import torch; print(torch.cuda.device_count())')
+  found=$(python3 -c 'import torch; print(torch.cuda.device_count())' 2>/dev/null) ||
+    fail "$(command -v python3) has no PyTorch: run 'make env' in $DIARIZE_ROOT"
   [ "$ngpu" != auto ] || ngpu=$((found > 0 ? 1 : 0))
   if [ "$gpu_inference" = auto ]; then
     gpu_inference=$([ "$ngpu" -gt 0 ] && echo true || echo false)
