@@ -9,12 +9,12 @@
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from diarize.bin.common import run_command
-from diarize.bin.scoring import score_recording
+from diarize.bin.scoring import score_hypotheses
 from diarize.config import dump_yaml, from_dict, read_yaml, to_dict
 from diarize.errors import DiarizeError
 from diarize.infer.postprocess import PostprocessOptions, postprocess
@@ -194,8 +194,11 @@ def _check_same_recordings(
 
 def _score(
     reference: Sequence[Segment], hypotheses: Sequence[list[Segment]], regions: Regions
-) -> list[tuple]:
-    return [astuple(score_recording(reference, found, regions)) for found in hypotheses]
+) -> list[tuple[float, float, float, float]]:
+    return [
+        (times.miss, times.false_alarm, times.confusion, times.scored_speech)
+        for times in score_hypotheses(reference, hypotheses, regions)
+    ]
 
 
 def _oracle_counts(path: str, source: PosteriorDir) -> dict[str, int]:

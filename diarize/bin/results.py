@@ -19,13 +19,14 @@ from typing import Any
 
 from diarize.bin.common import run_command
 from diarize.bin.provenance import describe_run, training_seconds
-from diarize.bin.scoring import Errors, jaccard_error, score_recording
+from diarize.bin.scoring import jaccard_error
 from diarize.config import read_yaml
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import read_rttm
 from diarize.io.table import read_table
 from diarize.io.uem import Regions, read_uem
+from diarize.score.der import ErrorTimes, ScoreOptions, score_recording
 from diarize.segments import Segment, clip_segments
 
 PROG = "diarize-results"
@@ -39,7 +40,7 @@ class RecordingResult:
     recording: str
     true_speakers: int
     found_speakers: int
-    errors: dict[float, Errors]
+    errors: dict[float, ErrorTimes]
     jaccard: float
     seconds: float
 
@@ -52,9 +53,9 @@ class SetResult:
     rttm: Path
     recordings: list[RecordingResult]
 
-    def errors(self, collar: float, speakers: int | None = None) -> Errors:
+    def errors(self, collar: float, speakers: int | None = None) -> ErrorTimes:
         """Return the pooled errors, of recordings with that many speakers if given."""
-        return sum((r.errors[collar] for r in self.of(speakers)), Errors())
+        return sum((r.errors[collar] for r in self.of(speakers)), ErrorTimes())
 
     def of(self, speakers: int | None) -> list[RecordingResult]:
         """Return the recordings with ``speakers`` true speakers; all for None."""
@@ -99,9 +100,17 @@ def score_one(
     inside = {s.label for a, b in regions for s in clip_segments(found, a, b)}
     return RecordingResult(
         recording, speakers, len(inside),
-        {collar: score_recording(reference, found, regions, collar) for collar in COLLARS},
+        {c: score_recording(reference, found, regions, ScoreOptions(collar=c)) for c in COLLARS},
         jaccard, sum(b - a for a, b in regions),
     )  # fmt: skip
+
+
+def percents(times: ErrorTimes) -> dict[str, float | None]:
+    """Return der, miss, fa and conf in percent of the scored speech; None where there is none."""
+    parts = {"der": times.error, "miss": times.miss}
+    parts |= {"fa": times.false_alarm, "conf": times.confusion}
+    known = times.scored_speech > 0
+    return {k: 100 * v / times.scored_speech if known else None for k, v in parts.items()}
 
 
 def results_page(
@@ -114,7 +123,7 @@ def results_page(
     rows = []
     for result in sets:
         for collar in COLLARS:
-            figures = result.errors(collar).percent()
+            figures = percents(result.errors(collar))
             rows.append((
                 result.name, f"{len(result.recordings)}", f"{_hours(result):.2f}", f"{collar:.2f}",
                 *(_percent(figures[k]) for k in ("der", "miss", "fa", "conf")),
@@ -134,7 +143,7 @@ def results_page(
 
 def result_line(task: str, result: SetResult, train: float | None, total: float | None) -> str:
     """Return the line of ``result`` that scripts read (collar 0)."""
-    figures = result.errors(0.0).percent()
+    figures = percents(result.errors(0.0))
     scores = " ".join(f"{k}={_percent(v)}" for k, v in figures.items())
     return (
         f"RESULT task={task} set={result.name} collar=0.00 {scores} "
@@ -220,11 +229,11 @@ def _regions(data: Path) -> dict[str, Regions]:
 def _speaker_table(result: SetResult) -> list[str]:
     rows = []
     for speakers in sorted({r.true_speakers for r in result.recordings}):
-        figures = result.errors(0.0, speakers).percent()
+        figures = percents(result.errors(0.0, speakers))
         rows.append((
             f"{speakers}", f"{len(result.of(speakers))}",
             *(_percent(figures[k]) for k in ("der", "miss", "fa", "conf")),
-            _percent(result.errors(0.25, speakers).percent()["der"]),
+            _percent(percents(result.errors(0.25, speakers))["der"]),
             _percent(result.count_accuracy(speakers)),
         ))  # fmt: skip
     head = ("speakers", "recordings", "DER", "miss", "false alarm", "confusion",
@@ -233,7 +242,7 @@ def _speaker_table(result: SetResult) -> list[str]:
 
 
 def _confusion_table(result: SetResult) -> list[str]:
-    found = sorted({r.found_speakers for r in result.recordings})
+    found = sorted({n for r in result.recordings for n in (r.true_speakers, r.found_speakers)})
     rows = []
     for speakers in sorted({r.true_speakers for r in result.recordings}):
         counts = [r.found_speakers for r in result.of(speakers)]

@@ -1,74 +1,35 @@
-"""Scores of one recording, for tuning and for RESULTS.md."""
+"""Scores of many hypotheses of one recording, and the Jaccard error, for tuning and RESULTS.md."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from diarize.plot.errors import error_seconds, error_spans, map_speakers, shared_seconds
+from diarize.plot.errors import shared_seconds
+from diarize.score.der import ErrorTimes, score_files
 from diarize.segments import Segment, clip_segments, merge_segments
 
 Regions = Sequence[tuple[float, float]]
 
 
-@dataclass(frozen=True)
-class Errors:
-    """Seconds of missed, false and confused speech, and of reference speech."""
+def score_hypotheses(
+    reference: Sequence[Segment], hypotheses: Sequence[Sequence[Segment]], regions: Regions
+) -> list[ErrorTimes]:
+    """Return the errors of each hypothesis of one recording, without collar, overlap scored.
 
-    miss: float = 0.0
-    false_alarm: float = 0.0
-    confusion: float = 0.0
-    speech: float = 0.0
-
-    def __add__(self, other: "Errors") -> "Errors":
-        return Errors(
-            self.miss + other.miss,
-            self.false_alarm + other.false_alarm,
-            self.confusion + other.confusion,
-            self.speech + other.speech,
-        )
-
-    def percent(self) -> dict[str, float | None]:
-        """Return der, miss, fa and conf in percent of the speech; None where there is none."""
-        parts = {"miss": self.miss, "fa": self.false_alarm, "conf": self.confusion}
-        parts = {"der": sum(parts.values()), **parts}
-        return {k: 100 * v / self.speech if self.speech > 0 else None for k, v in parts.items()}
-
-
-def score_recording(
-    reference: Sequence[Segment],
-    hypothesis: Sequence[Segment],
-    regions: Regions,
-    collar: float = 0.0,
-) -> Errors:
-    """Return the errors of one recording inside ``regions``, overlap scored, as md-eval does.
-
-    Speakers are mapped in the whole of ``regions``, before ``collar`` seconds on each side
-    of every reference boundary are taken out.
+    All are scored in one pass, as if they were recordings.  Where the reference is empty
+    all speech in ``regions`` is a false alarm (md-eval would leave the recording out).
     """
-    mapping = map_speakers(reference, hypothesis, regions)
-    scored = outside_collars(reference, regions, collar) if collar else regions
-    errors = error_seconds(error_spans(reference, hypothesis, scored, mapping))
-    return Errors(*errors, error_seconds(error_spans(reference, [], scored, {}))[0])
-
-
-def outside_collars(
-    reference: Sequence[Segment], regions: Regions, collar: float
-) -> list[tuple[float, float]]:
-    """Return ``regions`` without [t - collar, t + collar] of every reference boundary t."""
-    boundaries = sorted({t for s in reference if s.end > s.start for t in (s.start, s.end)})
-    left = []
-    for start, end in sorted(regions):
-        at = start
-        for t in boundaries:
-            if t + collar <= at:
-                continue
-            if t - collar >= end:
-                break
-            if t - collar > at:
-                left.append((at, t - collar))
-            at = t + collar
-        if at < end:
-            left.append((at, end))
-    return left
+    # A turn of no length makes a recording known without adding speech to it.
+    ref = list(reference) or [Segment("", regions[0][0], regions[0][0], "")]
+    names = [f"{i:06d}" for i in range(len(hypotheses))]
+    scores = score_files(
+        [seg._replace(recording=name) for name in names for seg in ref],
+        [
+            seg._replace(recording=name)
+            for name, segments in zip(names, hypotheses, strict=True)
+            for seg in segments
+        ],
+        dict.fromkeys(names, regions),
+    )
+    return [scores.recordings[name] for name in names]
 
 
 def jaccard_error(

@@ -1,0 +1,169 @@
+import json
+import re
+import time
+
+import pytest
+
+from diarize.bin import provenance
+from diarize.bin.results import main
+from diarize.bin.scoring import jaccard_error, score_hypotheses
+from diarize.io.rttm import write_rttm
+from diarize.io.uem import write_uem
+from diarize.segments import Segment
+
+BEST = """
+postprocess: {theta: 0.7, threshold: 0.4, median: 11, num_speakers: null}
+chosen:
+  {posteriors: exp/m/infer_dev, reference: data/dev/rttm, recordings: 8, speakers: theta, der: 9.5}
+"""
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ref = [Segment("a", 0, 10, "ann"), Segment("b", 0, 4, "ann"), Segment("b", 4, 8, "bob")]
+    hyp = [Segment("a", 0, 9, "x"), Segment("b", 0, 8, "x"), Segment("c", 2, 3, "x")]
+    for name, found in (("dev", ref), ("test", hyp)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "exp" / "m" / f"infer_{name}").mkdir(parents=True)
+        write_rttm(f"data/{name}/rttm", ref)
+        write_uem(f"data/{name}/uem", {"a": [(0, 20)], "b": [(0, 10)], "c": [(0, 10)]})
+        write_rttm(f"exp/m/infer_{name}/rttm", found)
+    (tmp_path / "exp/m/infer_dev/best.yaml").write_text(BEST)
+    log = [{"kind": "train", "step": s, "elapsed": 60.4 * s} for s in (1, 2)]
+    log.append({"kind": "valid", "step": 2, "der": 3.0})
+    (tmp_path / "exp/m/train_log.jsonl").write_text("".join(json.dumps(x) + "\n" for x in log))
+    return tmp_path
+
+
+def words(sets="dev test", *more):
+    return [
+        "--exp", "exp/m", "--sets", sets, "--valid", "dev", "--data-root", "data",
+        "--out", "exp/m/RESULTS.md", *more,
+    ]  # fmt: skip
+
+
+def test_the_last_line_is_the_result_of_the_test_set(work, capsys):
+    started = time.time() - 1000
+    assert main(words("dev test", "--started", str(started), "--task", "speaker")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "exp/m/RESULTS.md written"
+    assert re.sub(r"total_s=100[0-5]$", "total_s=T", lines[1]) == (
+        "RESULT task=speaker set=test collar=0.00 der=33.33 miss=5.56 fa=5.56 conf=22.22 "
+        "count_acc=33.33 train_s=121 total_s=T"
+    )
+    assert len(lines) == 2
+
+
+def test_times_that_are_not_known_are_na(work, capsys):
+    (work / "exp/m/train_log.jsonl").unlink()
+    assert main(words("dev")) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "RESULT task=speaker set=dev collar=0.00 der=0.00 miss=0.00 fa=0.00 conf=0.00 "
+        "count_acc=100.00 train_s=na total_s=na"
+    )
+
+
+def test_the_page(work):
+    assert main(words("dev test", "--command", "./run.sh --stage 1 | tee log")) == 0
+    page = (work / "exp/m/RESULTS.md").read_text()
+    lines = page.splitlines()
+    assert lines[0] == "# Results of exp/m"
+    assert "| command | `./run.sh --stage 1 \\| tee log` |" in lines
+    assert "| training | 121 s |" in lines
+    assert f"| numpy | {provenance.package_version('numpy')} |" in lines
+    assert re.search(
+        r"^\| diarize \| \d\S+, git ([0-9a-f]{12}(\+changes)?|unknown) \|$", page, re.M
+    )
+    assert re.search(r"^\| date \| \d{4}-\d\d-\d\d ", page, re.M)
+    row = "| test | 3 | 0.01 | {} | 53.33 | 33.33 | `exp/m/infer_test/rttm` |"
+    assert row.format("0.00 | 33.33 | 5.56 | 5.56 | 22.22") in lines
+    # The collar takes 1.5 s of 18 s of speech, 0.25 s of the miss and 0.5 s of the confusion.
+    assert row.format("0.25 | 31.82 | 4.55 | 6.06 | 21.21") in lines
+    start = lines.index("## test by number of speakers")
+    assert lines[start + 4 : start + 7] == [
+        "| 0 | 1 | na | na | na | na | na | 0.00 |",
+        "| 1 | 1 | 10.00 | 10.00 | 0.00 | 0.00 | 7.89 | 100.00 |",
+        "| 2 | 1 | 50.00 | 0.00 | 0.00 | 50.00 | 50.00 | 0.00 |",
+    ]
+    start = lines.index("Speakers found in test (rows: true number, columns: found)")
+    assert lines[start + 2 : start + 7] == [
+        "| true | 0 | 1 | 2 |", "|---|---|---|---|",
+        "| **0** |  | 1 |  |", "| **1** |  | 1 |  |", "| **2** |  | 1 |  |",
+    ]  # fmt: skip
+    assert (
+        "From `exp/m/infer_dev/best.yaml`, chosen on `exp/m/infer_dev` against `data/dev/rttm` "
+        "(8 recordings, DER 9.5 %, collar 0, number of speakers by theta)."
+    ) in lines
+    assert "| theta | 0.7 |" in lines
+    assert "| num_speakers | – |" in lines
+
+
+def test_a_best_yaml_of_the_experiment_comes_first_and_none_is_said(work):
+    (work / "exp/m/best.yaml").write_text("postprocess: {theta: 0.33}\n")
+    assert main(words()) == 0
+    assert "| theta | 0.33 |" in (work / "exp/m/RESULTS.md").read_text()
+    (work / "exp/m/best.yaml").unlink()
+    (work / "exp/m/infer_dev/best.yaml").unlink()
+    assert main(words()) == 0
+    assert "thresholds were not tuned" in (work / "exp/m/RESULTS.md").read_text()
+
+
+def test_without_uem_the_durations_are_the_regions(work, capsys):
+    (work / "data/test/uem").unlink()
+    (work / "data/test/reco2dur").write_text("a 20.0\nb 10\nc 2.5\n")
+    assert main(words()) == 0
+    assert " fa=2.78 " in capsys.readouterr().out.splitlines()[-1]  # 0.5 s of c lie inside
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (("exp/m/infer_test/rttm", None), "exp/m/infer_test/rttm: missing; run the stages"),
+        (("data/test/uem", None), "data/test: neither uem nor reco2dur"),
+        (("data/test/rttm", None), "cannot read data/test/rttm"),
+        (("data/test/uem", "a 1 0 20\n"), "data/test/uem: no line for recording b of"),
+        (("exp/m/infer_test/rttm", "SPEAKER a 1 zero 1 <NA> <NA> x <NA> <NA>\n"),
+         "exp/m/infer_test/rttm:1: field 4"),
+        (("exp/m/infer_dev/best.yaml", "a: [\n"), "best.yaml is no valid YAML"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line_and_status_1(work, capsys, edit, message):
+    path, text = edit
+    if text is None:
+        (work / path).unlink()
+    else:
+        (work / path).write_text(text)
+    assert main(words()) == 1
+    out, err = capsys.readouterr()
+    assert message in err
+    assert (err.count("\n"), out) == (1, "")
+    assert not (work / "exp/m/RESULTS.md").exists()
+
+
+def test_many_hypotheses_are_scored_as_each_alone():
+    ref = [Segment("r", 0, 4, "a"), Segment("r", 3, 6, "b")]
+    hyps = [[], [Segment("r", 0, 4, "x")], [Segment("r", 0, 6, "x"), Segment("r", 9, 20, "y")]]
+    got = score_hypotheses(ref, hyps, [(0, 10)])
+    assert [(t.miss, t.false_alarm, t.confusion, t.scored_speech) for t in got] == [
+        (7, 0, 0, 7), (3, 0, 0, 7), (1, 1, 2, 7),
+    ]  # fmt: skip
+    silent = score_hypotheses([], hyps, [(0, 10)])
+    assert [(t.false_alarm, t.scored_speech) for t in silent] == [(0, 0), (4, 0), (7, 0)]
+
+
+def test_jaccard_error():
+    ref = [Segment("r", 0, 4, "a"), Segment("r", 4, 8, "b"), Segment("r", 9, 10, "c")]
+    hyp = [Segment("r", 0, 6, "x"), Segment("r", 6, 8, "y")]
+    # a-x 4/6 and b-y 2/4; c is not found.
+    assert jaccard_error(ref, hyp, [(0, 10)]) == (pytest.approx(3 - 4 / 6 - 2 / 4), 3)
+    assert jaccard_error(ref, hyp, [(0, 4)]) == (0.0, 1)
+    assert jaccard_error(ref, [], [(0, 10)]) == (3.0, 3)
+    assert jaccard_error([], hyp, [(0, 10)]) == (0.0, 0)
+
+
+def test_training_seconds_pass_over_a_line_cut_short(tmp_path):
+    log = tmp_path / "log"
+    assert provenance.training_seconds(log) is None
+    log.write_text('{"elapsed": 5}\n{"kind": "valid"}\n[1]\n{"elapsed": 9')
+    assert provenance.training_seconds(log) == 5.0
