@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import IO
 
 from diarize.errors import DiarizeError
@@ -30,7 +31,7 @@ def read_uem(path: str | os.PathLike) -> dict[str, Regions]:
     out = {}
     for recording, regions in found.items():
         regions.sort()
-        for (_, end, _), (start, _, number) in zip(regions, regions[1:], strict=False):
+        for (_, end, _), (start, _, number) in pairwise(regions):
             if start < end - 1e-8:
                 raise DiarizeError(f"{path}:{number}: regions of {recording} overlap at {start:g}")
         out[recording] = [(start, end) for start, end, _ in regions]

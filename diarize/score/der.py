@@ -62,21 +62,23 @@ class Evaluation:
         """The system speaker of each reference speaker, (num_ref,), -1 for none."""
         return map_speakers(*self.common, self.problem.ref.speaker_group)
 
-    def scored_line(self, collar: float) -> Timeline:
-        """Return the timeline with the collars and the problem's zones excluded."""
+    def scored_line(self, collar: float, skip_overlap: bool) -> Timeline:
+        """Return the timeline without collars, the problem's zones and, if so, overlap."""
         problem = self.problem
         zones = problem.zones
         if collar > 0:
             zones = zones.joined(collar_zones(problem.ref.turns, collar))
+        if skip_overlap:
+            zones = zones.joined(overlap_zones(problem.ref.turns))
         if not len(zones):
             return self.line
         return build_timeline(problem.ref.turns, problem.sys.turns, problem.regions, zones)
 
     def sums(self, collar: float = 0.0, skip_overlap: bool = False) -> np.ndarray:
         """Return seconds per group, (num_groups, len(TIME_FIELDS))."""
-        line = self.scored_line(collar)
-        part = pieces_of(line, self.mapping, skip_overlap)
-        whole = part if line is self.line and not skip_overlap else pieces_of(self.line)
+        line = self.scored_line(collar, skip_overlap)
+        part = pieces_of(line, self.mapping)
+        whole = part if line is self.line else pieces_of(self.line)
         ref, sys = part.ref, part.sys
         columns = {
             "scored_speech": part.add(ref, self.num_groups),
@@ -119,14 +121,9 @@ class Pieces:
         return np.bincount(self.group, weights=self.duration * weight, minlength=num_groups)
 
 
-def pieces_of(
-    line: Timeline, mapping: np.ndarray | None = None, skip_overlap: bool = False
-) -> Pieces:
+def pieces_of(line: Timeline, mapping: np.ndarray | None = None) -> Pieces:
     """Return the pieces to be scored; ``mapping`` (num_ref,) as of Evaluation, None for none."""
-    scored = line.inside & (line.duration > 0)
-    if skip_overlap:
-        scored &= line.ref_turns < 2
-    index = np.flatnonzero(scored)
+    index = np.flatnonzero(line.inside & (line.duration > 0))
     num = len(line)
     mapped = np.zeros(num, np.int64) if mapping is None else _mapped_count(line, mapping)
     return Pieces(
@@ -171,6 +168,22 @@ def collar_zones(ref: Turns, collar: float) -> Spans:
     head = np.flatnonzero(fresh)
     tail = np.append(head[1:], len(times))[: len(head)] - 1
     return Spans(group[head], start[head], end[tail])
+
+
+def overlap_zones(ref: Turns) -> Spans:
+    """Return where two or more reference turns are active, also two of one speaker.
+
+    Other than elsewhere, boundaries count as one only where they are equal, as in md-eval.
+    """
+    real = np.flatnonzero(ref.end > ref.start)
+    group = np.concatenate((ref.group[real], ref.group[real]))
+    times = np.concatenate((ref.start[real], ref.end[real]))
+    step = np.concatenate((np.ones(len(real), np.int64), -np.ones(len(real), np.int64)))
+    order = np.lexsort((step, times, group))
+    over = np.concatenate(([False], np.cumsum(step[order]) > 1))
+    first = order[np.flatnonzero(over[1:] & ~over[:-1])]
+    last = order[np.flatnonzero(over[:-1] & ~over[1:])]
+    return Spans(group[first], times[first], times[last])
 
 
 def score_files(

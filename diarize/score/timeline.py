@@ -12,6 +12,10 @@ import numpy as np
 # Boundaries nearer than this (seconds) are one, as in md-eval.
 EPSILON = 1e-8
 
+# The order of (start, end) of reference turns, system turns, regions and zones where they are
+# one: ends first.  md-eval cuts zones out of the regions: where a zone begins, a region ends.
+_RANKS = ((5, 1), (4, 2), (6, 0), (0, 6))
+
 
 @dataclass(frozen=True)
 class Turns:
@@ -92,8 +96,10 @@ def build_timeline(ref: Turns, sys: Turns, regions: Spans, zones: Spans = NO_SPA
     parts = (ref, sys, regions, zones)
     times = np.concatenate([x for part in parts for x in (part.start, part.end)])
     groups = np.concatenate([x for part in parts for x in (part.group, part.group)])
-    begins = np.concatenate([np.full(len(part), k) for part in parts for k in (True, False)])
-    order = _boundary_order(times, groups, begins)
+    ranks = np.concatenate(
+        [np.full(len(part), r) for part, pair in zip(parts, _RANKS, strict=True) for r in pair]
+    )
+    order = _boundary_order(times, groups, ranks)
     times, groups = times[order], groups[order]
     position = np.empty(len(order), np.int64)
     position[order] = np.arange(len(order))
@@ -104,7 +110,7 @@ def build_timeline(ref: Turns, sys: Turns, regions: Spans, zones: Spans = NO_SPA
         firsts.append(position[at : at + n])
         lasts.append(position[at + n : at + 2 * n])
         at += 2 * n
-    _running_maximum(times, groups)
+    times = _running_maximum(times, groups)
     duration = np.zeros(len(times))
     if len(times) > 1:
         duration[:-1] = np.where(groups[1:] == groups[:-1], times[1:] - times[:-1], 0.0)
@@ -123,31 +129,34 @@ def build_timeline(ref: Turns, sys: Turns, regions: Spans, zones: Spans = NO_SPA
     )
 
 
-def _boundary_order(times: np.ndarray, groups: np.ndarray, begins: np.ndarray) -> np.ndarray:
-    """Return the order by group and time; of boundaries that are one, ends come first."""
+def _boundary_order(times: np.ndarray, groups: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Return the order by group and time; boundaries that are one go by ``ranks``."""
     order = np.lexsort((times, groups))
     t, g = times[order], groups[order]
     if len(t) < 2:
         return order
     fresh = np.ones(len(t), bool)
     fresh[1:] = (g[1:] != g[:-1]) | (t[:-1] < t[1:] - EPSILON)
-    key = np.cumsum(fresh) * 2 + begins[order]
+    key = np.cumsum(fresh) * len(_RANKS) * 2 + ranks[order]
     if np.all(key[1:] >= key[:-1]):
         return order
     return order[np.argsort(key, kind="stable")]
 
 
-def _running_maximum(times: np.ndarray, groups: np.ndarray) -> None:
-    """Make ``times`` ascend in each group, in place; it falls only by float noise."""
-    while True:
-        back = np.flatnonzero((times[1:] < times[:-1]) & (groups[1:] == groups[:-1]))
-        if not len(back):
-            return
-        times[back + 1] = times[back]
+def _running_maximum(times: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return ``times`` made ascending in each group; they fall only by float noise."""
+    back = np.flatnonzero((times[1:] < times[:-1]) & (groups[1:] == groups[:-1])) + 1
+    if len(back):
+        times = times.copy()
+    while len(back):
+        times[back] = times[back - 1]
+        follow = back[back + 1 < len(times)] + 1
+        back = follow[(times[follow] < times[follow - 1]) & (groups[follow] == groups[follow - 1])]
+    return times
 
 
 def _coverage(first: np.ndarray, last: np.ndarray, num: int) -> np.ndarray:
-    """Return how many of the ranges [first, last) hold each of ``num`` places; backward ones none."""
+    """Return how many ranges [first, last) hold each of ``num`` places; backward ones none."""
     good = last > first
     steps = np.bincount(first[good], minlength=num + 1)
     steps -= np.bincount(last[good], minlength=num + 1)

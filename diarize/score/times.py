@@ -39,7 +39,7 @@ class ErrorTimes:
 
     @property
     def der(self) -> float:
-        """Error over scored speech as a fraction; without speech 0 if there is no error, else inf."""
+        """Error over scored speech; without any speech 0 where there is no error, else inf."""
         return self.rate(self.error)
 
     def rate(self, seconds: float) -> float:
