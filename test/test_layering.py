@@ -1,0 +1,119 @@
+"""Imports go one way: the table of allowed directions, checked on the source of every module."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+GROUND = {"errors", "timebase", "segments"}
+
+# Part of the package -> the parts that it may import; its own modules always.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "timebase": {"errors"},
+    "segments": {"errors", "timebase"},
+    "config": {"errors", "io"},
+    "io": GROUND,
+    "score": GROUND | {"io"},
+    "simulate": GROUND | {"config", "io"},
+    "data": GROUND | {"config", "io", "simulate"},
+    "features": {"errors", "timebase", "nn"},
+    "nn": {"errors"},
+    "losses": {"errors", "nn.outputs", "nn.attention.length_mask"},
+    "models": {"errors", "timebase", "config", "features", "nn"},
+    "plot": GROUND | {"config", "io", "score"},
+    "infer": GROUND | {"config", "io", "nn.outputs"},
+    "train": GROUND | {"config", "io"},
+    "tasks": GROUND
+    | {"config", "data", "features", "io", "losses", "models", "nn", "infer.postprocess"}
+    # How a mask is scored while training, and what a saved model looks like.
+    | {"train.mask_der", "train.checkpoint", "train.options"},
+}
+WITHOUT_TORCH = ("errors", "timebase", "segments", "config", "io", "score", "simulate", "plot")
+
+
+def modules() -> list[Path]:
+    return sorted((ROOT / "diarize").rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> list[tuple[int, str]]:
+    """Line and full name of every import, those inside of functions too."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
+    return found
+
+
+def within(name: str, parts: set[str]) -> bool:
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
+
+
+def faults_of(path: Path) -> list[str]:
+    module = name_of(path)
+    part = module.split(".")[1] if "." in module else ""
+    faults = []
+    for line, name in imports_of(path):
+        where = f"{path.relative_to(ROOT)}:{line}: {name}"
+        if name.split(".")[0] in ("torch", "torchaudio") and part in WITHOUT_TORCH:
+            faults.append(f"{where}: {part} does without torch")
+        if not name.startswith("diarize.") or part in ("", "bin"):
+            continue
+        target = name.removeprefix("diarize.")
+        if not within(target, ALLOWED[part] | {part, "__version__"}):
+            faults.append(f"{where}: {part} may not import it")
+    return faults
+
+
+def test_every_part_has_its_rule():
+    parts = {name_of(path).split(".")[1] for path in modules() if "." in name_of(path)}
+    assert parts - {"bin"} <= ALLOWED.keys()
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_imports_go_one_way(path):
+    assert faults_of(path) == []
+
+
+def test_only_commands_import_commands():
+    importers = {
+        name_of(path)
+        for path in modules()
+        for _, name in imports_of(path)
+        if name.startswith("diarize.bin.")
+    }
+    assert {name for name in importers if not name.startswith("diarize.bin.")} == set()
+
+
+def test_parts_have_no_circle():
+    graph = {
+        part: {target.split(".")[0] for target in targets} for part, targets in ALLOWED.items()
+    }
+    graph["tasks"] -= {"train", "infer"}  # single modules of these, which import no task
+    done: set[str] = set()
+    while graph:
+        free = [part for part, targets in graph.items() if targets <= done]
+        assert free, f"a circle among {sorted(graph)}"
+        for part in free:
+            done.add(part)
+            del graph[part]
+
+
+def test_the_checker_sees_a_fault(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    place = tmp_path / "diarize/io"
+    place.mkdir(parents=True)
+    (place / "bad.py").write_text("import torch\n\n\ndef f():\n    from diarize.bin import train\n")
+    faults = faults_of(place / "bad.py")
+    assert len(faults) == 2
+    assert "bad.py:1: torch" in faults[0]
+    assert "bad.py:5: diarize.bin.train" in faults[1]
