@@ -28,7 +28,7 @@ def sort_segments(segments: Iterable[Segment]) -> list[Segment]:
 
 
 def merge_segments(segments: Iterable[Segment], gap: float = 0.0) -> list[Segment]:
-    """Return the segments with those of one label joined that overlap or lie at most ``gap`` s apart.
+    """Return the segments, those of one label joined that overlap or lie at most ``gap`` s apart.
 
     >>> merge_segments([Segment("r", 0, 1, "a"), Segment("r", 1, 2, "a")])
     [Segment(recording='r', start=0, end=2, label='a')]

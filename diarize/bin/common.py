@@ -8,7 +8,7 @@ from diarize.errors import DiarizeError
 
 
 def run_command(body: Callable[[], int | None], prog: str) -> int:
-    """Return the exit status of ``body()``; a DiarizeError or OSError becomes one line and status 1."""
+    """Return the status of ``body()``; a DiarizeError or OSError becomes one line and status 1."""
     try:
         status = body() or 0
         sys.stdout.flush()

@@ -6,11 +6,13 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-short=false
-if [ "${1:-}" = --short ]; then
-  short=${2:-}
-  shift $(($# < 2 ? $# : 2))
-fi
+short=false args=()
+while [ "$#" -gt 0 ]; do
+  case "$1" in
+    --short) short=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    *) args+=("$1") && shift ;;
+  esac
+done
 case "$short" in
   true) options=(
     --datadir data/short --expdir exp/short
@@ -25,4 +27,4 @@ esac
 exec ./diar.sh \
   --train-set train --valid-set dev --test-sets test \
   --simulate-args "--max-duration 90" \
-  "${options[@]}" "$@"
+  "${options[@]}" "${args[@]}"
