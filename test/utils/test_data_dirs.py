@@ -313,3 +313,34 @@ def test_reco2dur_from_headers(script, data):
     (data / "reco2dur").write_text("rec1 9\n")
     assert script("get_reco2dur.sh", data).returncode == 0
     assert (data / "reco2dur").read_text() == "rec1 1.000\nrec2 2.000\n"
+
+
+def test_reference_from_segments_and_uem_over_the_recordings(script, data):
+    for name in ("rttm", "uem"):
+        (data / name).unlink()
+    assert script("datadir.sh", "reference", data).returncode == 0
+    assert (data / "rttm").read_text().splitlines()[0] == (
+        "SPEAKER rec1 1 0.000 1.000 <NA> <NA> a <NA> <NA>"
+    )
+    assert (data / "uem").read_text() == TABLES["uem"]
+    (data / "rttm").unlink()
+    assert script("datadir.sh", "reference", "--labels", "language", data).returncode == 0
+    assert " hi <NA> <NA>" in (data / "rttm").read_text()
+
+
+def test_reference_leaves_what_is_there(script, data):
+    (data / "rttm").write_text(TABLES["rttm"])
+    assert script("datadir.sh", "reference", data).returncode == 0
+    assert (data / "rttm").read_text() == TABLES["rttm"]
+
+
+def test_show_result_lists_the_best_first(script, tmp_path):
+    for tag, der in (("a", "12.30"), ("b", "7.10"), ("c", "na")):
+        place = tmp_path / "exp" / tag
+        place.mkdir(parents=True)
+        (place / "result_lines.txt").write_text(f"RESULT task=speaker set=test der={der}\n")
+    lines = script("show_result.sh").stdout.splitlines()
+    assert [line.split()[0] for line in lines][-2:] == ["exp/b", "exp/a"]
+    assert lines[-2] == "exp/b task=speaker set=test der=7.10"
+    empty = script("show_result.sh", tmp_path / "nothing")
+    assert empty.returncode == 1

@@ -1,0 +1,175 @@
+"""The staged script of all recipes, up to the training, in a recipe that setup.sh makes."""
+
+import os
+import shutil
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+DATA_SH = """#!/usr/bin/env bash
+set -euo pipefail
+echo "local/data.sh $*" >> calls
+"""
+
+
+@pytest.fixture
+def root(repo_root, tmp_path) -> Path:
+    """A checkout of its own: the template is copied, package and utils are linked."""
+    (tmp_path / "egs").mkdir()
+    shutil.copytree(repo_root / "egs/TEMPLATE", tmp_path / "egs/TEMPLATE", symlinks=True)
+    for name in ("utils", "diarize"):
+        (tmp_path / name).symlink_to(repo_root / name)
+    return tmp_path
+
+
+@pytest.fixture
+def recipe(root) -> Path:
+    """A recipe made by setup.sh, with voices that local/data.sh needs not make."""
+    path = root / "egs/corpus/diar1"
+    subprocess.run([root / "egs/TEMPLATE/setup.sh", path], check=True, capture_output=True)
+    (path / "local/data.sh").write_text(DATA_SH)
+    return path
+
+
+def call(script: Path, *args: str):
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        [str(script), *args],
+        cwd=script.parent,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+
+
+def write_voices(data: Path, speakers: int) -> None:
+    data.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    names = [f"s{i}-u{j}" for i in range(speakers) for j in range(3)]
+    for name in names:
+        with wave.open(str(data / f"{name}.wav"), "wb") as out:
+            out.setparams((1, 2, 16000, 0, "NONE", "NONE"))
+            out.writeframes(rng.integers(-3000, 3000, 8000, dtype=np.int16).tobytes())
+    (data / "wav.scp").write_text("".join(f"{n} {data}/{n}.wav\n" for n in names))
+    (data / "utt2spk").write_text("".join(f"{n} {n[:2]}\n" for n in names))
+
+
+def test_setup_makes_links_and_files(root, recipe):
+    assert (recipe / "diar.sh").resolve() == root / "egs/TEMPLATE/diar.sh"
+    assert (recipe / "utils").resolve() == (root / "utils").resolve()
+    for name in ("run.sh", "local/data.sh"):
+        assert os.access(recipe / name, os.X_OK)
+    assert len((recipe / "run.sh").read_text().splitlines()) <= 40
+    assert {"infer.yaml", "simulate.conf", "pretrain.yaml"} <= {
+        path.name for path in (recipe / "conf").iterdir()
+    }
+
+
+def test_setup_overwrites_nothing(root, recipe):
+    (recipe / "run.sh").write_text("mine\n")
+    subprocess.run([root / "egs/TEMPLATE/setup.sh", recipe], check=True, capture_output=True)
+    assert (recipe / "run.sh").read_text() == "mine\n"
+
+
+def test_setup_refuses_another_place(root):
+    done = call(root / "egs/TEMPLATE/setup.sh", str(root / "elsewhere"))
+    assert done.returncode == 1
+    assert "egs/CORPUS/NAME" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--no-such-option", "1"], "--no-such-option"),
+        (["--stage", "x"], "'x'"),
+        (["--stage=2"], "--stage=2"),
+        (["--task", "music"], "music"),
+        (["--ngpu", "-1"], "-1"),
+        (["--gpu-inference", "yes"], "yes"),
+        (["--num-nodes", "2"], "--rendezvous"),
+        (["word"], "word"),
+    ],
+)
+def test_wrong_options_run_nothing(recipe, args, message):
+    done = call(recipe / "run.sh", *args)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not (recipe / "calls").exists()
+
+
+def test_help(recipe):
+    done = call(recipe / "run.sh", "--help")
+    assert done.returncode == 0
+    assert "Stages:" in done.stdout
+
+
+def test_options_of_local_data_are_passed_on(recipe):
+    done = call(recipe / "run.sh", "--stop-stage", "1", "--local-data-opts", "--short true")
+    assert done.returncode == 0, done.stderr
+    assert (recipe / "calls").read_text() == "local/data.sh --short true\n"
+
+
+def test_config_of_options_and_config_of_training(recipe):
+    (recipe / "my.conf").write_text("stop_stage=1\nlocal_data_opts=--mine\n")
+    done = call(recipe / "run.sh", "--config", "my.conf")
+    assert done.returncode == 0, done.stderr
+    assert (recipe / "calls").read_text() == "local/data.sh --mine\n"
+
+
+def test_simulation_from_voices_to_manifest_and_data_directory(recipe):
+    write_voices(recipe / "data/voices", 3)
+    (recipe / "conf/simulate.conf").write_text(
+        "manifest train voices 2 4 1 --min-utts 2 --max-utts 3  # comment\n"
+        "manifest train voices 3 2 1 --min-utts 2 --max-utts 3\n"
+        "write dev voices 1 2 1 --min-utts 2 --max-utts 3\n"
+        "write test voices 2 2 1 --min-utts 2 --max-utts 3\n"
+    )
+    args = ["--stage", "2", "--stop-stage", "3"]
+    done = call(recipe / "run.sh", *args)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    manifest = (recipe / "data/train/mixture.scp").read_text()
+    assert len(manifest.splitlines()) == 6
+    assert not (recipe / "data/train/wav.scp").exists()
+    for name in ("dev", "test"):
+        assert len((recipe / f"data/{name}/wav.scp").read_text().splitlines()) == 2
+        assert (recipe / f"data/{name}/rttm").exists()
+    assert (recipe / "data/voices/reco2dur").read_text().splitlines()[0] == "s0-u0 0.500"
+    # Again with other jobs: nothing changes.
+    rttm = (recipe / "data/test/rttm").read_bytes()
+    assert call(recipe / "run.sh", *args, "--nj", "1").returncode == 0
+    assert (recipe / "data/train/mixture.scp").read_text() == manifest
+    assert (recipe / "data/test/rttm").read_bytes() == rttm
+
+
+def test_stage_2_names_the_fault(recipe):
+    write_voices(recipe / "data/train", 2)
+    for name in ("dev", "test"):
+        shutil.copytree(recipe / "data/train", recipe / f"data/{name}")
+    done = call(recipe / "run.sh", "--stage", "2", "--stop-stage", "2")
+    assert done.returncode == 1
+    assert "no reference" in done.stderr
+    (recipe / "data/dev/wav.scp").unlink()
+    done = call(recipe / "run.sh", "--stage", "2", "--stop-stage", "2")
+    assert done.returncode == 1
+    assert "data/dev/wav.scp" in done.stderr
+
+
+def test_training_without_data_says_what_to_run(recipe):
+    pytest.importorskip("torch")
+    done = call(recipe / "run.sh", "--stage", "4", "--ngpu", "0")
+    assert done.returncode == 1
+    assert "run stages 1 to 3" in done.stderr
+
+
+@pytest.mark.parametrize("recipe_path", sorted(Path(__file__).parents[2].glob("egs/*/*/run.sh")))
+def test_run_scripts_hold_options_only(recipe_path):
+    lines = recipe_path.read_text().splitlines()
+    assert len(lines) <= 40
+    assert any("./diar.sh" in line for line in lines)
+    assert (recipe_path.parent / "diar.sh").resolve().name == "diar.sh"
