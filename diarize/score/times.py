@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from operator import add, attrgetter
 
 from diarize.errors import DiarizeError
 
@@ -66,6 +67,7 @@ class ErrorTimes:
 
 
 TIME_FIELDS = tuple(f.name for f in fields(ErrorTimes))
+_ROW = attrgetter(*TIME_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,15 @@ class Scores:
 
     @property
     def total(self) -> ErrorTimes:
-        """The sum over recordings, checked against its parts."""
-        total = ErrorTimes()
-        for times in self.recordings.values():
-            total = total + times
-        return total.check("total")
+        """The sum over recordings, checked.
+
+        Added from the last to the first: md-eval's own order changes from run to run, and its
+        printed digits hang on it where a sum ends in exactly half a hundredth.
+        """
+        total = [0.0] * len(TIME_FIELDS)
+        for times in reversed(list(self.recordings.values())):
+            total = list(map(add, total, _ROW(times)))
+        return ErrorTimes(*total).check("total")
 
     def __iter__(self) -> Iterator[tuple[str, ErrorTimes]]:
         return iter(self.recordings.items())
