@@ -13,7 +13,9 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
+
+import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
@@ -27,30 +29,82 @@ OTHER_TYPES = frozenset(
 SEGMENT_TYPES = frozenset(("SPEAKER", "LANGUAGE"))
 
 
-def read_lines(path: str | os.PathLike) -> list[str]:
-    """Return the lines of a UTF-8 text file without their line ends; ``-`` is standard input.
+class TurnColumns(NamedTuple):
+    """The segments of an RTTM file as columns of equal length, in the file's order."""
 
-    Raises DiarizeError, naming the file and line, where it cannot be read or is not UTF-8.
-    """
+    recording: list[str]
+    channel: list[str]
+    start: np.ndarray
+    end: np.ndarray
+    label: list[str]
+
+
+def read_data(path: str | os.PathLike) -> bytes:
+    """Return the bytes of a file without a byte order mark; ``-`` is standard input."""
     try:
         data = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
     except OSError as err:
         raise DiarizeError(f"cannot read {path}: {err.strerror}") from err
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as err:
-        line = data.count(b"\n", 0, err.start) + 1
-        raise DiarizeError(f"{path}:{line}: not UTF-8 text; convert the file") from None
-    # Not splitlines(): that would also break at form feeds and Unicode separators.
-    return text.replace("\r\n", "\n").split("\n")
+    return data.removeprefix(b"\xef\xbb\xbf")
 
 
 def data_lines(path: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number from 1, fields) of each line that is neither blank nor a comment."""
-    for number, line in enumerate(read_lines(path), 1):
+    """Yield (line number from 1, fields) of each line that is neither blank nor a comment.
+
+    Raises DiarizeError, naming the file and line, where it is not UTF-8.
+    """
+    for number, line in enumerate(read_data(path).split(b"\n"), 1):
         fields = line.split()
-        if fields and not fields[0].startswith((";", "#")):
-            yield number, fields
+        if fields and not fields[0].startswith((b";", b"#")):
+            yield number, decode_fields(fields, f"{path}:{number}")
+
+
+def decode_fields(fields: Iterable[bytes], where: str) -> list[str]:
+    """Return the fields as text; raises DiarizeError beginning with ``where`` for no UTF-8."""
+    try:
+        return [field.decode() for field in fields]
+    except UnicodeDecodeError:
+        raise DiarizeError(f"{where}: not UTF-8 text; convert the file") from None
+
+
+def plain_columns(block: bytes) -> tuple[list[bytes], ...] | None:
+    """Return (recording, channel, start, duration, label) columns of whole, plain lines.
+
+    Plain is what systems write: each line a SPEAKER record of 10 fields.  None for any other
+    block; only this way reading is as fast as scoring.
+    """
+    if not block.endswith(b"\n"):
+        block += b"\n"
+    num = block.count(b"\n")
+    if block.count(b"\nSPEAKER") + block.startswith(b"SPEAKER") != num:
+        return None
+    fields = block.split()
+    # Each line begins with SPEAKER, and every 10th field is one, and there are no others:
+    # so each line has 10 fields.
+    if len(fields) != 10 * num or fields[::10].count(b"SPEAKER") != num:
+        return None
+    if block.count(b"SPEAKER") != num:
+        return None
+    return fields[1::10], fields[2::10], fields[3::10], fields[4::10], fields[7::10]
+
+
+def plain_seconds(column: list[bytes]) -> np.ndarray | None:
+    """Return a column of fields as seconds, None if any is not a plain finite number."""
+    try:
+        values = np.array(list(map(float, column)))
+    except ValueError:
+        return None
+    # float() also takes "1_0", which no other reader of these files does.
+    return None if b"_" in b" ".join(column) or not np.isfinite(values).all() else values
+
+
+def blocks_of_lines(data: bytes, size: int = 1 << 20) -> Iterator[bytes]:
+    """Yield the data in blocks of whole lines of about ``size`` bytes: that bounds the memory."""
+    start = 0
+    while start < len(data):
+        stop = data.find(b"\n", start + size) + 1
+        yield data[start : stop or len(data)]
+        start = stop or len(data)
 
 
 def parse_seconds(text: str, name: str, where: str) -> float:
@@ -92,17 +146,60 @@ def parse_rttm_fields(fields: list[str], where: str) -> Segment | None:
     return Segment(fields[1], start, start + duration, fields[7])
 
 
+def read_turns(path: str | os.PathLike) -> TurnColumns:
+    """Return the SPEAKER and LANGUAGE lines of ``path`` as columns, in the file's order.
+
+    Zero-length segments are kept.  Raises DiarizeError naming file, line and field.
+    """
+    names: tuple[list[str], list[str], list[str]] = ([], [], [])
+    times = []
+    number = 1
+    for block in blocks_of_lines(read_data(path)):
+        plain = plain_columns(block)
+        start = plain and plain_seconds(plain[2])
+        duration = plain and plain_seconds(plain[3])
+        if start is None or duration is None or (duration < 0).any():
+            part, start, end = _read_block(block, f"{path}", number)
+        else:
+            where = f"{path}:{number} or below"
+            part = [decode_fields(plain[k], where) for k in (0, 1, 4)]
+            end = start + duration
+        for column, more in zip(names, part, strict=True):
+            column.extend(more)
+        times.append((start, end))
+        number += block.count(b"\n")
+    start, end = (np.concatenate(x) for x in zip(*times, strict=True)) if times else _NO_TIMES
+    return TurnColumns(names[0], names[1], start, end, names[2])
+
+
+_NO_TIMES = (np.zeros(0), np.zeros(0))
+
+
+def _read_block(block: bytes, path: str, first: int) -> tuple[list[list[str]], np.ndarray, ...]:
+    """Return ([recordings, channels, labels], starts, ends) of lines of any kind."""
+    rows = []
+    for number, line in enumerate(block.split(b"\n"), first):
+        fields = line.split()
+        if not fields or fields[0].startswith((b";", b"#")):
+            continue
+        where = f"{path}:{number}"
+        words = decode_fields(fields, where)
+        segment = parse_rttm_fields(words, where)
+        if segment is not None:
+            rows.append((segment.recording, words[2], segment.label, segment.start, segment.end))
+    names = [[row[k] for row in rows] for k in range(3)]
+    times = np.array([row[3:] for row in rows], float).reshape(-1, 2)
+    return names, times[:, 0], times[:, 1]
+
+
 def read_rttm(path: str | os.PathLike) -> list[Segment]:
     """Return the segments of the SPEAKER and LANGUAGE lines of ``path``, in the file's order.
 
     Zero-length segments are kept.  Raises DiarizeError naming file, line and field.
     """
-    out = []
-    for number, fields in data_lines(path):
-        segment = parse_rttm_fields(fields, f"{path}:{number}")
-        if segment is not None:
-            out.append(segment)
-    return out
+    turns = read_turns(path)
+    rows = zip(turns.recording, turns.start.tolist(), turns.end.tolist(), turns.label, strict=True)
+    return list(map(Segment._make, rows))
 
 
 def format_rttm_line(segment: Segment, kind: str = "SPEAKER") -> str:
