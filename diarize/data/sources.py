@@ -90,6 +90,13 @@ class DataDirSource:
     def num_samples(self, index: int) -> int:
         return int(self.data.duration(self.recordings[index]) * self.sample_rate)
 
+    def check_headers(self) -> None:
+        """Open every recording that is no pipe; raises DiarizeError for one that is unusable."""
+        for recording in self.recordings:
+            source = self.data.source(recording)
+            if not source.is_pipe:
+                source.info()
+
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
         recording = self.recordings[index]
         samples = read_audio(

@@ -85,6 +85,8 @@ class SpeakerTask:
             self._valid = DataDirSource(valid, rate, allow_pipes=True)
             if not len(self._valid):
                 raise DiarizeError(f"{valid}: no recordings to validate on")
+            # A file that is missing shall be told now, not hours later.
+            self._valid.check_headers()
 
     def example(self, index: int) -> Example:
         """Return training example ``index``: a function of the seed and ``index`` alone."""

@@ -98,6 +98,13 @@ def test_validation_does_not_depend_on_batches_or_ranks(valid_dir):
     assert summary["der"] == pytest.approx(summary["miss"] + summary["fa"] + summary["conf"])
 
 
+def test_a_missing_validation_file_is_told_before_training(valid_dir, tmp_path):
+    (tmp_path / "r1.wav").unlink()
+    task = SpeakerTask(SpeakerOptions(model=SMALL))
+    with pytest.raises(DiarizeError, match=r"recording r1: .*r1.wav"):
+        task.load_data([valid_dir], valid_dir)
+
+
 def test_summarize_takes_the_best_theta():
     task = SpeakerTask(SpeakerOptions(model=SMALL))
     stats = torch.tensor([[100.0, 1, 50, 3], [100, 2, 5, 3], [100, 60, 0, 1], [100, 9, 9, 9],
