@@ -18,6 +18,6 @@ shell_files() {
 ruff check .
 mapfile -t files < <(shell_files)
 if [ "${#files[@]}" -gt 0 ]; then
-  shellcheck --external-sources "${files[@]}"
+  shellcheck "${files[@]}"
 fi
 echo "lint: ${#files[@]} shell files and all Python are clean"

@@ -7,7 +7,7 @@ collars="0.0 0.25"
 uem=
 help_message="Usage: $0 [--collars '0.0 0.25'] [--uem FILE] REF.rttm HYP.rttm OUT_DIR"
 utils=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
-# shellcheck source=utils/parse_options.sh
+# shellcheck source=parse_options.sh
 . "$utils/parse_options.sh"
 if [ "$#" -ne 3 ]; then
   echo "$help_message" >&2
