@@ -38,8 +38,11 @@ def pinned() -> dict[str, str]:
 
 def describe(module: str, distribution: str, pins: dict[str, str]) -> str:
     """One line about a module that can be imported; ImportError or OSError if it cannot."""
-    importlib.import_module(module)
-    version = importlib.metadata.version(distribution)
+    found = importlib.import_module(module)
+    try:
+        version = importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:  # used from its sources
+        version = getattr(found, "__version__", "unknown")
     wanted = pins.get(distribution.lower())
     tested = wanted is None or version.split("+")[0] == wanted
     return f"{distribution:<16} {version}" + ("" if tested else f"  (tested with {wanted})")
