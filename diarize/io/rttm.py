@@ -38,6 +38,12 @@ class TurnColumns(NamedTuple):
     end: np.ndarray
     label: list[str]
 
+    def segments(self) -> list[Segment]:
+        """Return the rows as segments."""
+        times = self.start.tolist(), self.end.tolist()
+        rows = zip(self.recording, *times, self.label, strict=True)
+        return list(map(Segment._make, rows))
+
 
 def read_data(path: str | os.PathLike) -> bytes:
     """Return the bytes of a file without a byte order mark; ``-`` is standard input."""
@@ -197,9 +203,7 @@ def read_rttm(path: str | os.PathLike) -> list[Segment]:
 
     Zero-length segments are kept.  Raises DiarizeError naming file, line and field.
     """
-    turns = read_turns(path)
-    rows = zip(turns.recording, turns.start.tolist(), turns.end.tolist(), turns.label, strict=True)
-    return list(map(Segment._make, rows))
+    return read_turns(path).segments()
 
 
 def format_rttm_line(segment: Segment, kind: str = "SPEAKER") -> str:

@@ -1,0 +1,158 @@
+"""Warnings about the mistakes that make a DER wrong without anybody noticing."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from diarize.io.rttm import TurnColumns
+from diarize.io.uem import Regions
+from diarize.score.timeline import EPSILON
+
+# Output that ends this much (seconds) after the audio is more than rounding.
+BEYOND_END = 0.1
+
+
+def pitfalls(
+    ref: TurnColumns,
+    sys: TurnColumns,
+    uem: Mapping[str, Regions] | None = None,
+    durations: Mapping[str, float] | None = None,
+) -> list[str]:
+    """Return one line per kind of likely mistake, each naming an example; empty if all is well.
+
+    ``durations`` are those of the audio in seconds; where a recording has none, the end of
+    its UEM stands for it.
+    """
+    in_ref, in_sys = set(ref.recording), set(sys.recording)
+    return [
+        *_regions(in_ref, uem),
+        *_names(in_ref, in_sys),
+        *_channels(ref, sys),
+        *_beyond(sys, in_ref, uem or {}, durations or {}),
+        *_turns(ref, "reference"),
+        *_turns(sys, "system output"),
+    ]
+
+
+def _some(names: Iterable[str]) -> str:
+    names = sorted(names)
+    return names[0] if len(names) == 1 else f"{len(names)} recordings, such as {names[0]}"
+
+
+def _regions(in_ref: set[str], uem: Mapping[str, Regions] | None) -> list[str]:
+    if uem is None:
+        return [
+            "no UEM: only the extent of the reference is scored, speech found outside it is "
+            "free; give -u with the whole recordings"
+        ]
+    out = []
+    if in_ref - uem.keys():
+        out.append(
+            f"not in the UEM, so only the extent of the reference is scored: "
+            f"{_some(in_ref - uem.keys())}"
+        )
+    if uem.keys() - in_ref:
+        out.append(f"in the UEM but without reference, so not scored: {_some(uem.keys() - in_ref)}")
+    if any("." in name for name in uem):
+        dotted = _some(name for name in uem if "." in name)
+        out.append(
+            f"UEM names with dots ({dotted}): md-eval takes out the first '.xxx' of such "
+            "names, this scorer does not"
+        )
+    return out
+
+
+def bare(name: str) -> str:
+    """Return a recording's name without directory, extension and channel suffix, in lower case.
+
+    >>> bare("wav/Meeting1.Mix-Headset.wav")
+    'meeting1'
+    """
+    return PurePosixPath(name).name.split(".")[0].lower()
+
+
+def _names(in_ref: set[str], in_sys: set[str]) -> list[str]:
+    out = []
+    missing, extra = in_ref - in_sys, in_sys - in_ref
+    if missing:
+        out.append(f"no system output, so all missed: {_some(missing)}")
+    if extra:
+        out.append(f"no reference, so the output is ignored: {_some(extra)}")
+    like = {bare(name): name for name in sorted(missing, reverse=True)}
+    for name in sorted(extra):
+        if bare(name) in like:
+            out.append(
+                f"names that differ only by suffix, directory or case: {name} in the "
+                f"system output, {like[bare(name)]} in the reference"
+            )
+            break
+    return out
+
+
+def _channels(ref: TurnColumns, sys: TurnColumns) -> list[str]:
+    found: list[dict[str, set[str]]] = []
+    for side in (ref, sys):
+        channels: dict[str, set[str]] = {}
+        for name, channel in set(zip(side.recording, side.channel, strict=True)):
+            channels.setdefault(name, set()).add(channel.lower())
+        found.append(channels)
+    out = []
+    many = [name for name, channels in found[0].items() if len(channels) > 1]
+    if many:
+        out.append(f"several channels in the reference, scored as one here: {_some(many)}")
+    both = found[0].keys() & found[1].keys()
+    differ = [name for name in both if found[0][name].isdisjoint(found[1][name])]
+    if differ:
+        name = min(differ)
+        out.append(
+            f"channels differ, for which md-eval would count all as missed: {_some(differ)} "
+            f"({'/'.join(sorted(found[0][name]))} in the reference, "
+            f"{'/'.join(sorted(found[1][name]))} in the output); channels are ignored here"
+        )
+    return out
+
+
+def _beyond(
+    sys: TurnColumns,
+    in_ref: set[str],
+    uem: Mapping[str, Regions],
+    durations: Mapping[str, float],
+) -> list[str]:
+    last = {name: max(end for _, end in spans) for name, spans in uem.items() if spans}
+    last.update(durations)
+    late: dict[str, float] = {}
+    for name, end in zip(sys.recording, sys.end.tolist(), strict=True):
+        if name in in_ref and end > last.get(name, np.inf) + BEYOND_END:
+            late[name] = max(end, late.get(name, 0.0))
+    if not late:
+        return []
+    name = min(late)
+    return [
+        f"output beyond the end of the audio: {_some(late)} ({late[name]:.3f} s of "
+        f"{last[name]:.3f} s): another recording's output, or another sampling rate?"
+    ]
+
+
+def _turns(side: TurnColumns, what: str) -> list[str]:
+    out = []
+    rows = sorted(
+        zip(side.recording, side.label, side.start.tolist(), side.end.tolist(), strict=True)
+    )
+    twice: set[str] = set()
+    reach = -np.inf
+    for before, row in zip([None, *rows], rows, strict=False):
+        if before is None or before[:2] != row[:2]:
+            reach = -np.inf
+        if row[2] < reach - EPSILON:
+            twice.add(row[0])
+        reach = max(reach, row[3])
+    if twice:
+        out.append(f"a speaker talks twice at a time in the {what}, counted once: {_some(twice)}")
+    empty = {name for name, *_, start, end in rows if end - start < EPSILON}
+    if empty:
+        out.append(f"turns of no length in the {what}: {_some(empty)}")
+    if len(side.start) and float(side.start.min()) < 0:
+        early = side.recording[int(side.start.argmin())]
+        out.append(f"turns that begin before 0 in the {what}: {early}")
+    return out
