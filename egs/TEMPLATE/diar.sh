@@ -219,7 +219,10 @@ stage_4() {
   mapfile -t data <<< "$list"
   read -r -a extra <<< "$args"
   [ -z "$init_model" ] || extra+=(--init-model "$init_model")
-  [ "$ngpu" -gt 0 ] || { threads=$(nproc) && extra+=(--set train.device=cpu); }
+  if [ "$ngpu" -eq 0 ]; then
+    extra+=(--set train.device=cpu)
+    threads=$(env -u OMP_NUM_THREADS nproc)
+  fi
   [ "$num_threads" = auto ] || { threads=$num_threads && extra+=(--set "train.threads=$threads"); }
   mkdir -p "$exp"
   [ ! -f "$exp/train.log" ] || mv "$exp/train.log" "$exp/train.previous.log"
