@@ -9,7 +9,7 @@ import numpy as np
 
 from diarize.data.examples import Example
 from diarize.errors import DiarizeError
-from diarize.io.audio import read_audio
+from diarize.io.audio import read_audio, resample
 from diarize.io.datadir import DataDir
 from diarize.segments import Segment, clip_segments, segments_to_mask
 from diarize.simulate.manifest import Manifest
@@ -129,11 +129,18 @@ class RandomCrops:
     """An endless, stateless sequence of random crops of some sources.
 
     Example ``index`` depends on the seed and ``index`` alone.  Each round of ``len(self)``
-    examples takes every recording once, in an order of its own.
+    examples takes every recording once, in an order of its own.  With ``speed`` (low, high)
+    each crop is played at a speed drawn from that range, so that its voices are new ones
+    (speed perturbation, Ko et al. 2015).
     """
 
     def __init__(
-        self, sources: Sequence[Source], crop_seconds: float, grid: FrameGrid, seed: int
+        self,
+        sources: Sequence[Source],
+        crop_seconds: float,
+        grid: FrameGrid,
+        seed: int,
+        speed: tuple[float, float] | None = None,
     ) -> None:
         if not sources or not sum(map(len, sources)):
             raise DiarizeError("no training recordings: every source is empty")
@@ -141,6 +148,7 @@ class RandomCrops:
         self.crop_samples = grid.to_samples(crop_seconds)
         self.grid = grid
         self.seed = seed
+        self.speed = speed
         self._ends = np.cumsum([len(s) for s in sources]).tolist()
         self._order: tuple[int, np.ndarray] | None = None
 
@@ -156,12 +164,25 @@ class RandomCrops:
         which = bisect_right(self._ends, item)
         source = self.sources[which]
         item -= self._ends[which - 1] if which else 0
-        total = source.num_samples(item)
         rng = np.random.default_rng([self.seed, 1, index])
-        start = int(rng.integers(0, max(1, total - self.crop_samples + 1)))
-        stop = min(total, start + self.crop_samples)
-        waveform, segments = source.read(item, start, stop)
-        return make_example(source.name(item), waveform, segments, self.grid)
+        percent = 100 if self.speed is None else round(100 * rng.uniform(*self.speed))
+        wanted = self.crop_samples * percent // 100
+        total = source.num_samples(item)
+        start = int(rng.integers(0, max(1, total - wanted + 1)))
+        waveform, segments = source.read(item, start, min(total, start + wanted))
+        if percent != 100:
+            waveform, segments = change_speed(waveform, segments, percent)
+        return make_example(source.name(item), waveform[: self.crop_samples], segments, self.grid)
+
+
+def change_speed(
+    waveform: np.ndarray, segments: list[Segment], percent: int
+) -> tuple[np.ndarray, list[Segment]]:
+    """Return both as played at ``percent`` of the speed; pitch and formants move with it."""
+    factor = percent / 100
+    return resample(waveform, percent, 100), [
+        s._replace(start=s.start / factor, end=s.end / factor) for s in segments
+    ]
 
 
 def make_example(

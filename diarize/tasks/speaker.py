@@ -18,14 +18,20 @@ Forward = Callable[..., "object"]
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Training crops: their length, and how much decoded audio each worker may keep."""
+    """Training crops: their length, and how much decoded audio each worker may keep.
+
+    ``speed`` (low, high) is the range of speed perturbation; null: none, as in the paper.
+    """
 
     crop_seconds: float = 50.0
+    speed: tuple[float, float] | None = None
     cache_mb: int = 512
 
     def __post_init__(self) -> None:
         if self.crop_seconds <= 0:
             raise ValueError(f"crop_seconds must be positive, not {self.crop_seconds}")
+        if self.speed is not None and not 0.5 <= self.speed[0] <= self.speed[1] <= 2.0:
+            raise ValueError(f"speed must be a range within 0.5 to 2, not {list(self.speed)}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class SpeakerTask:
         data = self.options.data
         rate = self.grid.sample_rate
         sources = [open_source(path, rate, data.cache_mb << 20) for path in train]
-        self._crops = RandomCrops(sources, data.crop_seconds, self.grid, self.seed)
+        self._crops = RandomCrops(sources, data.crop_seconds, self.grid, self.seed, data.speed)
         if valid is not None:
             self._valid = DataDirSource(valid, rate, allow_pipes=True)
             if not len(self._valid):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diarize.data.examples import Example, collate
-from diarize.data.sources import RandomCrops, make_example, open_source
+from diarize.data.sources import RandomCrops, change_speed, make_example, open_source
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
 from diarize.timebase import FrameGrid
@@ -100,6 +100,21 @@ def test_each_epoch_takes_every_recording_once(data_dir, manifest):
         names = {crops[3 * epoch + i].name for i in range(3)}
         assert names == {"a", "b", "m1"}
     assert all(len(crops[i].waveform) == 16000 for i in range(6))
+
+
+def test_speed_moves_pitch_and_labels_together(manifest):
+    source = open_source(manifest, 16000, 1 << 20)
+    waveform, segments = source.read(0, 0, 24000)
+    fast, moved = change_speed(waveform, segments, 125)
+    assert len(fast) == 19200
+    assert moved[0].start == pytest.approx(0.2)
+    assert moved[0].end == pytest.approx(1.0)
+    spectrum = np.abs(np.fft.rfft(fast[3300:11000]))
+    assert np.argmax(spectrum) * 2 * np.pi / 7700 == pytest.approx(0.125, abs=1e-3)
+    crops = RandomCrops([source], 0.8, GRID, 0, speed=(0.9, 1.1))
+    lengths = {len(crops[i].waveform) for i in range(20)}
+    assert lengths == {12800}
+    assert all(len(crops[i].activity) == 80 for i in range(20))
 
 
 def test_collate_pads_with_zeros():
