@@ -24,4 +24,4 @@ mkdir -p "$3"
 python3 -m diarize.bin.score -r "$1" -s "$2" "${options[@]}" --json "$3/result.json" \
   > "$3/.result.tmp"
 mv "$3/.result.tmp" "$3/result.txt"
-tail -n 3 "$3/result.txt"
+grep "^OVERALL" "$3/result.txt"
