@@ -11,7 +11,7 @@ rendezvous=
 nj=2                        # jobs of data preparation and simulation
 inference_nj=2
 gpu_inference=auto          # true, false, or auto: where training has a GPU
-num_threads=auto            # of training without a GPU; auto: the config's, else all cores
+num_threads=auto            # of training; auto: the config's train.threads, else 1
 datadir=data
 expdir=exp
 tag=                        # the experiment is expdir/tag; default: the name of the config
@@ -40,7 +40,7 @@ Stages: 1 data (local/data.sh), 2 format, 3 simulate, 4 train, 5 average, 6 infe
 Options and their defaults stand at the head of $0; see README.md of egs/TEMPLATE."
 
 started=$(date +%s)
-command_line=$(printf '%q ' "$0" "$@")
+command_line=$(printf '%q ' "./${0##*/}" "$@")
 . ./path.sh
 # shellcheck source=/dev/null
 . utils/parse_options.sh
@@ -219,16 +219,13 @@ stage_4() {
   mapfile -t data <<< "$list"
   read -r -a extra <<< "$args"
   [ -z "$init_model" ] || extra+=(--init-model "$init_model")
-  if [ "$ngpu" -eq 0 ]; then
-    extra+=(--set train.device=cpu)
-    threads=$(env -u OMP_NUM_THREADS nproc)
-  fi
+  [ "$ngpu" -gt 0 ] || extra+=(--set train.device=cpu)
   [ "$num_threads" = auto ] || { threads=$num_threads && extra+=(--set "train.threads=$threads"); }
   mkdir -p "$exp"
   [ ! -f "$exp/train.log" ] || mv "$exp/train.log" "$exp/train.previous.log"
   plan_launch
   log "training; to watch it: tail -f $PWD/$exp/train.log"
-  OMP_NUM_THREADS=$threads $cuda_cmd --gpu "$ngpu" --num-threads "$threads" \
+  $cuda_cmd --gpu "$ngpu" --num-threads "$threads" \
     "${node_jobs[@]}" "$exp/train$node_log.log" "${launch[@]}" -m diarize.bin.train \
     --config "$config" --train "${data[@]}" --valid "$datadir/$valid_set" --out "$exp" "${extra[@]}"
 }
@@ -308,4 +305,6 @@ for number in 1 2 3 4 5 6 7 8 9; do
   fi
 done
 # The last line of the output is the summary that a script can read.
-if [ "$stage" -le 8 ] && [ "$stop_stage" -ge 8 ]; then cat "$exp/result_lines.txt"; fi
+if [ "$stage" -le 8 ] && [ "$stop_stage" -ge 8 ]; then
+  grep '^RESULT ' "$exp/result_lines.txt"
+fi
