@@ -344,3 +344,17 @@ def test_show_result_lists_the_best_first(script, tmp_path):
     assert lines[-2] == "exp/b task=speaker set=test der=7.10"
     empty = script("show_result.sh", tmp_path / "nothing")
     assert empty.returncode == 1
+
+
+def test_score_der_writes_text_and_json(script, data, tmp_path):
+    hyp = TABLES["rttm"].replace("0.000 1.000 <NA> <NA> c", "0.000 0.500 <NA> <NA> c")
+    (tmp_path / "hyp.rttm").write_text(hyp)
+    args = ["--collars", "0", "--uem", data / "uem", data / "rttm", "hyp.rttm", "scoring"]
+    done = script("score_der.sh", *args)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[:3] == ["OVERALL", "2.00", "25.00"]
+    assert "rec2" in (tmp_path / "scoring/result.txt").read_text()
+    assert (tmp_path / "scoring/result.json").exists()
+    missing = script("score_der.sh", data / "rttm", "no.rttm", "scoring")
+    assert missing.returncode == 1
+    assert "no.rttm" in missing.stderr
