@@ -11,7 +11,8 @@ rendezvous=
 nj=2                        # jobs of data preparation and simulation
 inference_nj=2
 gpu_inference=auto          # true, false, or auto: where training has a GPU
-num_threads=auto            # of training; auto: the config's train.threads, else 1
+num_processes=1             # of training without a GPU, by torchrun; one for each core is fastest
+num_threads=auto            # of each process of training; auto: the config's train.threads, else 1
 datadir=data
 expdir=exp
 tag=                        # the experiment is expdir/tag; default: the name of the config
@@ -155,11 +156,19 @@ use_gpus() {
 # How training is started: plainly, or by torchrun, on each machine by a job of its own.
 plan_launch() {
   launch=(python3) node_jobs=() node_log=
-  [ "$ngpu" -gt 1 ] || [ "$num_nodes" -gt 1 ] || return 0
-  launch=(torchrun --nnodes "$num_nodes" --nproc-per-node "$((ngpu > 0 ? ngpu : 1))")
+  local processes=$((ngpu > 0 ? ngpu : num_processes))
+  [ "$processes" -gt 1 ] || [ "$num_nodes" -gt 1 ] || return 0
+  launch=(torchrun --nnodes "$num_nodes" --nproc-per-node "$processes")
   [ "$num_nodes" -gt 1 ] || { launch+=(--standalone) && return 0; }
   launch+=(--rdzv-backend c10d --rdzv-id "$tag" --rdzv-endpoint "$rendezvous")
   node_jobs=(JOB=1:"$num_nodes" --max-jobs-run "$num_nodes") node_log=.JOB
+}
+
+# follow_log FILE: shows progress and errors of a log while it grows, in the background.
+follow_log() {
+  tail --pid=$$ -n 0 -F "$1" 2> /dev/null |
+    grep --line-buffered -E '^(step .* (validation|left) |done |stopped |.*error:)' >&2 &
+  follower=$!
 }
 
 # infer_set SET: posteriors of all recordings, in parallel jobs
@@ -224,10 +233,12 @@ stage_4() {
   mkdir -p "$exp"
   [ ! -f "$exp/train.log" ] || mv "$exp/train.log" "$exp/train.previous.log"
   plan_launch
-  log "training; to watch it: tail -f $PWD/$exp/train.log"
+  log "training; its log: $PWD/$exp/train.log"
+  follow_log "$exp/train$node_log.log"
   $cuda_cmd --gpu "$ngpu" --num-threads "$threads" \
     "${node_jobs[@]}" "$exp/train$node_log.log" "${launch[@]}" -m diarize.bin.train \
     --config "$config" --train "${data[@]}" --valid "$datadir/$valid_set" --out "$exp" "${extra[@]}"
+  kill "$follower" 2> /dev/null || true
 }
 
 stage_5() {
@@ -281,7 +292,7 @@ stage_9() {
 
 [ "$#" -eq 0 ] || fail "unexpected argument '$1'; see --help"
 case "$task" in speaker | language) ;; *) fail "--task is speaker or language, not '$task'" ;; esac
-for value in "$stage" "$stop_stage" "$num_nodes" "$nj" "$inference_nj"; do
+for value in "$stage" "$stop_stage" "$num_nodes" "$num_processes" "$nj" "$inference_nj"; do
   [[ "$value" =~ ^[1-9][0-9]*$ ]] || fail "a stage or a number of jobs is 1 or more, not '$value'"
 done
 [[ "$ngpu" =~ ^(auto|[0-9]+)$ ]] || fail "--ngpu is auto or a number, not '$ngpu'"

@@ -26,5 +26,5 @@ esac
 
 exec ./diar.sh \
   --train-set train --valid-set dev --test-sets test \
-  --simulate-args "--max-duration 90" \
+  --simulate-args "--max-duration 90" --num-processes 2 \
   "${options[@]}" "${args[@]}"
