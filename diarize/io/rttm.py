@@ -74,7 +74,7 @@ def decode_fields(fields: Iterable[bytes], where: str) -> list[str]:
 
 
 def plain_columns(block: bytes) -> tuple[list[bytes], ...] | None:
-    """Return (recording, channel, start, duration, label) columns of whole, plain lines.
+    """Return (recording, channel, start, duration, label, subtype) columns of plain lines.
 
     Plain is what systems write: each line a SPEAKER record of 10 fields.  None for any other
     block; only this way reading is as fast as scoring.
@@ -91,7 +91,7 @@ def plain_columns(block: bytes) -> tuple[list[bytes], ...] | None:
         return None
     if block.count(b"SPEAKER") != num:
         return None
-    return fields[1::10], fields[2::10], fields[3::10], fields[4::10], fields[7::10]
+    return tuple(fields[i::10] for i in (1, 2, 3, 4, 7, 6))
 
 
 def plain_seconds(column: list[bytes]) -> np.ndarray | None:

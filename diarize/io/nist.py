@@ -1,0 +1,282 @@
+"""RTTM and UEM as NIST's md-eval 22 reads them: more kinds of record, more forgiving numbers.
+
+Everything here is bytes, as there: blanks are ASCII, names keep their case, channels and types
+do not.  What md-eval refuses is refused with its words, its exit status and the line's number.
+"""
+
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from diarize.errors import DiarizeError
+from diarize.io.rttm import blocks_of_lines, plain_columns, plain_seconds
+
+# Perl's `die` gives errno, else 255: ENOTTY is left over from opening a file, ENOENT is true.
+STATUS_RECORD, STATUS_MISSING, STATUS_OTHER = 25, 2, 255
+
+_OTHER = b"other"
+SUBTYPES: dict[bytes, frozenset[bytes]] = {
+    b"SEGMENT": frozenset((b"<na>", b"eval")),
+    b"NOSCORE": frozenset((b"<na>",)),
+    b"NO_RT_METADATA": frozenset((b"<na>",)),
+    b"LEXEME": frozenset(
+        b"lex fp frag un-lex for-lex alpha acronym interjection propernoun other".split()
+    ),
+    b"NON-LEX": frozenset(b"laugh breath lipsmack cough sneeze other".split()),
+    b"NON-SPEECH": frozenset(b"noise music other".split()),
+    b"FILLER": frozenset(b"filled_pause discourse_marker explicit_editing_term other".split()),
+    b"EDIT": frozenset(b"repetition restart revision simple complex other".split()),
+    b"IP": frozenset(b"edit filler edit&filler other".split()),
+    b"SU": frozenset(b"statement backchannel question incomplete unannotated other".split()),
+    b"CB": frozenset(b"coordinating clausal other".split()),
+    b"A/P": frozenset((b"<na>",)),
+    b"SPEAKER": frozenset((b"<na>",)),
+    b"SPKR-INFO": frozenset(b"adult_male adult_female child unknown".split()),
+}
+# Records of the parts of md-eval that are not about speakers; they need words.
+METADATA = frozenset((b"SU", b"EDIT", b"FILLER", b"IP"))
+# Records that do not stretch the region of a file without UEM.
+_NO_EXTENT = frozenset((b"NOSCORE", b"NO_RT_METADATA", b"NON-SPEECH", b"SPKR-INFO"))
+
+_NUMBER = re.compile(rb"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")
+
+Group = tuple[bytes, bytes]
+
+
+class RefusedError(DiarizeError):
+    """What md-eval refuses too: ``str()`` is the whole message, ``status`` the exit status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass
+class NistRecord:
+    """One record that is not a SPEAKER: ``kind``, ``group`` (file, channel), seconds, subtype."""
+
+    kind: bytes
+    group: Group
+    start: float
+    end: float
+    subtype: bytes
+
+    @property
+    def has_extent(self) -> bool:
+        """Whether it stretches the region of a file without UEM."""
+        return self.kind not in _NO_EXTENT
+
+
+@dataclass
+class NistData:
+    """One or more RTTM files: SPEAKER records as columns, all others as records."""
+
+    file: list[bytes] = field(default_factory=list)
+    channel: list[bytes] = field(default_factory=list)
+    speaker: list[bytes] = field(default_factory=list)
+    times: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    others: list[NistRecord] = field(default_factory=list)
+    speaker_type: dict[tuple[bytes, bytes, bytes], str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def columns(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the SPEAKER records' starts and ends in seconds, (n,) each."""
+        parts = self.times or [(np.zeros(0), np.zeros(0))]
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def show(raw: bytes) -> str:
+    """Return bytes as text for a message."""
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def read_bytes(path: str, what: str) -> bytes:
+    """Return the bytes of a file, ``-`` for standard input; refuses in md-eval's words."""
+    if path == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(path).read_bytes()
+    except OSError as err:
+        # Status 2 also for other reasons than a missing file: it is not our errno that counts.
+        raise RefusedError(
+            f"\nCOMMAND LINE ERROR:  unable to open {what} '{path}'\n    ({err.strerror})\n",
+            STATUS_MISSING,
+        ) from None
+
+
+def perl_number(text: bytes) -> tuple[float, bool]:
+    """Return what Perl takes ``text`` for, and whether it is a number as a whole.
+
+    >>> perl_number(b"10s"), perl_number(b"1e1"), perl_number(b"<na>")
+    ((10.0, False), (10.0, True), (0.0, False))
+    """
+    found = _NUMBER.match(text)
+    if not found:
+        return 0.0, False
+    return float(found[1]), found.end() == len(text)
+
+
+def read_nist_rttm(paths: Sequence[str]) -> NistData:
+    """Return the records of RTTM files, read one after the other."""
+    data = NistData()
+    for path in paths:
+        raw = read_bytes(path, "RTTM file")
+        number = 1
+        for block in blocks_of_lines(raw):
+            if not _add_plain(data, block):
+                _add_lines(data, block, path, number)
+            number += block.count(b"\n")
+    return data
+
+
+def _add_plain(data: NistData, block: bytes) -> bool:
+    plain = plain_columns(block)
+    if plain is None:
+        return False
+    # A subtype, which md-eval refuses, is for the careful reader.
+    if plain[5].count(b"<NA>") != len(plain[5]):
+        return False
+    start, duration = plain_seconds(plain[2]), plain_seconds(plain[3])
+    if start is None or duration is None or (duration < 0).any():
+        return False
+    data.file += plain[0]
+    data.channel += list(map(bytes.lower, plain[1]))
+    data.speaker += plain[4]
+    data.times.append((start, start + duration))
+    return True
+
+
+def _add_lines(data: NistData, block: bytes, path: str, first: int) -> None:
+    rows: list[tuple[float, float]] = []
+    for number, line in enumerate(block.split(b"\n"), first):
+        fields = line.split()
+        if not fields or fields[0].startswith((b";", b"#")):
+            continue
+        refuse = _refuser(path, number, line)
+        if len(fields) < 9:
+            refuse(f"FATAL ERROR:  insufficient number of fields in RTTM file '{path}'")
+        kind, subtype = fields[0].upper(), fields[6].lower()
+        if subtype not in SUBTYPES.get(kind, ()):
+            refuse(
+                f"FATAL ERROR:  unknown RTTM data type/subtype ('{show(kind)}'/'{show(subtype)}')"
+                f" in file {path}"
+            )
+        group = (fields[1], fields[2].lower())
+        if kind == b"SPKR-INFO":
+            key = (*group, fields[7])
+            if key in data.speaker_type:
+                refuse(
+                    f"FATAL ERROR:  multiple SPKR-INFO records for speaker {show(fields[7])}"
+                    f" in file {show(fields[1])}"
+                )
+            data.speaker_type[key] = subtype.decode()
+            continue
+        start, end = _span(data, fields, refuse, f"{path}:{number}")
+        if kind == b"SPEAKER":
+            data.file.append(group[0])
+            data.channel.append(group[1])
+            data.speaker.append(fields[7])
+            rows.append((start, end))
+        else:
+            data.others.append(NistRecord(kind, group, start, end, subtype))
+    if rows:
+        times = np.array(rows, float)
+        data.times.append((times[:, 0], times[:, 1]))
+
+
+def _refuser(path: str, number: int, line: bytes) -> Callable[[str], None]:
+    def refuse(message: str) -> None:
+        status = STATUS_OTHER if path == "-" else STATUS_RECORD
+        raise RefusedError(
+            f"\n\n{message}\n    input RTTM record is: '{show(line)}\n'\n"
+            f"    line {number} of {path}\n",
+            status,
+        )
+
+    return refuse
+
+
+def _span(
+    data: NistData, fields: list[bytes], refuse: Callable[[str], None], where: str
+) -> tuple[float, float]:
+    values = []
+    for index, name in ((3, "start"), (4, "duration")):
+        text = fields[index].replace(b"*", b"")
+        value, whole = perl_number(text)
+        if text.lower() in (b"inf", b"+inf", b"-inf", b"infinity", b"nan"):
+            value = math.inf
+        if not math.isfinite(value):
+            refuse(f"FATAL ERROR:  {name} {show(fields[index])} is not a finite number of seconds")
+        if not whole and text.lower() != b"<na>":
+            data.notes.append(
+                f"WARNING:  {where}: {name} {show(fields[index])} is not a number,"
+                f" taken for {value:g}"
+            )
+        values.append(value)
+    if values[1] < 0:
+        refuse(f"FATAL ERROR -- negative metadata duration in file {show(fields[1])},'")
+    return values[0], values[0] + values[1]
+
+
+def read_list(path: str) -> list[str]:
+    """Return the paths in a list of RTTM files (``-R``, ``-S``), one a line."""
+    raw = read_bytes(path, "file list")
+    return [os.fsdecode(line.strip()) for line in raw.split(b"\n") if line.strip()]
+
+
+def uem_file_name(name: bytes, keep_directory: bool) -> bytes:
+    """Return the recording that a UEM name stands for: no directory, no first ``.xxx``.
+
+    >>> uem_file_name(b"/x/some.audio.wav", False)
+    b'some.wav'
+    """
+    if not keep_directory:
+        name = name.rsplit(b"/", 1)[-1]
+    return re.sub(rb"\.[^.]*", b"", name, count=1)
+
+
+def read_nist_uem(path: str, keep_directory: bool = False) -> dict[Group, list]:
+    """Return the sorted (start, end) regions by (file, channel).
+
+    Of a time only digits and points count, as in md-eval: ``-5`` is 5 and ``1e1`` is 11.
+    """
+    out: dict[Group, list[tuple[float, float]]] = {}
+    for number, line in enumerate(read_bytes(path, "uem file").split(b"\n"), 1):
+        fields = line.split()
+        if not fields or fields[0].startswith((b";", b"#")):
+            continue
+        if len(fields) < 4:
+            status = STATUS_OTHER if path == "-" else STATUS_RECORD
+            raise RefusedError(
+                "\n\nFATAL ERROR:  insufficient number of fields in UEM record\n"
+                f"    record is: '{show(line)}\n'\n    line {number} of {path}\n",
+                status,
+            )
+        times = [perl_number(re.sub(rb"[^0-9.]", b"", text))[0] for text in fields[2:4]]
+        group = (uem_file_name(fields[0], keep_directory), fields[1].lower())
+        where = f"file {show(group[0])}, channel {show(group[1])}"
+        if not (times[1] > times[0] and math.isfinite(times[1])):
+            raise RefusedError(
+                "\n\nFATAL ERROR:  non-positive evaluation segment length in UEM data for "
+                f"{where}\n    line {number} of {path}\n",
+                STATUS_OTHER,
+            )
+        out.setdefault(group, []).append((times[0], times[1]))
+    for group, regions in out.items():
+        regions.sort()
+        for (start, end), (later, last) in pairwise(regions):
+            if later < end:
+                raise RefusedError(
+                    "\n\nFATAL ERROR:  UEM file has overlapping evaluation segments\n"
+                    f"    file {show(group[0])}, channel {show(group[1])}:  "
+                    f"({start:.15g},{end:.15g}), ({later:.15g},{last:.15g})\n",
+                    STATUS_OTHER,
+                )
+    return out
