@@ -14,7 +14,7 @@ EPSILON = 1e-8
 
 # The order of (start, end) of reference turns, system turns, regions and zones where they are
 # one: ends first.  md-eval cuts zones out of the regions: where a zone begins, a region ends.
-_RANKS = ((5, 1), (4, 2), (6, 0), (0, 6))
+_RANKS = ((4, 1), (5, 2), (6, 0), (0, 6))
 
 
 @dataclass(frozen=True)
