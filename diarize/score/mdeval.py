@@ -274,9 +274,11 @@ class Setting:
 
 def _untyped_seconds(found: float, miss: float, alarm: float) -> TypeMatrix:
     out = TypeMatrix()
-    out.cells[UNKNOWN, UNKNOWN] = found
-    out.cells[UNKNOWN, MISS] = miss
-    out.false_alarm[UNKNOWN] = alarm
+    for key, seconds in (((UNKNOWN, UNKNOWN), found), ((UNKNOWN, MISS), miss)):
+        if seconds > 0:
+            out.cells[key] = seconds
+    if alarm > 0:
+        out.false_alarm[UNKNOWN] = alarm
     return out
 
 

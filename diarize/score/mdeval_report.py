@@ -159,7 +159,7 @@ def _matrix(matrix: TypeMatrix, title: str, unit: str, form: str, total: float |
 
     def cell(value: float) -> str:
         number = int(value) if form == "d" else value
-        return f"{number:11{form}} / {percent(value, total):5.1f}%"
+        return f"{number:11{form}} / {min(percent(value, total), 999.9):5.1f}%"
 
     head = "".join(f"{name:<20}" for name in [*columns, "  MISS"])
     out = [

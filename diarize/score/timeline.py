@@ -33,6 +33,13 @@ class Turns:
     def __len__(self) -> int:
         return len(self.start)
 
+    def of_some_length(self) -> "Turns":
+        """Return the turns whose start and end are not one."""
+        real = self.start < self.end - EPSILON
+        if real.all():
+            return self
+        return Turns(self.group[real], self.speaker[real], self.start[real], self.end[real])
+
 
 @dataclass(frozen=True)
 class Spans:
@@ -93,6 +100,7 @@ class Timeline:
 
 def build_timeline(ref: Turns, sys: Turns, regions: Spans, zones: Spans = NO_SPANS) -> Timeline:
     """Return the timeline of two sides, evaluated in ``regions`` except in ``zones``."""
+    ref, sys = ref.of_some_length(), sys.of_some_length()
     parts = (ref, sys, regions, zones)
     times = np.concatenate([x for part in parts for x in (part.start, part.end)])
     groups = np.concatenate([x for part in parts for x in (part.group, part.group)])
