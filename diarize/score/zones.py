@@ -2,8 +2,8 @@
 
 The rules were found by experiment with md-eval 22.  A stretch grows on both sides by up to
 ``extend`` seconds, stopped by the boundaries of speakers and words.  It does not grow where it
-begins or ends inside a word, nor backwards where a boundary and the region's start coincide.  One
-that no boundary follows never ends.  Stretches at most ``2 * extend`` apart with no boundary
+begins or ends inside a word, nor backwards where a boundary ended the stretch before.  One that
+no boundary follows never ends.  Stretches at most ``2 * extend`` apart with no boundary
 between them are one.
 """
 
@@ -50,7 +50,7 @@ def cut_zones(
                 continue
             if low > at + EPSILON:
                 out.append((at, low))
-            elif stopped and low > at - EPSILON:
+            elif stopped and at > start and low > at - EPSILON:
                 out.append((at, min(real, end)))
             at = max(at, high)
         if at < end:

@@ -9,7 +9,7 @@ BAD_LINES = (
     "FOO a 1 0 1 <NA> <NA> A <NA>",
     "SPEAKER a 1 0 1 <NA> male A <NA>",
     "SPEAKER a 1 0 -1 <NA> <NA> A <NA>",
-    "SU a 1 0 1 <NA> statement A <NA>",
+    "SU wordless 1 0 1 <NA> statement A <NA>",
 )
 
 

@@ -1,0 +1,30 @@
+"""Many hypotheses of one recording in one pass, as the search for thresholds needs them."""
+
+from collections.abc import Sequence
+
+from diarize.score.columns import Regions
+from diarize.score.der import ErrorTimes, score_files
+from diarize.segments import Segment
+
+
+def score_hypotheses(
+    reference: Sequence[Segment], hypotheses: Sequence[Sequence[Segment]], regions: Regions
+) -> list[ErrorTimes]:
+    """Return the errors of each hypothesis of one recording, without collar, overlap scored.
+
+    All are scored in one pass, as if they were recordings.  Where the reference is empty
+    all speech in ``regions`` is a false alarm (md-eval would leave the recording out).
+    """
+    # A turn of no length makes a recording known without adding speech to it.
+    ref = list(reference) or [Segment("", regions[0][0], regions[0][0], "")]
+    names = [f"{i:06d}" for i in range(len(hypotheses))]
+    scores = score_files(
+        [seg._replace(recording=name) for name in names for seg in ref],
+        [
+            seg._replace(recording=name)
+            for name, segments in zip(names, hypotheses, strict=True)
+            for seg in segments
+        ],
+        dict.fromkeys(names, regions),
+    )
+    return [scores.recordings[name] for name in names]
