@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import re
 import types
 import typing
@@ -32,8 +33,10 @@ def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
     seen = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node)
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise DiarizeError(f"{loader.name}:{line}: a key must be a word, not a list or mapping")
         if key in seen:
-            line = key_node.start_mark.line + 1
             raise DiarizeError(f"{loader.name}:{line}: the key '{key}' stands twice")
         seen.add(key)
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
@@ -112,8 +115,8 @@ def from_dict(cls: type[T], mapping: dict[str, Any] | None, where: str) -> T:
     """Return the dataclass ``cls`` filled from ``mapping``; ``where`` begins every error.
 
     Fields may be dataclasses, lists, tuples, dicts, optional or plain values.  Raises
-    DiarizeError for an unknown key (with the nearest known one), a missing key or a
-    value of another type; an int is taken for a float.
+    DiarizeError for an unknown key (with the nearest known one), a missing key, a value of
+    another type (an int is taken for a float), or a float that is NaN or infinite.
     """
     mapping = {} if mapping is None else mapping
     if not isinstance(mapping, dict):
@@ -152,7 +155,9 @@ def _convert(value: Any, kind: Any, where: str) -> Any:
     if origin is typing.Literal:
         if value not in args:
             raise DiarizeError(f"{where}: {value!r} is none of {', '.join(map(repr, args))}")
-    elif kind is float and isinstance(value, int) and not isinstance(value, bool):
+    elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise DiarizeError(f"{where}: expected a finite number, got {value!r}")
         return float(value)
     elif kind is not Any and (
         not isinstance(value, kind) or (kind is int and isinstance(value, bool))

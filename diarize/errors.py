@@ -7,3 +7,15 @@ class DiarizeError(Exception):
     The message names the file, the line or recording, and what to do.  Commands
     print it on one line, without a traceback, and exit with status 1.
     """
+
+
+def require_at_least(low: float, **values: float) -> None:
+    """Raise ValueError, naming the option, for a value below ``low`` or NaN.
+
+    >>> require_at_least(1, heads=4, layers=0)
+    Traceback (most recent call last):
+    ValueError: layers must be 1 or more, not 0
+    """
+    for name, value in values.items():
+        if not value >= low:
+            raise ValueError(f"{name} must be {low:g} or more, not {value}")

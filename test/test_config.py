@@ -41,6 +41,7 @@ def test_values_arrive_with_their_types():
         ({"name": "x", "limit": True}, "f: limit: expected int, got True"),
         ({"name": "x", "inner": {"sizes": [1, "a"]}}, r"f: inner: sizes\[1\]: expected int"),
         ({"name": "x", "inner": {"pair": [1]}}, "f: inner: pair: expected 2 values, got 1"),
+        ({"name": "x", "inner": {"rate": float("nan")}}, "f: inner: rate: expected a finite"),
         ({"name": "x", "inner": 5}, "f: inner: expected a section with keys, got 5"),
     ],
 )
@@ -62,6 +63,7 @@ def test_yaml_round_trip_and_exponents(tmp_path):
     [
         ("a: 1\na: 2\n", r"c.yaml:2: the key 'a' stands twice"),
         ("a: [1\n", r"c.yaml is no valid YAML"),
+        ("? [a]\n: 1\n", r"c.yaml:1: a key must be a word, not a list"),
         ("- 1\n", r"c.yaml: expected 'key: value' lines, not a list"),
         ("a: !!python/object/apply:os.system ['true']\n", r"c.yaml is no valid YAML"),
     ],

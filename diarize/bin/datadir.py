@@ -91,7 +91,7 @@ def _validate(args: argparse.Namespace) -> int:
     for fault in faults[:MOST_FAULTS]:
         print(fault, file=sys.stderr)
     if faults:
-        print(f"{args.dir}: {len(faults)} faults", file=sys.stderr)
+        print(f"{args.dir}: {len(faults)} fault{'s'[: len(faults) > 1]}", file=sys.stderr)
         return 1
     print(f"{args.dir}: validated", file=sys.stderr)
     return 0
@@ -171,6 +171,8 @@ def _reco2dur(args: argparse.Namespace) -> None:
             return
     # An old reco2dur is neither needed nor trusted here.
     data = DataDir(Path(args.dir), read_table(wav_scp), allow_pipes=args.allow_pipes)
+    if not data.recordings:
+        raise DiarizeError(f"{wav_scp}: an empty file; fill it or remove it")
     write_table(target, {key: f"{data.duration(key):.3f}" for key in data.recordings})
 
 

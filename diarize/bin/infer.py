@@ -39,24 +39,19 @@ def infer(args: argparse.Namespace) -> None:
     """Diarize the files of ``args`` one after the other."""
     from dataclasses import replace
 
-    from diarize.config import from_dict, read_yaml
     from diarize.errors import DiarizeError
-    from diarize.infer.loader import NetworkOptions, find_model, make_predictor
-    from diarize.infer.postprocess import PostprocessOptions, postprocess
+    from diarize.infer.config import load_inference_config, override
+    from diarize.infer.loader import find_model, make_predictor
+    from diarize.infer.postprocess import postprocess
     from diarize.io.audio import read_audio
     from diarize.io.rttm import write_rttm
     from diarize.tasks.registry import load_task
 
     model, tuned = find_model(args.model)
-    tuned = args.config or tuned
-    mapping = read_yaml(tuned) if tuned else {}
+    config = load_inference_config(args.config or tuned)
     names = ("theta", "threshold", "num_speakers", "min_speakers", "max_speakers")
-    given = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
-    section = {**(mapping.get("postprocess") or {}), **given}
-    options = from_dict(PostprocessOptions, section, str(tuned or "command line"))
-    network = from_dict(NetworkOptions, mapping.get("network"), f"{tuned}: network")
-    if args.device:
-        network = replace(network, device=args.device)
+    options = override(config.postprocess, {name: getattr(args, name) for name in names})
+    network = replace(config.network, device=args.device or config.network.device)
     recordings: dict[str, str] = {}
     for path in args.audio:
         name = Path(path).stem.replace(" ", "_")
@@ -70,9 +65,7 @@ def infer(args: argparse.Namespace) -> None:
     segments = []
     for name, path in recordings.items():
         posteriors = predictor(read_audio(path, sample_rate=task.grid.sample_rate), name)
-        found = postprocess(
-            posteriors.masks, posteriors.activities, name, options, task.grid
-        )
+        found = postprocess(posteriors.masks, posteriors.activities, name, options, task.grid)
         if not found:
             print(f"{path}: no speech found", file=sys.stderr)
         segments += found

@@ -9,19 +9,17 @@
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from diarize.bin.common import run_command
-from diarize.bin.scoring import score_hypotheses
-from diarize.config import dump_yaml, from_dict, read_yaml, to_dict
+from diarize.config import dump_yaml
 from diarize.errors import DiarizeError
-from diarize.infer.postprocess import PostprocessOptions, postprocess
+from diarize.infer.config import InferenceConfig, load_inference_config, override
+from diarize.infer.postprocess import postprocess
 from diarize.infer.stored import PosteriorDir, read_counts, some_names, write_kaldi_files
 from diarize.infer.tune import (
     GRID_NAMES,
-    TuneOptions,
     TunePoint,
     TuneRecording,
     best_point,
@@ -32,34 +30,15 @@ from diarize.infer.tune import (
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import read_rttm
 from diarize.io.uem import Regions, read_uem
+from diarize.score.hypotheses import score_hypotheses
 from diarize.segments import Segment, clip_segments
 
 PROG = "diarize-make-rttm"
 
 
-@dataclass(frozen=True)
-class RttmConfig:
-    """What an inference config may hold; ``best.yaml`` has the same form.
-
-    network: options of the network's side, read by diarize-posteriors
-    chosen, table: how ``tune`` found the values, for people and for RESULTS.md
-    """
-
-    postprocess: PostprocessOptions = field(default_factory=PostprocessOptions)
-    tune: TuneOptions = field(default_factory=TuneOptions)
-    network: dict[str, Any] = field(default_factory=dict)
-    chosen: dict[str, Any] = field(default_factory=dict)
-    table: list[dict[str, Any]] = field(default_factory=list)
-
-
-def load_config(path: str | None) -> RttmConfig:
-    """Return the config in ``path``, the paper's values without one."""
-    return from_dict(RttmConfig, read_yaml(path), path) if path else RttmConfig()
-
-
 def run_tune(args: argparse.Namespace) -> int:
     """Search the grid and write ``args.out``; returns 0."""
-    config = load_config(args.config)
+    config = load_inference_config(args.config)
     source = PosteriorDir(args.posteriors)
     reference: dict[str, list[Segment]] = {}
     for seg in read_rttm(args.ref):
@@ -92,14 +71,8 @@ def run_tune(args: argparse.Namespace) -> int:
 
 def run_apply(args: argparse.Namespace) -> int:
     """Write RTTM and Kaldi files into ``args.out``; returns 0."""
-    config = load_config(args.config)
-    given = {name: getattr(args, name) for name in _OVERRIDES if getattr(args, name) is not None}
-    if "num_speakers" in given:
-        given = {"min_speakers": None, "max_speakers": None, **given}
-    elif given.keys() & {"min_speakers", "max_speakers"}:
-        given = {"num_speakers": None, **given}
-    where = "command line" if given else str(args.config)
-    options = from_dict(PostprocessOptions, {**asdict(config.postprocess), **given}, where)
+    config = load_inference_config(args.config)
+    options = override(config.postprocess, {name: getattr(args, name) for name in _OVERRIDES})
     source = PosteriorDir(args.posteriors)
     regions = read_uem(args.uem) if args.uem else None
     if regions is not None:
@@ -216,11 +189,11 @@ def _oracle_counts(path: str, source: PosteriorDir) -> dict[str, int]:
 
 
 def _write_best(
-    args: argparse.Namespace, config: RttmConfig, results: list[TunePoint], best: TunePoint
+    args: argparse.Namespace, config: InferenceConfig, results: list[TunePoint], best: TunePoint
 ) -> None:
     """Write the chosen values, where they come from, and the whole table, best first."""
     head = {
-        "postprocess": to_dict(best.options),
+        "postprocess": best.options,
         "network": config.network,
         "chosen": {
             "posteriors": str(args.posteriors),

@@ -5,6 +5,7 @@ diarize-plot curves --log exp/m/train_log.jsonl --out exp/m/images/curves.png
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -49,9 +50,9 @@ class Sources:
         ends += [b for _, b in (self.uem or {}).get(recording, [])]
         if audio is not None:
             ends.append(audio.info().duration)
-        lo = max(0.0, start or 0.0)
+        lo = max(start or 0.0, 0.0)  # in this order NaN stays NaN, and is refused below
         hi = max(ends, default=lo + 1.0) if end is None else end
-        if hi <= lo:
+        if not lo < hi < math.inf:
             raise DiarizeError(
                 f"recording {recording}: nothing to draw from {lo:g} to {hi:g} s; "
                 "check --start and --end"

@@ -35,9 +35,15 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.merge is None and not (args.model and args.data):
         parser.error("--model and --data are required (but for --merge)")
-    if not 1 <= (args.job or 1) <= args.num_jobs:
+    if args.merge is not None and args.merge < 1:
+        parser.error(f"--merge must be at least 1, not {args.merge}")
+    if args.num_jobs < 1:
+        parser.error(f"--num-jobs must be at least 1, not {args.num_jobs}")
+    if args.job is None and args.num_jobs > 1:
+        parser.error("--num-jobs needs --job")
+    if args.job is not None and not 1 <= args.job <= args.num_jobs:
         parser.error(f"--job {args.job} is not between 1 and --num-jobs {args.num_jobs}")
-    return run_command(lambda: merge(args) if args.merge else compute(args), parser.prog)
+    return run_command(lambda: compute(args) if args.merge is None else merge(args), parser.prog)
 
 
 def merge(args: argparse.Namespace) -> None:
@@ -52,17 +58,16 @@ def compute(args: argparse.Namespace) -> None:
     """Run the network over this job's recordings."""
     from dataclasses import replace
 
-    from diarize.config import from_dict, read_yaml
-    from diarize.infer.loader import NetworkOptions, find_model, make_predictor
+    from diarize.infer.config import load_inference_config
+    from diarize.infer.loader import find_model, make_predictor
+    from diarize.infer.stored import write_frame_shift
     from diarize.io.ark import ArkWriter
     from diarize.io.audio import read_audio
     from diarize.io.datadir import DataDir
     from diarize.tasks.registry import load_task
 
-    section = read_yaml(args.config).get("network") if args.config else None
-    options = from_dict(NetworkOptions, section, f"{args.config}: network")
-    if args.device:
-        options = replace(options, device=args.device)
+    options = load_inference_config(args.config).network
+    options = replace(options, device=args.device or options.device)
     task = load_task(find_model(args.model)[0])
     predictor = make_predictor(task.model, task.grid, options)
     data = DataDir.load(args.data, allow_pipes=True)
@@ -74,6 +79,7 @@ def compute(args: argparse.Namespace) -> None:
         ArkWriter(args.out, NAMES[0], args.job) as masks,
         ArkWriter(args.out, NAMES[1], args.job) as activities,
     ):
+        write_frame_shift(args.out, task.grid)
         for count, recording in enumerate(recordings, 1):
             source = data.source(recording)
             waveform = read_audio(source, sample_rate=rate, allow_pipes=True)

@@ -19,7 +19,6 @@ from typing import Any
 
 from diarize.bin.common import run_command
 from diarize.bin.provenance import describe_run, training_seconds
-from diarize.bin.scoring import jaccard_error
 from diarize.config import read_yaml
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
@@ -27,6 +26,7 @@ from diarize.io.rttm import read_rttm
 from diarize.io.table import read_table
 from diarize.io.uem import Regions, read_uem
 from diarize.score.der import ErrorTimes, ScoreOptions, score_recording
+from diarize.score.jer import JaccardErrors, jer_recording
 from diarize.segments import Segment, clip_segments
 
 PROG = "diarize-results"
@@ -35,14 +35,18 @@ COLLARS = (0.0, 0.25)
 
 @dataclass(frozen=True)
 class RecordingResult:
-    """One recording: its numbers of speakers, errors by collar, and Jaccard errors (summed)."""
+    """One recording: its numbers of speakers, errors by collar, and Jaccard errors."""
 
     recording: str
-    true_speakers: int
     found_speakers: int
     errors: dict[float, ErrorTimes]
-    jaccard: float
+    jaccard: JaccardErrors
     seconds: float
+
+    @property
+    def true_speakers(self) -> int:
+        """The number of reference speakers who speak in the scored regions."""
+        return self.jaccard.speakers
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,8 @@ class SetResult:
 
     def jer(self) -> float | None:
         """Return the mean Jaccard error over all reference speakers, in percent."""
-        speakers = sum(r.true_speakers for r in self.recordings)
-        return 100 * sum(r.jaccard for r in self.recordings) / speakers if speakers else None
+        total = sum((r.jaccard for r in self.recordings), JaccardErrors())
+        return 100 * total.jer if total.speakers else None
 
 
 def score_set(name: str, data: Path, rttm: Path) -> SetResult:
@@ -96,13 +100,14 @@ def score_one(
     recording: str, reference: list[Segment], found: list[Segment], regions: Regions
 ) -> RecordingResult:
     """Return the scores of one recording; speakers who never speak in ``regions`` do not count."""
-    jaccard, speakers = jaccard_error(reference, found, regions)
     inside = {s.label for a, b in regions for s in clip_segments(found, a, b)}
     return RecordingResult(
-        recording, speakers, len(inside),
+        recording,
+        len(inside),
         {c: score_recording(reference, found, regions, ScoreOptions(collar=c)) for c in COLLARS},
-        jaccard, sum(b - a for a, b in regions),
-    )  # fmt: skip
+        jer_recording(reference, found, regions),
+        sum(b - a for a, b in regions),
+    )
 
 
 def percents(times: ErrorTimes) -> dict[str, float | None]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from diarize.errors import require_at_least
 from diarize.nn.attention import length_mask
 from diarize.timebase import FrameGrid
 
@@ -21,6 +22,14 @@ class LogMelOptions:
     num_mels: int = 23
     floor: float = 1e-8
     normalize: Literal["none", "mean"] = "mean"
+
+    def __post_init__(self) -> None:
+        require_at_least(1, sample_rate=self.sample_rate, num_mels=self.num_mels)
+        # At least a sample each.
+        shortest = 1000 / self.sample_rate
+        require_at_least(shortest, window_ms=self.window_ms, hop_ms=self.hop_ms)
+        if not self.floor > 0:
+            raise ValueError(f"floor must be above 0, not {self.floor}: its logarithm is taken")
 
 
 class LogMel(nn.Module):

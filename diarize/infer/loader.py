@@ -1,25 +1,14 @@
 """A saved model as a callable for the predictor."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
 
 from diarize.errors import DiarizeError
+from diarize.infer.config import NetworkOptions
 from diarize.infer.predictor import Predictor
 from diarize.timebase import FrameGrid
-
-
-@dataclass(frozen=True)
-class NetworkOptions:
-    """Where and how the network runs; ``auto`` is the GPU with bf16 where there is one."""
-
-    device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    min_activity: float = 0.01
-    min_queries: int = 8
 
 
 def pick_device(name: str) -> torch.device:
@@ -30,8 +19,12 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as err:
         raise DiarizeError(f"unknown device '{name}': use auto, cpu, cuda or cuda:N") from err
+    if device.type not in ("cpu", "cuda"):
+        raise DiarizeError(f"unknown device '{name}': use auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DiarizeError(f"device {name} was asked for, but torch sees no GPU; use cpu or auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DiarizeError(f"device {name}: this machine has {torch.cuda.device_count()} GPU(s)")
     return device
 
 

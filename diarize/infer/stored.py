@@ -1,11 +1,13 @@
 """What lies on disk between the network and the RTTM, and what a Kaldi recipe gets after it."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.io.ark import read_scp
+from diarize.io.atomic import atomic_write
 from diarize.io.rttm import write_rttm
 from diarize.io.table import line_of, read_table, write_table
 from diarize.segments import Segment
@@ -54,13 +56,18 @@ class PosteriorDir:
         if not path.exists():
             return FrameGrid()
         try:
-            shift = float(path.read_text(encoding="utf-8"))
-        except ValueError:
-            shift = 0.0
-        hop = round(shift * 16000)
-        if hop < 1 or abs(hop - shift * 16000) > 1e-6:
-            raise DiarizeError(f"{path}: expected a frame shift in seconds, such as 0.01")
-        return FrameGrid(sample_rate=16000, hop=hop)
+            shift = Fraction(path.read_text(encoding="utf-8").strip()).limit_denominator(10**6)
+            return FrameGrid(sample_rate=shift.denominator, hop=shift.numerator)
+        except (ValueError, ZeroDivisionError):
+            raise DiarizeError(
+                f"{path}: expected a frame shift in seconds, such as 0.01"
+            ) from None
+
+
+def write_frame_shift(directory: Path, grid: FrameGrid) -> None:
+    """Write ``frame_shift``, the seconds of a frame, where `PosteriorDir` expects it."""
+    with atomic_write(directory / "frame_shift") as handle:
+        handle.write(f"{grid.frame_seconds:.10g}\n")
 
 
 def read_counts(path: str | Path, recordings: list[str]) -> dict[str, int]:

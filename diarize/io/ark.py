@@ -21,10 +21,10 @@ class ArkWriter:
     """Writes ``<directory>/<name>.ark`` and, when it is closed, ``<name>.scp``.
 
     With ``job`` the files are ``<name>.<job>.ark`` and ``<name>.<job>.scp``, whose
-    concatenation in C order is ``<name>.scp`` (``merge_scp``).  An scp of before is
-    removed at once and the new one appears only when everything is written, so that a set
-    that was interrupted is never taken for whole.  Use it in a ``with`` block: where that
-    ends by an error there is no scp.
+    concatenation in C order is ``<name>.scp`` (``merge_scp``).  An scp of before, also
+    a merged one, is removed at once and the new one appears only when everything is
+    written, so that a set that was interrupted is never taken for whole.  Use it in a
+    ``with`` block: where that ends by an error there is no scp.
     """
 
     def __init__(self, directory: str | os.PathLike, name: str, job: int | None = None) -> None:
@@ -35,6 +35,8 @@ class ArkWriter:
         try:
             self.ark.parent.mkdir(parents=True, exist_ok=True)
             self.scp.unlink(missing_ok=True)
+            # What was merged of before would soon point into this job's new ark.
+            self.scp.with_name(f"{name}.scp").unlink(missing_ok=True)
             self._handle = io.BufferedWriter(io.FileIO(self.ark, "w"))
         except OSError as err:
             raise DiarizeError(f"cannot write {err.filename}: {err.strerror}") from err

@@ -15,12 +15,18 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside ``path`` and move it there when the block ends well.
 
     Whoever reads ``path`` sees the old file or the whole new one, also after a kill or
-    a power cut.  Raises DiarizeError, naming ``path``, where it cannot be written.
+    a power cut.  A device or FIFO, such as /dev/null, is written to and stays what it is; a
+    link stays a link.  Raises DiarizeError, naming ``path``, where it cannot be written.
     """
     path = Path(path)
     binary = "b" in mode
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with _special_file(path, mode) as handle:
+            yield handle
+        return
+    target = path.resolve() if path.is_symlink() else path
     try:
-        fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        fd, tmp = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
     except OSError as err:
         raise DiarizeError(f"cannot write {path}: {err.strerror}") from err
     try:
@@ -31,7 +37,7 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(tmp, 0o666 & ~umask)
-        os.replace(tmp, path)
+        os.replace(tmp, target)
     except BaseException as err:
         try:
             os.unlink(tmp)
@@ -40,3 +46,12 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
         if isinstance(err, OSError):
             raise DiarizeError(f"cannot write {path}: {err.strerror or err}") from err
         raise
+
+
+@contextmanager
+def _special_file(path: Path, mode: str) -> Iterator[IO[Any]]:
+    try:
+        with open(path, mode, encoding=None if "b" in mode else "utf-8") as handle:
+            yield handle
+    except OSError as err:
+        raise DiarizeError(f"cannot write {path}: {err.strerror or err}") from err

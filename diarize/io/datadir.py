@@ -172,7 +172,7 @@ class DataDir:
         recordings = self.wav_scp.keys()
         self._check_numbers("reco2dur", self.reco2dur)
         self._check_numbers("utt2dur", self.utt2dur)
-        self._check_numbers("reco2num_spk", self.reco2num_spk)
+        self._check_counts()
         for name in ("reco2dur", "reco2num_spk"):
             self._check_same_keys(name, recordings, "wav.scp")
         if self.segments is not None:
@@ -191,6 +191,15 @@ class DataDir:
             if not 0 < number < math.inf:
                 raise DiarizeError(
                     f"{line_of(self.path / name, key)}: {key}: {value} is not a positive number"
+                )
+
+    def _check_counts(self) -> None:
+        for key, value in self.reco2num_spk.items():
+            # 0 is what our own output says of a recording without speech.
+            if not (value.isascii() and value.isdigit()):
+                raise DiarizeError(
+                    f"{line_of(self.path / 'reco2num_spk', key)}: {key}: {value} is not a number "
+                    "of speakers"
                 )
 
     def _check_same_keys(self, name: str, keys: Iterable[str], source: str) -> None:

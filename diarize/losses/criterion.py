@@ -34,6 +34,9 @@ class CriterionOptions:
             raise ValueError("weights of loss terms cannot be negative")
         if not self.bce and not self.dice:
             raise ValueError("bce and dice cannot both be 0: nothing would train the masks")
+        for name in ("label_smoothing", "mask_label_smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0..1, not {getattr(self, name)}")
 
 
 class Criterion:

@@ -1,5 +1,6 @@
 """The Hungarian matching of queries and speakers: EEND-M2F, Section 3.5."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,8 +20,10 @@ def match(cost: Tensor, num_speakers: Sequence[int], names: Sequence[str] | None
     are more speakers than queries.
     """
     *stack, batch, queries, speakers = cost.shape
-    host = cost.detach().reshape(-1, batch, queries, speakers).to("cpu", torch.float64).numpy()
-    out = np.zeros((host.shape[0], batch, speakers), dtype=np.int64)
+    layers = math.prod(stack)  # -1 would be ambiguous where nobody speaks in the whole batch
+    host = cost.detach().reshape(layers, batch, queries, speakers)
+    host = host.to("cpu", torch.float64).numpy()
+    out = np.zeros((layers, batch, speakers), dtype=np.int64)
     for b, count in enumerate(num_speakers):
         name = names[b] if names is not None else f"number {b} of the batch"
         if count > queries:
@@ -33,7 +36,7 @@ def match(cost: Tensor, num_speakers: Sequence[int], names: Sequence[str] | None
                 f"recording {name}: the matching cost is not finite; the training diverged "
                 "or the input is broken (lower the learning rate, look at the audio)"
             )
-        for layer in range(host.shape[0]):
+        for layer in range(layers):
             rows, cols = linear_sum_assignment(host[layer, b, :, :count])
             out[layer, b, cols] = rows
     return torch.from_numpy(out).to(cost.device).reshape(*stack, batch, speakers)

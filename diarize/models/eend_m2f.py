@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from diarize.errors import require_at_least
 from diarize.features.logmel import LogMel, LogMelOptions
 from diarize.nn.conformer import Conformer
 from diarize.nn.outputs import QueryPredictions
@@ -27,6 +28,9 @@ class BackboneOptions:
     up_strides: list[int] = field(default_factory=lambda: [2, 5])
 
     def __post_init__(self) -> None:
+        require_at_least(1, dim=self.dim, heads=self.heads, ff_dim=self.ff_dim)
+        require_at_least(1, kernel=self.kernel, down_factor=self.down_factor)
+        require_at_least(0, layers=self.layers)
         product = 1
         for stride in self.up_strides:
             product *= stride
@@ -46,6 +50,10 @@ class DecoderOptions:
     ff_dim: int = 1024
     dropout: float = 0.0
     masked_attention: bool = True
+
+    def __post_init__(self) -> None:
+        require_at_least(1, queries=self.queries, heads=self.heads, ff_dim=self.ff_dim)
+        require_at_least(0, layers=self.layers)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from diarize.segments import Segment, clip_segments, merge_segments
+from diarize.score.columns import problem_from_segments
+from diarize.score.der import Evaluation
+from diarize.segments import Segment, merge_segments
 
 Region = tuple[float, float]
 
@@ -82,38 +82,18 @@ def error_seconds(spans: Iterable[ErrorSpan]) -> tuple[float, float, float]:
 def map_speakers(
     reference: Iterable[Segment], hypothesis: Iterable[Segment], regions: Sequence[Region]
 ) -> dict[str, str]:
-    """Return hypothesis label -> reference label, one to one, of most time in common.
+    """Return hypothesis label -> reference label, one to one, as the scorer maps them.
 
     Only time inside ``regions`` counts, and pairs without any are left out.
     """
-    from scipy.optimize import linear_sum_assignment
-
-    sides = []
-    for segments in (reference, hypothesis):
-        spans: dict[str, list[Region]] = {}
-        for start, end in regions:
-            for seg in merge_segments(clip_segments(segments, start, end)):
-                spans.setdefault(seg.label, []).append((seg.start, seg.end))
-        sides.append(dict(sorted(spans.items())))
-    ref, hyp = sides
-    together = np.array([[shared_seconds(r, h) for r in ref.values()] for h in hyp.values()])
-    if not together.size:
+    ref = [segment._replace(recording="") for segment in reference]
+    hyp = [segment._replace(recording="") for segment in hypothesis]
+    if not (ref and regions):
         return {}
-    names_ref, names_hyp = list(ref), list(hyp)
+    evaluation = Evaluation(problem_from_segments(ref, hyp, {"": regions}))
+    names_ref, names_hyp = evaluation.problem.ref.speakers, evaluation.problem.sys.speakers
     return {
-        names_hyp[i]: names_ref[j]
-        for i, j in zip(*linear_sum_assignment(-together), strict=True)
-        if together[i, j] > 0
+        names_hyp[partner]: names_ref[number]
+        for number, partner in enumerate(evaluation.mapping.tolist())
+        if partner >= 0
     }
-
-
-def shared_seconds(one: Sequence[Region], other: Sequence[Region]) -> float:
-    """Return the seconds that two sorted lists of disjoint spans have in common."""
-    total, i, j = 0.0, 0, 0
-    while i < len(one) and j < len(other):
-        total += max(0.0, min(one[i][1], other[j][1]) - max(one[i][0], other[j][0]))
-        if one[i][1] < other[j][1]:
-            i += 1
-        else:
-            j += 1
-    return total

@@ -7,6 +7,7 @@ job that is run again after a kill goes on after it.
 """
 
 import hashlib
+import math
 import os
 import shutil
 import tempfile
@@ -47,7 +48,9 @@ class WriteOptions:
     def __post_init__(self) -> None:
         if self.sample_rate < 1:
             raise DiarizeError(f"simulation: sample rate {self.sample_rate} Hz is impossible")
-        if self.max_duration is not None and not self.max_duration * self.sample_rate >= 1:
+        if self.max_duration is not None and not (
+            1 <= self.max_duration * self.sample_rate < math.inf
+        ):
             raise DiarizeError(f"simulation: cannot cut to {self.max_duration} s")
 
     @property

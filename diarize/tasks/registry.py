@@ -7,7 +7,7 @@ from typing import Any
 from diarize.config import from_dict, to_dict
 from diarize.errors import DiarizeError
 from diarize.tasks.speaker import SpeakerOptions, SpeakerTask
-from diarize.train.checkpoint import check_state, load_model
+from diarize.train.checkpoint import check_modules, check_state, load_model
 from diarize.train.options import TrainOptions
 
 TASKS = {"speaker": (SpeakerOptions, SpeakerTask)}
@@ -50,8 +50,17 @@ def config_mapping(config: Config) -> dict[str, Any]:
 
 
 def build_task(config: Config) -> SpeakerTask:
-    """Return the task of ``config`` with a freshly initialised model."""
-    return TASKS[config.task][1](config.options, seed=config.train.seed)
+    """Return the task of ``config`` with a freshly initialised model.
+
+    Raises DiarizeError for sizes that do not go together, and for ``init_modules`` that the
+    model does not have.
+    """
+    try:
+        task = TASKS[config.task][1](config.options, seed=config.train.seed)
+    except ValueError as err:
+        raise DiarizeError(f"the model cannot be built: {err}") from err
+    check_modules(task.model, config.init_modules)
+    return task
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ from torch import Tensor
 
 from diarize.data.examples import Batch, Example, collate
 from diarize.data.sources import DataDirSource, RandomCrops, make_example, open_source
-from diarize.errors import DiarizeError
+from diarize.errors import DiarizeError, require_at_least
 from diarize.losses.criterion import Criterion, CriterionOptions
 from diarize.models.eend_m2f import EendM2f, EendM2fOptions
+from diarize.nn.outputs import QueryPredictions
 from diarize.train.mask_der import mask_der_stats
 
-Forward = Callable[..., "object"]
+# The model, as it is or wrapped for several processes: (waveforms, lengths) -> predictions.
+Forward = Callable[[Tensor, Tensor], QueryPredictions]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class DataOptions:
     def __post_init__(self) -> None:
         if self.crop_seconds <= 0:
             raise ValueError(f"crop_seconds must be positive, not {self.crop_seconds}")
+        require_at_least(0, cache_mb=self.cache_mb)
         if self.speed is not None and not 0.5 <= self.speed[0] <= self.speed[1] <= 2.0:
             raise ValueError(f"speed must be a range within 0.5 to 2, not {list(self.speed)}")
 
@@ -55,6 +58,8 @@ class ValidOptions:
             raise ValueError("thetas must be one or more probabilities below 1")
         if not 0 < self.threshold < 1:
             raise ValueError(f"threshold must lie between 0 and 1, not {self.threshold}")
+        require_at_least(0, collar=self.collar, batch_seconds=self.batch_seconds)
+        require_at_least(0, max_seconds=self.max_seconds, max_recordings=self.max_recordings)
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,8 @@ class SpeakerTask:
         self._crops = RandomCrops(sources, data.crop_seconds, self.grid, self.seed, data.speed)
         if valid is not None:
             self._valid = DataDirSource(valid, rate, allow_pipes=True)
-            if not len(self._valid):
-                raise DiarizeError(f"{valid}: no recordings to validate on")
+            if not any(self._valid.reference.values()):
+                raise DiarizeError(f"{valid}: no speech in its reference to validate on")
             # A file that is missing shall be told now, not hours later.
             self._valid.check_headers()
 
@@ -149,11 +154,19 @@ class SpeakerTask:
         return {"stats": stats, "counted": counted, "recordings": recordings}
 
     def summarize(self, sums: dict[str, Tensor]) -> dict[str, float]:
-        """Return DER and its parts in percent at the best theta, and the count accuracy."""
+        """Return DER and its parts in percent at the best theta, and the count accuracy.
+
+        Raises DiarizeError where no reference speech was scored.
+        """
         stats, counted = sums["stats"], sums["counted"]
+        if not stats[0, 0]:
+            raise DiarizeError(
+                "the validation set has no speech in what is scored of it, so there is no DER; "
+                "see its rttm, and the section valid of the configuration"
+            )
         errors = stats[:, 1:].sum(1)
         best = int(errors.argmin())
-        scored = max(float(stats[best, 0]), 1.0)
+        scored = float(stats[best, 0])
         miss, false_alarm, confusion = (100 * float(x) / scored for x in stats[best, 1:])
         return {
             "der": miss + false_alarm + confusion,
@@ -161,7 +174,7 @@ class SpeakerTask:
             "fa": false_alarm,
             "conf": confusion,
             "theta": self.options.valid.thetas[best],
-            "count_acc": 100 * float(counted[best]) / max(float(sums["recordings"]), 1.0),
+            "count_acc": 100 * float(counted[best]) / float(sums["recordings"]),
         }
 
     def _valid_batches(self, rank: int, world: int) -> Iterator[Batch]:

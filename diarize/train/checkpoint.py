@@ -62,16 +62,21 @@ def load_weights(
     state, _ = load_model(path)
     own = model.state_dict()
     if modules:
-        known = dict(model.named_modules())
-        for name in modules:
-            if name not in known:
-                top = ", ".join(n for n, _ in model.named_children())
-                raise DiarizeError(f"init_modules: the model has no module '{name}'; it has {top}")
+        check_modules(model, modules)
         heads = tuple(f"{name}." for name in modules)
         state = {k: v for k, v in state.items() if k.startswith(heads)}
         own = {k: v for k, v in own.items() if k.startswith(heads)}
     check_state(path, own, state)
     model.load_state_dict(state, strict=not modules)
+
+
+def check_modules(model: nn.Module, names: Sequence[str]) -> None:
+    """Raise DiarizeError for a name that is no submodule of ``model``."""
+    known = dict(model.named_modules())
+    for name in names:
+        if name not in known:
+            top = ", ".join(n for n, _ in model.named_children())
+            raise DiarizeError(f"init_modules: the model has no module '{name}'; it has {top}")
 
 
 def check_state(path: str | os.PathLike, wanted: State, found: State) -> None:

@@ -19,6 +19,16 @@ class Source(Protocol):
     def collate(self, examples: list) -> Any: ...
 
 
+def check_batch(options: TrainOptions, group: Group) -> None:
+    """Raise DiarizeError where a micro-batch of a process would have no example."""
+    parts = group.world * options.accumulation
+    if options.batch_size < parts:
+        raise DiarizeError(
+            f"train.batch_size {options.batch_size} is less than {group.world} processes times "
+            f"train.accumulation {options.accumulation}: raise it, or start fewer processes"
+        )
+
+
 def micro_batches(options: TrainOptions, group: Group, step: int) -> list[range]:
     """Return the example numbers of each of this rank's micro-batches of ``step``.
 

@@ -23,7 +23,7 @@ from diarize.train.checkpoint import (
     save_training,
 )
 from diarize.train.distributed import Group, process_group
-from diarize.train.feed import feed
+from diarize.train.feed import check_batch, feed
 from diarize.train.optim import learning_rate
 from diarize.train.options import TrainOptions, fingerprint
 from diarize.train.reporter import Reporter
@@ -105,6 +105,7 @@ class Trainer:
             process_group(self.options.device) as group,
             lock_directory(self.out) if group.chief else nullcontext(),
         ):
+            check_batch(self.options, group)
             return _Run(self, group, started).go()
 
 

@@ -63,7 +63,7 @@ def test_tune_then_apply(work, capsys):
     chosen = {k: best["postprocess"][k] for k in ("theta", "threshold", "median", "min_duration")}
     # 0.65 and 0.6, 0.3 and 0.4, 1 and 11, 0 and 0.5 do equally well: nearest to the default.
     assert chosen == {"theta": 0.65, "threshold": 0.4, "median": 1, "min_duration": 0.0}
-    assert best["network"] == {"device": "cpu"}
+    assert best["network"]["device"] == "cpu"
     assert best["chosen"] == {
         "posteriors": "post", "reference": "ref", "uem": "uem", "recordings": 3,
         "speakers": "theta", "collar": 0.0,

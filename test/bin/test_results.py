@@ -6,9 +6,10 @@ import pytest
 
 from diarize.bin import provenance
 from diarize.bin.results import main
-from diarize.bin.scoring import jaccard_error, score_hypotheses
 from diarize.io.rttm import write_rttm
 from diarize.io.uem import write_uem
+from diarize.score.hypotheses import score_hypotheses
+from diarize.score.jer import JaccardErrors, jer_recording
 from diarize.segments import Segment
 
 BEST = """
@@ -156,10 +157,10 @@ def test_jaccard_error():
     ref = [Segment("r", 0, 4, "a"), Segment("r", 4, 8, "b"), Segment("r", 9, 10, "c")]
     hyp = [Segment("r", 0, 6, "x"), Segment("r", 6, 8, "y")]
     # a-x 4/6 and b-y 2/4; c is not found.
-    assert jaccard_error(ref, hyp, [(0, 10)]) == (pytest.approx(3 - 4 / 6 - 2 / 4), 3)
-    assert jaccard_error(ref, hyp, [(0, 4)]) == (0.0, 1)
-    assert jaccard_error(ref, [], [(0, 10)]) == (3.0, 3)
-    assert jaccard_error([], hyp, [(0, 10)]) == (0.0, 0)
+    assert jer_recording(ref, hyp, [(0, 10)]).error == pytest.approx(3 - 4 / 6 - 2 / 4)
+    assert jer_recording(ref, hyp, [(0, 4)]) == JaccardErrors(0.0, 1)
+    assert jer_recording(ref, [], [(0, 10)]) == JaccardErrors(3.0, 3)
+    assert jer_recording([], hyp, [(0, 10)]) == JaccardErrors(0.0, 0)
 
 
 def test_training_seconds_pass_over_a_line_cut_short(tmp_path):

@@ -166,7 +166,7 @@ def test_no_reference(tmp_path, missing):
         ({"reco2dur": "rec1 2\n"}, "wav.scp:2", "rec2 is not in .*reco2dur"),
         ({"reco2dur": "rec1 2\nrec2 2\nrec3 2\n"}, "reco2dur:3", r"rec3 is not in .*wav\.scp"),
         ({"reco2dur": "rec1 2\nrec2 -2\n"}, "reco2dur:2", "-2 is not a positive number"),
-        ({"reco2num_spk": "rec1 two\nrec2 1\n"}, "reco2num_spk:1", "two is not a positive"),
+        ({"reco2num_spk": "rec1 two\nrec2 1\n"}, "reco2num_spk:1", "two is not a number of"),
         ({"utt2spk": "ann-rec1-0 ann\nbob-rec1-0 bob\n"}, "segments:3", "is not in .*utt2spk"),
         ({"utt2lang": TABLES["utt2lang"] + "eve en\n"}, "utt2lang:4", "eve is not in .*segments"),
         ({"spk2utt": "ann ann-rec1-0 bob-rec1-0\nbob bob-rec2-0\n"}, "spk2utt:1", "not of speaker"),

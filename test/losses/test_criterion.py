@@ -109,6 +109,16 @@ def test_silence_contributes_the_class_loss_only():
     assert torch.isfinite(p.activity_logits.grad).all()
 
 
+def test_a_batch_in_which_nobody_speaks_has_a_loss():
+    """Its targets have no column at all."""
+    p, counts = predictions(), [0, 0, 0]
+    criterion = Criterion(CriterionOptions())
+    normalizers = criterion.normalizers(p.lengths, counts, 4)
+    narrow, _ = criterion.loss(p, torch.zeros(3, 9, 0), counts, normalizers)
+    padded, _ = criterion.loss(p, torch.zeros(3, 9, 2), counts, normalizers)
+    assert narrow == padded > 0
+
+
 def test_padding_batch_composition_and_query_order_do_not_change_the_loss():
     p, (targets, counts) = predictions(), labels()
     criterion = Criterion(CriterionOptions())

@@ -1,0 +1,61 @@
+"""The inference configuration: one YAML file for the network, the thresholds and their search."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from diarize.config import from_dict, read_yaml
+from diarize.errors import require_at_least
+from diarize.infer.postprocess import PostprocessOptions
+from diarize.infer.tune import TuneOptions
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Where and how the network runs; ``auto`` is the GPU with bf16 where there is one."""
+
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    min_activity: float = 0.01
+    min_queries: int = 8
+
+    def __post_init__(self) -> None:
+        require_at_least(0, min_activity=self.min_activity, min_queries=self.min_queries)
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """What an inference config may hold; ``best.yaml`` has the same form.
+
+    network: how diarize-posteriors and diarize-infer run the model
+    postprocess: from its output to segments
+    tune: the values that diarize-make-rttm tries
+    chosen, table: how they came out, for people and for RESULTS.md
+    """
+
+    network: NetworkOptions = field(default_factory=NetworkOptions)
+    postprocess: PostprocessOptions = field(default_factory=PostprocessOptions)
+    tune: TuneOptions = field(default_factory=TuneOptions)
+    chosen: dict[str, Any] = field(default_factory=dict)
+    table: list[dict[str, Any]] = field(default_factory=list)
+
+
+def load_inference_config(path: str | Path | None) -> InferenceConfig:
+    """Return the config in ``path``, the paper's values without one; DiarizeError for a fault."""
+    return from_dict(InferenceConfig, read_yaml(path), str(path)) if path else InferenceConfig()
+
+
+def override(options: PostprocessOptions, given: dict[str, Any]) -> PostprocessOptions:
+    """Return ``options`` with what the command line gives; None stands for not given.
+
+    A number of speakers takes the place of limits, and limits that of a number.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    if not given:
+        return options
+    limits = {"min_speakers": None, "max_speakers": None}
+    if "num_speakers" in given:
+        given = {**limits, **given}
+    elif given.keys() & limits.keys():
+        given = {"num_speakers": None, **given}
+    return from_dict(PostprocessOptions, {**asdict(options), **given}, "command line")
