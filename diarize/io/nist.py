@@ -46,6 +46,7 @@ METADATA = frozenset((b"SU", b"EDIT", b"FILLER", b"IP"))
 _NO_EXTENT = frozenset((b"NOSCORE", b"NO_RT_METADATA", b"NON-SPEECH", b"SPKR-INFO"))
 
 _NUMBER = re.compile(rb"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")
+_NOT_FINITE = re.compile(rb"[+-]?(?:inf|nan)", re.IGNORECASE)
 
 Group = tuple[bytes, bytes]
 
@@ -155,11 +156,13 @@ def _add_plain(data: NistData, block: bytes) -> bool:
 
 def _add_lines(data: NistData, block: bytes, path: str, first: int) -> None:
     rows: list[tuple[float, float]] = []
-    for number, line in enumerate(block.split(b"\n"), first):
+    lines = block.split(b"\n")
+    final = first + len(lines) - 1
+    for number, line in enumerate(lines, first):
         fields = line.split()
         if not fields or fields[0].startswith((b";", b"#")):
             continue
-        refuse = _refuser(path, number, line)
+        refuse = _refuser(path, number, line, last=number == final)
         if len(fields) < 9:
             refuse(f"FATAL ERROR:  insufficient number of fields in RTTM file '{path}'")
         kind, subtype = fields[0].upper(), fields[6].lower()
@@ -191,16 +194,24 @@ def _add_lines(data: NistData, block: bytes, path: str, first: int) -> None:
         data.times.append((times[:, 0], times[:, 1]))
 
 
-def _refuser(path: str, number: int, line: bytes) -> Callable[[str], None]:
+def _refuser(path: str, number: int, line: bytes, last: bool) -> Callable[[str], None]:
     def refuse(message: str) -> None:
-        status = STATUS_OTHER if path == "-" else STATUS_RECORD
         raise RefusedError(
-            f"\n\n{message}\n    input RTTM record is: '{show(line)}\n'\n"
+            f"\n\n{message}\n    input RTTM record is: '{_record(line, last)}'\n"
             f"    line {number} of {path}\n",
-            status,
+            _status(path, last),
         )
 
     return refuse
+
+
+def _record(line: bytes, last: bool) -> str:
+    return show(line) + ("" if last else "\n")
+
+
+def _status(path: str, last: bool) -> int:
+    """Return the status for a bad record: at the end of the input no errno is left over."""
+    return STATUS_OTHER if path == "-" or last else STATUS_RECORD
 
 
 def _span(
@@ -210,7 +221,7 @@ def _span(
     for index, name in ((3, "start"), (4, "duration")):
         text = fields[index].replace(b"*", b"")
         value, whole = perl_number(text)
-        if text.lower() in (b"inf", b"+inf", b"-inf", b"infinity", b"nan"):
+        if _NOT_FINITE.match(text):
             value = math.inf
         if not math.isfinite(value):
             refuse(f"FATAL ERROR:  {name} {show(fields[index])} is not a finite number of seconds")
@@ -248,27 +259,31 @@ def read_nist_uem(path: str, keep_directory: bool = False) -> dict[Group, list]:
     Of a time only digits and points count, as in md-eval: ``-5`` is 5 and ``1e1`` is 11.
     """
     out: dict[Group, list[tuple[float, float]]] = {}
-    for number, line in enumerate(read_bytes(path, "uem file").split(b"\n"), 1):
+    empty = None
+    lines = read_bytes(path, "uem file").split(b"\n")
+    for number, line in enumerate(lines, 1):
         fields = line.split()
         if not fields or fields[0].startswith((b";", b"#")):
             continue
         if len(fields) < 4:
-            status = STATUS_OTHER if path == "-" else STATUS_RECORD
+            last = number == len(lines)
             raise RefusedError(
                 "\n\nFATAL ERROR:  insufficient number of fields in UEM record\n"
-                f"    record is: '{show(line)}\n'\n    line {number} of {path}\n",
-                status,
+                f"    record is: '{_record(line, last)}'\n    line {number} of {path}\n",
+                _status(path, last),
             )
         times = [perl_number(re.sub(rb"[^0-9.]", b"", text))[0] for text in fields[2:4]]
         group = (uem_file_name(fields[0], keep_directory), fields[1].lower())
-        where = f"file {show(group[0])}, channel {show(group[1])}"
         if not (times[1] > times[0] and math.isfinite(times[1])):
-            raise RefusedError(
-                "\n\nFATAL ERROR:  non-positive evaluation segment length in UEM data for "
-                f"{where}\n    line {number} of {path}\n",
-                STATUS_OTHER,
-            )
+            empty = empty or (group, number)
         out.setdefault(group, []).append((times[0], times[1]))
+    if empty:
+        group, number = empty
+        raise RefusedError(
+            "\n\nFATAL ERROR:  non-positive evaluation segment length in UEM data for "
+            f"file {show(group[0])}, channel {show(group[1])}\n    line {number} of {path}\n",
+            STATUS_OTHER,
+        )
     for group, regions in out.items():
         regions.sort()
         for (start, end), (later, last) in pairwise(regions):

@@ -34,8 +34,8 @@ class Turns:
         return len(self.start)
 
     def of_some_length(self) -> "Turns":
-        """Return the turns whose start and end are not one."""
-        real = self.start < self.end - EPSILON
+        """Return the turns that end after their start."""
+        real = self.start < self.end
         if real.all():
             return self
         return Turns(self.group[real], self.speaker[real], self.start[real], self.end[real])

@@ -44,24 +44,34 @@ def cut_zones(
     cuts = _cuts(zones, [*speakers, *words], words, extend)
     out = []
     for start, end in regions:
-        at = start
-        for real, low, high, stopped in cuts:
-            if high <= at or low >= end:
+        at, cut_short = start, False
+        for cut in cuts:
+            if cut.high <= at or cut.low >= end:
                 continue
-            if low > at + EPSILON:
-                out.append((at, low))
-            elif stopped and at > start and low > at - EPSILON:
-                out.append((at, min(real, end)))
-            at = max(at, high)
+            if cut.low > at + EPSILON:
+                out.append((at, cut.low))
+            elif cut_short and cut.stopped and cut.low > at - EPSILON:
+                out.append((at, min(cut.start, end)))
+            at, cut_short = max(at, cut.high), cut.cut_short
         if at < end:
             out.append((at, end))
     return out
 
 
+class _Cut(NamedTuple):
+    """A zone from ``start``, grown to [low, high); whether a boundary stopped it on each side."""
+
+    start: float
+    low: float
+    high: float
+    stopped: bool
+    cut_short: bool
+
+
 def _cuts(
     zones: Sequence[Token], stops: Sequence[Token], words: Sequence[Token], extend: float
-) -> list[tuple[float, float, float, bool]]:
-    """Return (start, grown start, grown end, start was stopped) of the joined zones in order."""
+) -> list[_Cut]:
+    """Return the joined zones in their order."""
     times = sorted(t for token in stops for t in (token.start, token.end))
     groups: list[list[Token]] = []
     reach = 0.0
@@ -93,7 +103,8 @@ def _cuts(
             limits = _after(stops, times, last)
             limits += [later[0].start for later in groups[i + 1 : i + 2]]
             high = min(last.end + extend, *limits) if limits else float("inf")
-        out.append((first.start, low, high, low > first.start - extend))
+        short = high < last.end + extend - EPSILON
+        out.append(_Cut(first.start, low, high, low > first.start - extend, short))
     return out
 
 

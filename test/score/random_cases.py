@@ -110,6 +110,8 @@ class Maker:
             name = rnd.choice(("A", "B", "a", "<NA>", "spk:1"))
             out.ref.append(self.line("SPEAKER", group, self.span(12), "<NA>", name))
         if zones:
+            # Else a region without UEM would begin at a speaker boundary, see the class.
+            out.ref.append(self.line("SEGMENT", group, (-1.0, -0.5), "<NA>", "A"))
             for _ in range(rnd.randint(1, 2)):
                 span = self.span(4, 0.1)
                 if rnd.random() < 0.5:

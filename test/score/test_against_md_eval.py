@@ -1,0 +1,134 @@
+"""Random cases and fuzzed files, compared with NIST's own md-eval.pl where it is installed."""
+
+import os
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from random_cases import Maker
+
+CASES = int(os.environ.get("MD_EVAL_CASES", "500"))
+SEED = int(os.environ.get("MD_EVAL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+
+
+def comparable(lines: list[str], typed: bool) -> list[str]:
+    """Leave out the time-weighted type matrix, which md-eval fills in random order."""
+    out, skip = [], False
+    for line in lines:
+        if "time weighted" in line:
+            skip = typed
+        elif line.startswith("-----"):
+            skip = False
+        if not skip:
+            out.append(line)
+    return out
+
+
+def test_random_cases_print_the_same_lines(real, ours, tmp_path):
+    print(f"MD_EVAL_SEED={SEED} MD_EVAL_CASES={CASES}")
+    maker = Maker(SEED)
+    same = refused = died = 0
+    wrong = []
+    for number in range(CASES):
+        case = maker.case()
+        args = case.write(tmp_path, f"{number}")
+        theirs, mine = real(args), ours(args)
+        if "division by zero" in theirs.err or "undefined value" in theirs.err:
+            died += 1
+            assert mine.status == 0, (SEED, number, mine.err)
+        elif theirs.status:
+            refused += 1
+            assert mine.status == theirs.status, (SEED, number, theirs.err, mine.err)
+            assert "FATAL" in mine.err
+        else:
+            assert mine.status == 0, (SEED, number, mine.err)
+            typed = any("SPKR-INFO" in line for line in case.ref + case.sys)
+            same += comparable(mine.lines, typed) == comparable(theirs.lines, typed)
+            if comparable(mine.lines, typed) != comparable(theirs.lines, typed):
+                wrong.append((number, " ".join(case.options)))
+    print(f"same {same}, refused by both {refused}, md-eval.pl died {died}")
+    assert not wrong, f"MD_EVAL_SEED={SEED}: {len(wrong)} of {CASES} differ: {wrong[:5]}"
+    assert same > CASES * 0.7
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [], ["-h"], ["-r", "x"], ["-s", "x"], ["-c", "-1", "-r", "x", "-s", "x"],
+        ["-r", "none", "-s", "none"], ["-z", "no", "-r", "x", "-s", "x"],
+        ["-Z", "no", "-r", "x", "-s", "x"], ["-r", "x", "-R", "x", "-s", "x"],
+        ["-R", "none", "-s", "x"], ["-r", "/dev/null", "-s", "/dev/null", "-u", "none"],
+        ["-r", "/dev/null", "-s", "/dev/null"],
+    ],
+)  # fmt: skip
+def test_exit_status_of_the_command_line(real, ours, args, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    theirs, mine = real(args), ours(args)
+    assert mine.status == theirs.status
+    first = next((line for line in theirs.err.split("\n") if "ERROR" in line), "")
+    assert first in mine.err
+
+
+PLAIN = (
+    "SPEAKER a 1 0.5 3.25 <NA> <NA> A <NA> <NA>\n"
+    "SPEAKER a 1 2.75 4 <NA> <NA> B <NA> <NA>\n"
+    "SPEAKER b 1 1 6.5 <NA> <NA> A <NA> <NA>\n"
+)
+UEM = "a 1 0 10\nb 1 0 12\n"
+PIECES = ["", " ", "\t", "\n", "\r\n", "0", "-", "1e5", "nan", "inf", "<NA>", ";;", "#", "*", ".",
+          "NOSCORE", "LEXEME", "SPEAKER", "\x00", "\xff", "é", "1_0", "999999999", "a", "/", "'"]
+
+
+def mutate(rnd: random.Random, text: str) -> str:
+    """Return the text with one to three random changes."""
+    for _ in range(rnd.randint(1, 3)):
+        at = rnd.randrange(len(text) + 1)
+        length = rnd.choice((0, 0, 1, 1, 2, 5))
+        text = text[:at] + rnd.choice(PIECES) + text[at + length :]
+    return text
+
+
+def fuzz(seed: int, count: int, folder: Path):
+    """Yield (arguments, mutated reference, mutated UEM) with the files written."""
+    rnd = random.Random(seed)
+    paths = [folder / name for name in ("r", "s", "u")]
+    paths[1].write_text(PLAIN)
+    for _ in range(count):
+        ref, uem = PLAIN, UEM
+        if rnd.random() < 0.7:
+            ref = mutate(rnd, ref)
+        else:
+            uem = mutate(rnd, uem)
+        paths[0].write_bytes(ref.encode("latin-1"))
+        paths[2].write_bytes(uem.encode("latin-1"))
+        yield ["-af", "-r", str(paths[0]), "-s", str(paths[1]), "-u", str(paths[2])], ref, uem
+
+
+def test_ten_thousand_mutated_lines_are_scored_or_refused(ours, tmp_path):
+    """Each file has 3 + 2 lines: 2,000 files are 10,000 lines.  Never a traceback or a hang."""
+    outcomes = {0: 0, 25: 0, 255: 0}
+    for args, ref, uem in fuzz(SEED, 2000, tmp_path):
+        answer = ours(args)
+        assert answer.status in outcomes, (SEED, ref, uem, answer.err)
+        assert "Traceback" not in answer.err
+        assert answer.status == 0 or "ERROR" in answer.err, (SEED, ref, uem)
+        outcomes[answer.status] += 1
+    print(f"seed {SEED}: scored {outcomes[0]}, refused {outcomes[25] + outcomes[255]}")
+    assert min(outcomes[0], outcomes[25] + outcomes[255]) > 100
+
+
+def test_mutated_files_get_md_evals_answer_or_its_refusal(real, ours, tmp_path):
+    count = int(os.environ.get("MD_EVAL_FUZZ", "300"))
+    wrong = []
+    for args, ref, uem in fuzz(SEED + 1, count, tmp_path):
+        theirs, mine = real(args), ours(args)
+        dead = "division by zero" in theirs.err or "undefined value" in theirs.err
+        odd = "Inf" in theirs.out or "NaN" in theirs.out or "SUs ***" in theirs.out
+        if dead or odd or "finite" in mine.err:
+            continue
+        if mine.status != theirs.status or (not mine.status and mine.blocks != theirs.blocks):
+            wrong.append((ref, uem, mine.status, theirs.status, mine.err, theirs.err))
+    assert not wrong, f"seed {SEED}: {len(wrong)} of {count}; first: {wrong[0]}"
