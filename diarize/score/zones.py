@@ -2,8 +2,8 @@
 
 The rules were found by experiment with md-eval 22.  A stretch grows on both sides by up to
 ``extend`` seconds, stopped by the boundaries of speakers and words.  It does not grow where it
-begins or ends inside a word, nor backwards where a boundary ended the stretch before.  One that
-no boundary follows never ends.  Stretches at most ``2 * extend`` apart with no boundary
+begins or ends inside a word, nor backwards where that would reach just the region's start: there
+a boundary lies, or time 0.  One that no boundary follows never ends.  Stretches at most ``2 * extend`` apart with no boundary
 between them are one.
 """
 
@@ -44,13 +44,13 @@ def cut_zones(
     cuts = _cuts(zones, [*speakers, *words], words, extend)
     out = []
     for start, end in regions:
-        at, cut_short = start, False
+        at, cut_short = start, True
         for cut in cuts:
             if cut.high <= at or cut.low >= end:
                 continue
             if cut.low > at + EPSILON:
                 out.append((at, cut.low))
-            elif cut_short and cut.stopped and cut.low > at - EPSILON:
+            elif cut_short and cut.stopped and at - EPSILON < cut.low < cut.start:
                 out.append((at, min(cut.start, end)))
             at, cut_short = max(at, cut.high), cut.cut_short
         if at < end:
@@ -98,7 +98,7 @@ def _cuts(
             # md-eval's choice changes with the rest of the file where a boundary falls on the
             # zone's start (its sort is inconsistent there); here such a boundary stops it.
             at = bisect_right(times, first.start + EPSILON)
-            low = min(max([low - extend, *times[max(at - 1, 0) : at]]), first.start)
+            low = min(max([low - extend, 0.0, *times[max(at - 1, 0) : at]]), first.start)
         if not _inside(words, last, at_end=True):
             limits = _after(stops, times, last)
             limits += [later[0].start for later in groups[i + 1 : i + 2]]
