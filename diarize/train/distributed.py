@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 from diarize.errors import DiarizeError
+from diarize.train.signals import die_with_parent
 
 _LOST = re.compile(r"gloo|nccl|connection|socket|timed out|peer", re.IGNORECASE)
 
@@ -85,6 +86,9 @@ def process_group(device: str = "auto") -> Iterator[Group]:
     if world == 1:
         yield Group(0, 1, where)
         return
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        # A torchrun that is killed leaves its processes: they would hold directory and GPUs.
+        die_with_parent()
     ours = not dist.is_initialized()
     try:
         if ours:

@@ -39,15 +39,19 @@ class StopSignals:
         self._restore()
 
 
+def die_with_parent() -> None:
+    """Where the system can (Linux), let this process be killed when its parent dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def leave_signals_to_parent() -> None:
     """In a data worker: Ctrl-C and SIGTERM are the trainer's to handle.
 
     Terminals, torchrun and Slurm send them to all processes of a job, but the trainer needs
-    its workers to finish the step; it tells them to end by other means.  Where the system
-    can (Linux), a worker dies with a trainer that is killed, lest it hold its memory and
-    the log's pipe for seconds more.
+    its workers to finish the step; it tells them to end by other means.  A worker dies with
+    a trainer that is killed, lest it hold its memory and the log's pipe for seconds more.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
