@@ -221,10 +221,10 @@ class Setting:
         out = WordCounts()
         for start, stop in self.words[number]:
             middle = (start + stop) / 2
-            if not any(a <= middle <= b for a, b in spans):
+            if not any(a - EPSILON <= middle <= b + EPSILON for a, b in spans):
                 continue
             out.evaluated += 1
-            hit = np.flatnonzero((begin <= middle) & (middle <= end))
+            hit = np.flatnonzero((begin <= middle + EPSILON) & (middle <= end + EPSILON))
             if not len(hit):
                 continue
             k = at[int(hit[0])]

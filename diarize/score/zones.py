@@ -1,10 +1,10 @@
 """Regions without the stretches that the reference excludes: NOSCORE, and NON-LEX noises.
 
 The rules were found by experiment with md-eval 22.  A stretch grows on both sides by up to
-``extend`` seconds, stopped by the boundaries of speakers and words.  It does not grow where it
-begins or ends inside a word, nor backwards where that would reach just the region's start: there
-a boundary lies, or time 0.  One that no boundary follows never ends.  Stretches at most ``2 * extend`` apart with no boundary
-between them are one.
+``extend`` seconds, stopped by the boundaries of speakers and words, and by time 0.  It does not
+grow where it begins or ends inside a word, nor backwards where that would reach just the start
+of the region.  One that no boundary follows never ends.  Stretches at most ``2 * extend`` apart
+with no boundary between them are one.
 """
 
 from bisect import bisect_left, bisect_right

@@ -80,7 +80,11 @@ def real() -> Callable[..., Answer]:
     def run(args: list[str], stdin: bytes = b"") -> Answer:
         env = {**os.environ, "LC_ALL": "C"}
         done = subprocess.run(
-            [perl, script, *args], input=stdin, capture_output=True, timeout=60, env=env,
+            [perl, script, *args],
+            input=stdin,
+            capture_output=True,
+            timeout=60,
+            env=env,
             check=False,
         )
         decode = ("utf-8", "surrogateescape")

@@ -49,8 +49,10 @@ class Maker:
 
     def time(self, top: float = 40.0) -> float:
         while True:
-            value = self.rnd.randrange(0, int(top)) if self.coarse else round(
-                self.rnd.uniform(0, top), 2
+            value = (
+                self.rnd.randrange(0, int(top))
+                if self.coarse
+                else round(self.rnd.uniform(0, top), 2)
             )
             if self.coarse or value not in self.taken:
                 self.taken.add(value)
@@ -123,7 +125,9 @@ class Maker:
             for _ in range(rnd.randint(1, 4)):
                 out.ref.append(self.line("LEXEME", group, self.span(3), "lex", "A"))
         for kind, subtype in (
-            ("NON-SPEECH", "music"), ("NO_RT_METADATA", "<NA>"), ("SEGMENT", "<NA>"),
+            ("NON-SPEECH", "music"),
+            ("NO_RT_METADATA", "<NA>"),
+            ("SEGMENT", "<NA>"),
         ):
             if rnd.random() < 0.1:
                 out.ref.append(self.line(kind, group, self.span(12), subtype, "A"))

@@ -78,8 +78,34 @@ PLAIN = (
     "SPEAKER b 1 1 6.5 <NA> <NA> A <NA> <NA>\n"
 )
 UEM = "a 1 0 10\nb 1 0 12\n"
-PIECES = ["", " ", "\t", "\n", "\r\n", "0", "-", "1e5", "nan", "inf", "<NA>", ";;", "#", "*", ".",
-          "NOSCORE", "LEXEME", "SPEAKER", "\x00", "\xff", "é", "1_0", "999999999", "a", "/", "'"]
+PIECES = [
+    "",
+    " ",
+    "\t",
+    "\n",
+    "\r\n",
+    "0",
+    "-",
+    "1e5",
+    "nan",
+    "inf",
+    "<NA>",
+    ";;",
+    "#",
+    "*",
+    ".",
+    "NOSCORE",
+    "LEXEME",
+    "SPEAKER",
+    "\x00",
+    "\xff",
+    "é",
+    "1_0",
+    "999999999",
+    "a",
+    "/",
+    "'",
+]
 
 
 def mutate(rnd: random.Random, text: str) -> str:
