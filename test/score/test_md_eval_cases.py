@@ -82,7 +82,7 @@ def test_all_cases_to_the_printed_digit(cases, ours, tmp_path):
         for name, values in case.blocks.items():
             for key, value in values.items():
                 mine = answer.blocks.get(name, {}).get(key)
-                if value != "None" and mine != value:
+                if value not in ("None", mine):
                     wrong.append(f"{case.name} {case.title}: [{name}] {key} {mine}, not {value}")
         if case.detail:
             mine = [line.strip() for line in answer.lines]
