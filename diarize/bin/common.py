@@ -14,7 +14,8 @@ def run_command(body: Callable[[], int | None], prog: str) -> int:
         sys.stdout.flush()
         return status
     except DiarizeError as err:
-        print(f"{prog}: error: {err}", file=sys.stderr)
+        # One write: the lines of several processes shall not run into each other.
+        sys.stderr.write(f"{prog}: error: {err}\n")
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return 130
@@ -24,5 +25,5 @@ def run_command(body: Callable[[], int | None], prog: str) -> int:
         return 0
     except OSError as err:
         where = f"{err.filename}: " if err.filename else ""
-        print(f"{prog}: error: {where}{err.strerror or err}", file=sys.stderr)
+        sys.stderr.write(f"{prog}: error: {where}{err.strerror or err}\n")
     return 1

@@ -25,6 +25,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--job", type=int, metavar="J", help="do part J (from 1) of --num-jobs; --merge ends it")
     add("--num-jobs", type=int, default=1, metavar="N", help="parts (default: %(default)s)")
     add("--merge", type=int, metavar="N", help="only join what N jobs have written")
+    add("--allow-pipes", action="store_true", help="run the commands that wav.scp holds")
     add("--device", help="overrides network.device: auto, cpu, cuda, cuda:N")
     return parser
 
@@ -70,7 +71,7 @@ def compute(args: argparse.Namespace) -> None:
     options = replace(options, device=args.device or options.device)
     task = load_task(find_model(args.model)[0])
     predictor = make_predictor(task.model, task.grid, options)
-    data = DataDir.load(args.data, allow_pipes=True)
+    data = DataDir.load(args.data, allow_pipes=args.allow_pipes)
     recordings = data.recordings[(args.job or 1) - 1 :: args.num_jobs]
     started = last = time.monotonic()
     seconds = 0.0
@@ -81,8 +82,7 @@ def compute(args: argparse.Namespace) -> None:
     ):
         write_frame_shift(args.out, task.grid)
         for count, recording in enumerate(recordings, 1):
-            source = data.source(recording)
-            waveform = read_audio(source, sample_rate=rate, allow_pipes=True)
+            waveform = read_audio(data.source(recording), sample_rate=rate)
             posteriors = predictor(waveform, recording)
             masks.write(recording, posteriors.masks)
             activities.write(recording, posteriors.activities)

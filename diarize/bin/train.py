@@ -25,6 +25,7 @@ def make_parser() -> argparse.ArgumentParser:
         "(all, or the modules named under init_modules)")
     add("--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", dest="overrides",
         help="override the configuration, e.g. train.steps=100 model.decoder.queries=25")
+    add("--allow-pipes", action="store_true", help="run the commands that wav.scp holds")
     add("--dry-run", action="store_true",
         help="print shapes and parameter counts, train nothing, write nothing")
     return parser
@@ -82,7 +83,7 @@ def train(config, args: argparse.Namespace) -> int:
 
     mapping = config_mapping(config)
     task = build_task(config)
-    task.load_data(args.train, args.valid)
+    task.load_data(args.train, args.valid, args.allow_pipes)
     if args.init_model:
         load_weights(args.init_model, task.model, config.init_modules or None)
     if int(os.environ.get("RANK", "0")) == 0:

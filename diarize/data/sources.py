@@ -77,7 +77,6 @@ class DataDirSource:
     def __init__(self, path: Path, sample_rate: int, allow_pipes: bool) -> None:
         self.data = DataDir.load(path, allow_pipes=allow_pipes, need_reference=True)
         self.sample_rate = sample_rate
-        self.allow_pipes = allow_pipes
         self.recordings = self.data.recordings
         self.reference = self.data.reference()
 
@@ -91,21 +90,19 @@ class DataDirSource:
         return int(self.data.duration(self.recordings[index]) * self.sample_rate)
 
     def check_headers(self) -> None:
-        """Open every recording that is no pipe; raises DiarizeError for one that is unusable."""
+        """Open every recording; raises DiarizeError for one that is unusable.
+
+        A pipe that is allowed is not run.
+        """
         for recording in self.recordings:
             source = self.data.source(recording)
-            if not source.is_pipe:
+            if not (source.is_pipe and source.allow_pipes):
                 source.info()
 
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
         recording = self.recordings[index]
-        samples = read_audio(
-            self.data.source(recording),
-            start,
-            stop,
-            sample_rate=self.sample_rate,
-            allow_pipes=self.allow_pipes,
-        )
+        source = self.data.source(recording)
+        samples = read_audio(source, start, stop, sample_rate=self.sample_rate)
         offset = start / self.sample_rate
         inside = clip_segments(self.reference[recording], offset, stop / self.sample_rate)
         return samples, [
@@ -114,7 +111,7 @@ class DataDirSource:
 
 
 def open_source(
-    path: str | Path, sample_rate: int, cache_bytes: int, allow_pipes: bool = True
+    path: str | Path, sample_rate: int, cache_bytes: int, allow_pipes: bool = False
 ) -> Source:
     """Return the source behind ``path``: a data directory, or a file with a manifest."""
     path = Path(path)

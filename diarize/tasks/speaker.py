@@ -86,14 +86,17 @@ class SpeakerTask:
         self._crops: RandomCrops | None = None
         self._valid: DataDirSource | None = None
 
-    def load_data(self, train: list[str], valid: str | None) -> None:
-        """Open the training sources (manifests or data directories) and the validation set."""
+    def load_data(self, train: list[str], valid: str | None, allow_pipes: bool = False) -> None:
+        """Open the training sources (manifests or data directories) and the validation set.
+
+        Audio that comes from a command is taken only with ``allow_pipes``.
+        """
         data = self.options.data
         rate = self.grid.sample_rate
-        sources = [open_source(path, rate, data.cache_mb << 20) for path in train]
+        sources = [open_source(path, rate, data.cache_mb << 20, allow_pipes) for path in train]
         self._crops = RandomCrops(sources, data.crop_seconds, self.grid, self.seed, data.speed)
         if valid is not None:
-            self._valid = DataDirSource(valid, rate, allow_pipes=True)
+            self._valid = DataDirSource(valid, rate, allow_pipes)
             if not any(self._valid.reference.values()):
                 raise DiarizeError(f"{valid}: no speech in its reference to validate on")
             # A file that is missing shall be told now, not hours later.

@@ -22,6 +22,7 @@ train_set=train             # one or more, separated by blanks
 valid_set=dev
 test_sets='test'
 local_data_opts=            # given to local/data.sh
+allow_pipes=false           # true: the commands in wav.scp are run, with your rights
 simulate_config=conf/simulate.conf
 simulate_args=              # given to "diarize-simulate write", such as --max-duration 120
 seed=1                      # of the simulation
@@ -89,7 +90,7 @@ prepare_dir() {
     utils/utt2spk_to_spk2utt "$dir/utt2spk" > "$dir/.spk2utt.tmp"
     mv "$dir/.spk2utt.tmp" "$dir/spk2utt"
   fi
-  utils/get_reco2dur.sh "$dir"
+  utils/get_reco2dur.sh "${pipes[@]}" "$dir"
   for name in $train_set $valid_set $test_sets; do
     [ "$dir" != "$datadir/$name" ] || utils/datadir.sh reference --labels "$task" "$dir"
   done
@@ -123,7 +124,8 @@ write_mixtures() {
   read -r -a extra <<< "$simulate_args"
   $train_cmd JOB=1:"$nj" "$dir/log/simulate.JOB.log" \
     python3 -m diarize.bin.simulate write --manifest "$dir/mixture.scp" --out "$dir" \
-    --job JOB --num-jobs "$nj" "${extra[@]}"
+    --job JOB --num-jobs "$nj" "${pipes[@]}" "${extra[@]}" ||
+    stop_with "$dir/log/simulate.JOB.log" "$nj"
   python3 -m diarize.bin.simulate finish --manifest "$dir/mixture.scp" --out "$dir" \
     --num-jobs "$nj"
 }
@@ -164,11 +166,23 @@ plan_launch() {
   node_jobs=(JOB=1:"$num_nodes" --max-jobs-run "$num_nodes") node_log=.JOB
 }
 
-# follow_log FILE: shows progress and errors of a log while it grows, in the background.
+# follow_log FILE: shows the progress in a log while it grows, in the background.
 follow_log() {
   tail --pid=$$ -n 0 -F "$1" 2> /dev/null |
-    grep --line-buffered -E '^(step .* (validation|left) |done |stopped |.*error:)' >&2 &
+    grep --line-buffered -E \
+      '^(step .* (validation|left) |(done|stopped|going on|already|out of time) )' >&2 &
   follower=$!
+}
+
+# stop_with LOG JOBS: ends with the message that explains why jobs failed; of the ranks of a
+# training the others only lost contact.
+stop_with() {
+  local number logs=()
+  for ((number = 1; number <= $2; number++)); do logs+=("${1//JOB/$number}"); done
+  cat -- "${logs[@]}" 2> /dev/null | awk '
+    /^[^ ]+: error: / { if (!any) any = $0; if (!own && !/lost contact/) own = $0 }
+    END { if (any) print own ? own : any }' >&2 || true
+  fail "stage failed; log: $1"
 }
 
 # infer_set SET: posteriors of all recordings, in parallel jobs
@@ -183,7 +197,8 @@ infer_set() {
   [ ! -f "$inference_config" ] || where+=(--config "$inference_config")
   $decode_cmd --gpu "$gpus" JOB=1:"$jobs" "$out/log/posteriors.JOB.log" \
     python3 -m diarize.bin.posteriors --model "$model" --data "$datadir/$set" --out "$out" \
-    --job JOB --num-jobs "$jobs" "${where[@]}"
+    --job JOB --num-jobs "$jobs" "${pipes[@]}" "${where[@]}" ||
+    stop_with "$out/log/posteriors.JOB.log" "$jobs"
   python3 -m diarize.bin.posteriors --merge "$jobs" --out "$out"
 }
 
@@ -223,7 +238,7 @@ stage_3() {
 }
 
 stage_4() {
-  local list data extra threads=1
+  local list data extra threads=1 failed=false
   list=$(train_data)
   mapfile -t data <<< "$list"
   read -r -a extra <<< "$args"
@@ -234,11 +249,13 @@ stage_4() {
   [ ! -f "$exp/train.log" ] || mv "$exp/train.log" "$exp/train.previous.log"
   plan_launch
   log "training; its log: $PWD/$exp/train.log"
-  follow_log "$exp/train$node_log.log"
+  follow_log "$exp/train${node_log/JOB/1}.log"
   $cuda_cmd --gpu "$ngpu" --num-threads "$threads" \
     "${node_jobs[@]}" "$exp/train$node_log.log" "${launch[@]}" -m diarize.bin.train \
-    --config "$config" --train "${data[@]}" --valid "$datadir/$valid_set" --out "$exp" "${extra[@]}"
+    --config "$config" --train "${data[@]}" --valid "$datadir/$valid_set" --out "$exp" \
+    "${pipes[@]}" "${extra[@]}" || failed=true
   kill "$follower" 2> /dev/null || true
+  [ "$failed" = false ] || stop_with "$exp/train$node_log.log" "$num_nodes"
 }
 
 stage_5() {
@@ -297,6 +314,8 @@ for value in "$stage" "$stop_stage" "$num_nodes" "$num_processes" "$nj" "$infere
 done
 [[ "$ngpu" =~ ^(auto|[0-9]+)$ ]] || fail "--ngpu is auto or a number, not '$ngpu'"
 [[ "$num_threads" =~ ^(auto|[1-9][0-9]*)$ ]] || fail "--num-threads: '$num_threads'?"
+pipes=()
+[ "$allow_pipes" = false ] || pipes=(--allow-pipes)
 [[ "$gpu_inference" =~ ^(auto|true|false)$ ]] || fail "--gpu-inference: '$gpu_inference'?"
 [ "$num_nodes" -eq 1 ] || [ -n "$rendezvous" ] || fail "--num-nodes $num_nodes needs --rendezvous"
 [ -n "$tag" ] || { tag=${config##*/} && tag=${tag%.*}; }

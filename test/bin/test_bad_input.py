@@ -210,3 +210,13 @@ def test_stereo_of_8_khz_trains(training, tmp_path):
     soundfile.write(tmp_path / "r.wav", 0.1 * rng.standard_normal((16000, 2)), 8000)
     data = data_of(tmp_path / "stereo", tmp_path / "r.wav")
     assert train.main([str(a) for a in [*training, "--train", data, "--valid", data]]) == 0
+
+
+def test_commands_in_wav_scp_are_run_only_when_allowed(world, training, fails, tmp_path):
+    data = data_of(tmp_path / "piped", f"cat {world}/r0.wav |")
+    piped = [*training, "--train", data, "--valid", data]
+    assert "--allow-pipes" in fails(train.main, *piped)
+    assert train.main([str(a) for a in [*piped, "--allow-pipes"]]) == 0
+    command = ["--model", world / "exp", "--data", data, "--out", tmp_path / "out"]
+    assert "--allow-pipes" in fails(posteriors.main, *command)
+    assert posteriors.main([str(a) for a in [*command, "--allow-pipes"]]) == 0

@@ -167,6 +167,55 @@ def test_training_without_data_says_what_to_run(recipe):
     assert "run stages 1 to 3" in done.stderr
 
 
+FAILING_JOB = """#!/usr/bin/env bash
+while [[ "$1" != *.log ]]; do shift; done
+cat > "$1" <<'END'
+step 1/9  validation  der 50
+diarize-train: error: rank 1: lost contact with another rank, whose own message says why
+diarize-train: error: rank 0: recording r: x.wav: cut short
+Traceback (most recent call last):
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError: error: many lines
+END
+exit 1
+"""
+
+
+def test_a_training_that_fails_ends_with_the_line_that_explains_it(recipe):
+    pytest.importorskip("torch")
+    write_voices(recipe / "data/train", 1)
+    job = recipe / "fail.sh"
+    job.write_text(FAILING_JOB)
+    job.chmod(0o755)
+    (recipe / "cmd.sh").unlink()
+    (recipe / "cmd.sh").write_text("export train_cmd=utils/run.py cuda_cmd=./fail.sh\n")
+    done = call(recipe / "run.sh", "--stage", "4", "--ngpu", "0", "--num-processes", "2")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2:] == [
+        "diarize-train: error: rank 0: recording r: x.wav: cut short",
+        f"diar.sh: error: stage failed; log: exp/{tag_of(recipe)}/train.log",
+    ]
+    assert "Traceback" not in done.stderr
+
+
+def tag_of(recipe: Path) -> str:
+    return next(path.name for path in (recipe / "exp").iterdir())
+
+
+def test_commands_in_wav_scp_are_run_only_when_allowed(recipe):
+    write_voices(recipe / "data/voices", 2)
+    scp = recipe / "data/voices/wav.scp"
+    lines = [line.split() for line in scp.read_text().splitlines()]
+    scp.write_text("".join(f"{name} cat {path} |\n" for name, path in lines))
+    (recipe / "conf/simulate.conf").write_text("write dev voices 1 2 1 --min-utts 2 --max-utts 3\n")
+    args = ["--stage", "2", "--stop-stage", "3", "--train-set", "dev", "--test-sets", "dev"]
+    done = call(recipe / "run.sh", *args)
+    assert done.returncode == 1
+    assert "--allow-pipes" in done.stderr
+    done = call(recipe / "run.sh", *args, "--allow-pipes", "true")
+    assert done.returncode == 0, done.stderr
+    assert len((recipe / "data/dev/wav.scp").read_text().splitlines()) == 2
+
+
 @pytest.mark.parametrize("recipe_path", sorted(Path(__file__).parents[2].glob("egs/*/*/run.sh")))
 def test_run_scripts_hold_options_only(recipe_path):
     lines = recipe_path.read_text().splitlines()
