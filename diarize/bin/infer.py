@@ -20,11 +20,11 @@ def make_parser() -> argparse.ArgumentParser:
         help="thresholds (default: best.yaml beside the model)")
     add("--out", type=Path, metavar="FILE", help="write the RTTM there instead of printing it")
     add("--device", help="auto, cpu, cuda, cuda:N (default: auto)")
-    add("--theta", type=float, help="activity threshold of queries")
-    add("--threshold", type=float, help="threshold of mask probabilities")
-    add("--num-speakers", type=int, help="take exactly this many speakers")
-    add("--min-speakers", type=int)
-    add("--max-speakers", type=int)
+    add("--theta", type=float, metavar="P", help="activity above which a query is a speaker")
+    add("--threshold", type=float, metavar="P", help="mask probability of an active frame")
+    add("--num-speakers", type=int, metavar="N", help="exactly so many speakers")
+    add("--min-speakers", type=int, metavar="N", help="at least so many, whatever theta says")
+    add("--max-speakers", type=int, metavar="N", help="at most so many")
     return parser
 
 

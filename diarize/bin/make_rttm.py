@@ -123,13 +123,14 @@ def build_parser() -> argparse.ArgumentParser:
     apply = commands.add_parser("apply", help="write RTTM and Kaldi files")
     apply.add_argument("--uem", help="keep only what lies inside these regions")
     apply.add_argument("--out", required=True, help="directory to write to")
-    apply.add_argument("--theta", type=float, help="activity above which a query is a speaker")
-    apply.add_argument("--threshold", type=float, help="mask probability of an active frame")
-    apply.add_argument("--median", type=int, help="frames of the median filter, odd; 1 is off")
-    apply.add_argument("--min-duration", type=float, help="shortest turn kept (s)")
-    apply.add_argument("--num-speakers", type=int, help="exactly so many speakers")
-    apply.add_argument("--min-speakers", type=int)
-    apply.add_argument("--max-speakers", type=int)
+    add = apply.add_argument
+    add("--theta", type=float, metavar="P", help="activity above which a query is a speaker")
+    add("--threshold", type=float, metavar="P", help="mask probability of an active frame")
+    add("--median", type=int, metavar="N", help="frames of the median filter, odd; 1 is off")
+    add("--min-duration", type=float, metavar="S", help="seconds of the shortest turn kept")
+    add("--num-speakers", type=int, metavar="N", help="exactly so many speakers")
+    add("--min-speakers", type=int, metavar="N", help="at least so many, whatever theta says")
+    add("--max-speakers", type=int, metavar="N", help="at most so many")
     for command in (tune, apply):
         command.add_argument(
             "--posteriors", required=True, help="directory with posteriors.scp, activities.scp"
