@@ -132,18 +132,26 @@ def commands(data: Data, collar: float) -> dict[str, list[str]]:
     return out
 
 
+# A parent of a few MB: the peak of a child counts from what its parent held when it forked.
+LAUNCHER = """
+import os, resource, subprocess, sys, time
+began = time.perf_counter()
+null = subprocess.DEVNULL
+code = subprocess.call(sys.argv[1:], stdout=null, stderr=null)
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+print(code, time.perf_counter() - began, peak)
+"""
+
+
 def run_command(command: list[str]) -> tuple[float, float]:
     """Return (seconds, peak MB) of a whole command."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    started = time.perf_counter()
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env
-    ) as child:
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"failed with {child.returncode}: {' '.join(command)}")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
+    launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, *command]
+    done = subprocess.run(launcher, capture_output=True, text=True, env=env, check=True)
+    code, seconds, peak = done.stdout.split()
+    if code != "0":
+        raise SystemExit(f"failed with {code}: {' '.join(command)}")
+    return float(seconds), float(peak)
 
 
 def show(title: str, rows: dict[str, list[float]], base: str, extra: dict[str, str]) -> None:

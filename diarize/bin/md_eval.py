@@ -196,11 +196,10 @@ def _evaluate(options: Options, argv: list[str], out) -> int:
     for note in (*ref.notes, *system.notes):
         print(note, file=sys.stderr)
     setting = Setting(ref, system, uem)
-    for speaker, at in setting.speaks_twice():
-        print(
-            f"WARNING:  speaker {speaker} speaking more than once at time {at:.15g}",
-            file=sys.stderr,
-        )
+    sys.stderr.writelines(
+        f"WARNING:  speaker {speaker} speaking more than once at time {at:.15g}\n"
+        for speaker, at in setting.speaks_twice()
+    )
     show_details(options, setting, collar, skip_overlap, out)
     results = setting.results(collar, skip_overlap)
     conditions = values.get("a", "")

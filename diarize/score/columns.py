@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Protocol
 
 import numpy as np
@@ -40,18 +41,20 @@ def make_side(group: np.ndarray, label: Sequence, start: np.ndarray, end: np.nda
     """Return a side of turns given by columns (n,); turns of group -1 are left out."""
     group = np.asarray(group, np.int64)
     start, end = np.asarray(start, float), np.asarray(end, float)
-    pairs = list(zip(group.tolist(), label, strict=True))
-    known = sorted(pair for pair in set(pairs) if pair[0] >= 0)
-    index = {pair: i for i, pair in enumerate(known)}
-    speaker = np.fromiter((index.get(pair, -1) for pair in pairs), np.int64, len(pairs))
-    if len(speaker) and speaker.min() < 0:
-        keep = np.flatnonzero(speaker >= 0)
-        group, speaker, start, end = group[keep], speaker[keep], start[keep], end[keep]
-    return Side(
-        Turns(group, speaker, start, end),
-        [pair[1] for pair in known],
-        np.array([pair[0] for pair in known], np.int64),
-    )
+    names = sorted(set(label))
+    index = {name: i for i, name in enumerate(names)}
+    code = np.fromiter(map(index.__getitem__, label), np.int64, len(label))
+    keep = group >= 0
+    if not keep.all():
+        group, code, start, end = group[keep], code[keep], start[keep], end[keep]
+    known, speaker = np.unique(group * max(len(names), 1) + code, return_inverse=True)
+    owner, code = np.divmod(known, max(len(names), 1))
+    return Side(Turns(group, speaker, start, end), [names[i] for i in code.tolist()], owner)
+
+
+def group_index(number: Mapping, names: Sequence) -> np.ndarray:
+    """Return the index of each name, (n,) int, -1 for one that is not in ``number``."""
+    return np.fromiter(map(number.get, names, repeat(-1)), np.int64, len(names))
 
 
 def extent(turns: Turns, num_groups: int) -> Spans:
@@ -116,8 +119,7 @@ def problem_from_turns(
     number = {name: i for i, name in enumerate(groups)}
     sides = []
     for table in (ref, sys):
-        names = table.recording
-        group = np.fromiter((number.get(name, -1) for name in names), np.int64, len(names))
+        group = group_index(number, table.recording)
         sides.append(make_side(group, table.label, table.start, table.end))
     return Problem(groups, *sides, regions_of(groups, uem or {}, sides[0].turns))
 

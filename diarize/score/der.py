@@ -13,7 +13,7 @@ import numpy as np
 from diarize.errors import DiarizeError
 from diarize.score.columns import Problem, Regions, SegmentSet, problem_from_segments
 from diarize.score.mapping import map_speakers, time_in_common
-from diarize.score.timeline import EPSILON, Spans, Timeline, Turns, build_timeline
+from diarize.score.timeline import EPSILON, Spans, Timeline, Turns, build_timeline, time_order
 from diarize.score.times import TIME_FIELDS, ErrorTimes, Scores
 from diarize.segments import Segment
 
@@ -43,6 +43,7 @@ class Evaluation:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.num_groups = len(problem.groups)
+        self._last: tuple[tuple[float, bool], Timeline] | None = None
 
     @cached_property
     def line(self) -> Timeline:
@@ -64,6 +65,14 @@ class Evaluation:
 
     def scored_line(self, collar: float, skip_overlap: bool) -> Timeline:
         """Return the timeline without collars, the problem's zones and, if so, overlap."""
+        # The last one is kept: the reports ask for it again and again.
+        key = (collar, skip_overlap)
+        if self._last is None or self._last[0] != key:
+            self._last = None
+            self._last = (key, self._build_scored_line(collar, skip_overlap))
+        return self._last[1]
+
+    def _build_scored_line(self, collar: float, skip_overlap: bool) -> Timeline:
         problem = self.problem
         zones = problem.zones
         if collar > 0:
@@ -160,7 +169,7 @@ def collar_zones(ref: Turns, collar: float) -> Spans:
     """Return the union of [t - collar, t + collar] around each turn's start and end."""
     group = np.concatenate((ref.group, ref.group))
     times = np.concatenate((ref.start, ref.end))
-    order = np.lexsort((times, group))
+    order = time_order(times, group)
     group, times = group[order], times[order]
     start, end = times - collar, times + collar
     fresh = np.ones(len(times), bool)

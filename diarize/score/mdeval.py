@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from diarize.io.nist import METADATA, STATUS_OTHER, Group, NistData, RefusedError, show
-from diarize.score.columns import Problem, make_side
+from diarize.score.columns import Problem, group_index, make_side
 from diarize.score.der import Evaluation, Pieces, pieces_of
 from diarize.score.jer import speaking_times
 from diarize.score.timeline import EPSILON, Spans
@@ -73,9 +73,9 @@ class Setting:
         self.number = {group: i for i, group in enumerate(groups)}
         sides = []
         for data in (ref, sys):
-            keys = zip(data.file, data.channel, strict=True)
-            index = [self.number.get(key, -1) for key in keys]
-            sides.append(make_side(np.array(index, np.int64), data.speaker, *data.columns()))
+            keys = list(zip(data.file, data.channel, strict=True))
+            index = group_index(self.number, keys)
+            sides.append(make_side(index, data.speaker, *data.columns()))
         self.words: dict[int, list] = defaultdict(list)
         self.excluded: dict[int, dict[bytes, list]] = defaultdict(lambda: defaultdict(list))
         self._sort_others()
