@@ -147,7 +147,7 @@ def test_ten_thousand_mutated_lines_are_scored_or_refused(ours, tmp_path):
 
 
 def test_mutated_files_get_md_evals_answer_or_its_refusal(real, ours, tmp_path):
-    count = int(os.environ.get("MD_EVAL_FUZZ", "300"))
+    count = int(os.environ.get("MD_EVAL_FUZZ", "150"))
     wrong = []
     for args, ref, uem in fuzz(SEED + 1, count, tmp_path):
         theirs, mine = real(args), ours(args)

@@ -1,0 +1,212 @@
+"""diarize-rttm: check, convert, join, choose from and count segments.
+
+diarize-rttm validate FILE...                     every fault, with file and line
+diarize-rttm convert FILE... -o OUT [--to stm]    between RTTM, TextGrid, CTM, STM, Audacity, JSON
+diarize-rttm merge FILE... [--gap 0.3] [-o OUT]   all files as one, a label's near turns joined
+diarize-rttm filter FILE... [--recordings a b] [--labels x] [--min 0.2] [--from 0 --until 60]
+diarize-rttm stats FILE...                        recordings, speakers, speech, overlap
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from diarize.bin.common import run_command
+from diarize.errors import DiarizeError
+from diarize.io.annotation import (
+    FORMATS,
+    format_of,
+    read_annotation,
+    write_annotations,
+    write_rttm_text,
+)
+from diarize.io.atomic import atomic_write
+from diarize.io.rttm import data_lines, parse_rttm_fields
+from diarize.score.report import aligned
+from diarize.segments import Segment, clip_segments, merge_segments
+
+PROG = "diarize-rttm"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    out = argparse.ArgumentParser(
+        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = out.add_subparsers(dest="verb", required=True)
+    for name in ("validate", "convert", "merge", "filter", "stats"):
+        verb = verbs.add_parser(name)
+        verb.add_argument("files", nargs="+", help="- for standard input")
+        verb.add_argument("--format", choices=sorted(FORMATS), help="of the files (by their names)")
+        if name in ("convert", "merge", "filter"):
+            verb.add_argument(
+                "-o", "--output", default="-", help="file, or directory to convert to"
+            )
+        if name == "convert":
+            verb.add_argument("--to", choices=sorted(FORMATS), help="by the output's name")
+        if name == "merge":
+            verb.add_argument("--gap", type=float, default=0.0, help="join turns so near, seconds")
+        if name == "filter":
+            verb.add_argument("--recordings", nargs="+")
+            verb.add_argument("--labels", nargs="+")
+            verb.add_argument("--min", type=float, default=0.0, help="shortest turn, seconds")
+            verb.add_argument("--from", dest="begin", type=float, default=float("-inf"))
+            verb.add_argument("--until", type=float, default=float("inf"))
+    return out
+
+
+def read_all(args: argparse.Namespace) -> list[Segment]:
+    """Return the segments of all files."""
+    return [seg for path in args.files for seg in read_annotation(path, args.format)]
+
+
+def put(text: str, output: str) -> None:
+    """Write to a file, whole or not at all, or to standard output."""
+    if output == "-":
+        print(text, end="")
+        return
+    with atomic_write(output) as handle:
+        handle.write(text)
+
+
+def validate(args: argparse.Namespace) -> int:
+    """Print every fault; 1 if there is any."""
+    faults = 0
+    for path in args.files:
+        found = list(faults_of(path, args.format))
+        faults += len(found)
+        for fault in found:
+            print(fault)
+    print(f"{len(args.files)} files, {faults} faults", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def faults_of(path: str, given: str | None) -> Iterable[str]:
+    """Yield the faults of a file: lines that cannot be read, and segments that cannot be meant."""
+    rows: list[tuple[str, Segment]] = []
+    if format_of(path, given) != "rttm":
+        try:
+            rows = [(path, seg) for seg in read_annotation(path, given)]
+        except DiarizeError as err:
+            yield str(err)
+    else:
+        for number, fields in data_lines(path):
+            where = f"{path}:{number}"
+            try:
+                segment = parse_rttm_fields(fields, where)
+            except DiarizeError as err:
+                yield str(err)
+                continue
+            if segment is not None:
+                rows.append((where, segment))
+    if not rows:
+        yield f"{path}: no segment"
+    last: dict[tuple[str, str], Segment] = {}
+    for where, seg in sorted(rows, key=lambda row: row[1]):
+        if seg.start < 0:
+            yield f"{where}: begins before 0 ({seg.start:g})"
+        if seg.end - seg.start <= 0:
+            yield f"{where}: has no length"
+        before = last.get((seg.recording, seg.label))
+        if before and seg.start < before.end - 1e-6:
+            yield f"{where}: {seg.label} talks already, until {before.end:g}"
+        if not before or seg.end > before.end:
+            last[seg.recording, seg.label] = seg
+
+
+def convert(args: argparse.Namespace) -> None:
+    """Write the segments in another format; one file per recording where it has to be."""
+    folder = Path(args.output)
+    to = args.to or format_of(args.output)
+    texts = write_annotations(read_all(args), to)
+    if "" in texts:
+        put(texts[""], args.output)
+        return
+    if len(texts) == 1 and not folder.is_dir():
+        put(next(iter(texts.values())), args.output)
+        return
+    if args.output == "-" or (folder.exists() and not folder.is_dir()):
+        raise DiarizeError(f"{to} holds one recording: give -o a directory for {len(texts)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    suffix = {"textgrid": ".TextGrid"}.get(to, FORMATS[to].suffixes[0])
+    for name, text in texts.items():
+        if "/" in name or name in (".", ".."):
+            raise DiarizeError(f"recording {name!r} cannot name a file")
+        put(text, str(folder / f"{name}{suffix}"))
+
+
+def merge(args: argparse.Namespace) -> None:
+    """Write all segments as one RTTM, those of a label that are near joined."""
+    if not args.gap >= 0:
+        raise DiarizeError(f"--gap must be 0 or more seconds, not {args.gap}")
+    put(write_rttm_text(merge_segments(read_all(args), args.gap)), args.output)
+
+
+def keep(args: argparse.Namespace) -> None:
+    """Write the segments that are asked for as RTTM."""
+    segments = clip_segments(read_all(args), args.begin, args.until)
+    chosen = [
+        seg
+        for seg in segments
+        if (args.recordings is None or seg.recording in args.recordings)
+        and (args.labels is None or seg.label in args.labels)
+        and seg.end - seg.start >= args.min - 1e-9
+    ]
+    put(write_rttm_text(chosen), args.output)
+
+
+def stats(args: argparse.Namespace) -> None:
+    """Print a table of what there is, per recording and in all."""
+    rows = [["recording", "labels", "turns", "speech s", "overlap s", "mean turn s", "end s"]]
+    total = np.zeros(5)
+    segments = read_all(args)
+    by_recording: dict[str, list[Segment]] = {}
+    for seg in segments:
+        by_recording.setdefault(seg.recording, []).append(seg)
+    for name, part in sorted(by_recording.items()):
+        speech, overlap = speech_and_overlap(part)
+        length = sum(seg.end - seg.start for seg in part)
+        labels = len({seg.label for seg in part})
+        total += (labels, len(part), speech, overlap, length)
+        end = max(seg.end for seg in part)
+        rows.append(_row(name, labels, len(part), speech, overlap, length, f"{end:.2f}"))
+    labels, turns, speech, overlap, length = total.tolist()
+    rows.append(_row("TOTAL", int(labels), int(turns), speech, overlap, length, ""))
+    print("\n".join(aligned(rows)))
+
+
+def _row(name: str, labels: int, turns: int, *rest) -> list[str]:
+    speech, overlap, length, end = rest
+    mean = length / turns if turns else 0.0
+    return [name, str(labels), str(turns), f"{speech:.2f}", f"{overlap:.2f}", f"{mean:.2f}", end]
+
+
+def speech_and_overlap(segments: list[Segment]) -> tuple[float, float]:
+    """Return the seconds with at least one label, and with at least two, of one recording."""
+    events = [
+        event for seg in merge_segments(segments) for event in ((seg.start, 1), (seg.end, -1))
+    ]
+    speech = overlap = last = 0.0
+    active = 0
+    for time, step in sorted(events):
+        speech += (time - last) * (active > 0)
+        overlap += (time - last) * (active > 1)
+        active += step
+        last = time
+    return speech, overlap
+
+
+VERBS = {"validate": validate, "convert": convert, "merge": merge, "filter": keep, "stats": stats}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run diarize-rttm; 0 when done, 1 on a mistake or where validate finds a fault."""
+    args = parser().parse_args(argv)
+    return run_command(lambda: VERBS[args.verb](args), PROG)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
