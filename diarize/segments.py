@@ -22,9 +22,12 @@ class Segment(NamedTuple):
         return self.end - self.start
 
 
-def sort_segments(segments: Iterable[Segment]) -> list[Segment]:
-    """Return the segments by recording, start, end and label."""
-    return sorted(segments)
+def by_recording(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
+    """Return the segments of each recording, in the order in which they come."""
+    out: dict[str, list[Segment]] = {}
+    for segment in segments:
+        out.setdefault(segment.recording, []).append(segment)
+    return out
 
 
 def merge_segments(segments: Iterable[Segment], gap: float = 0.0) -> list[Segment]:

@@ -31,7 +31,7 @@ from diarize.io.atomic import atomic_write
 from diarize.io.rttm import read_rttm
 from diarize.io.uem import Regions, read_uem
 from diarize.score.hypotheses import score_hypotheses
-from diarize.segments import Segment, clip_segments
+from diarize.segments import Segment, by_recording, clip_segments
 
 PROG = "diarize-make-rttm"
 
@@ -40,9 +40,7 @@ def run_tune(args: argparse.Namespace) -> int:
     """Search the grid and write ``args.out``; returns 0."""
     config = load_inference_config(args.config)
     source = PosteriorDir(args.posteriors)
-    reference: dict[str, list[Segment]] = {}
-    for seg in read_rttm(args.ref):
-        reference.setdefault(seg.recording, []).append(seg)
+    reference = by_recording(read_rttm(args.ref))
     regions = read_uem(args.uem)
     _check_same_recordings(source, reference, regions, args)
     base, grid = config.postprocess, config.tune

@@ -19,7 +19,7 @@ from diarize.io.table import read_table
 from diarize.io.uem import Regions, read_uem
 from diarize.plot.errors import error_seconds, error_spans, map_speakers
 from diarize.plot.timeline import Timeline, draw_timeline
-from diarize.segments import Segment
+from diarize.segments import Segment, by_recording
 
 PROG = "diarize-plot"
 _PEAKS = 4000
@@ -30,8 +30,8 @@ class Sources:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.scored = bool(args.ref and args.hyp)
-        self.reference = _by_recording(args.ref)
-        self.hypothesis = _by_recording(args.hyp)
+        self.reference = by_recording(read_rttm(args.ref) if args.ref else [])
+        self.hypothesis = by_recording(read_rttm(args.hyp) if args.hyp else [])
         self.uem: dict[str, Regions] | None = read_uem(args.uem) if args.uem else None
         self.wav_scp = read_table(args.audio_scp) if args.audio_scp else {}
         self.audio_scp = args.audio_scp
@@ -187,13 +187,6 @@ def main(argv: list[str] | None = None) -> int:
         return run_command(lambda: run_curves(args), PROG)
     args = build_parser().parse_args(argv)
     return run_command(lambda: run_timelines(args), PROG)
-
-
-def _by_recording(path: str | None) -> dict[str, list[Segment]]:
-    out: dict[str, list[Segment]] = {}
-    for seg in read_rttm(path) if path else []:
-        out.setdefault(seg.recording, []).append(seg)
-    return out
 
 
 def _has_gaps(regions: Regions, start: float, end: float) -> bool:

@@ -27,7 +27,7 @@ from diarize.io.table import read_table
 from diarize.io.uem import Regions, read_uem
 from diarize.score.der import ErrorTimes, ScoreOptions, score_recording
 from diarize.score.jer import JaccardErrors, jer_recording
-from diarize.segments import Segment, clip_segments
+from diarize.segments import Segment, by_recording, clip_segments
 
 PROG = "diarize-results"
 COLLARS = (0.0, 0.25)
@@ -80,8 +80,8 @@ def score_set(name: str, data: Path, rttm: Path) -> SetResult:
     """Return the scores of ``rttm`` against the reference and UEM in ``data``."""
     if not rttm.is_file():
         raise DiarizeError(f"{rttm}: missing; run the stages of inference for the set {name}")
-    reference = _by_recording(data / "rttm")
-    found = _by_recording(rttm)
+    reference = by_recording(read_rttm(data / "rttm"))
+    found = by_recording(read_rttm(rttm))
     regions = _regions(data)
     recordings = sorted(regions)
     strangers = sorted(set(reference) - set(regions))
@@ -208,13 +208,6 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = build_parser().parse_args(argv)
     return run_command(lambda: run(args), PROG)
-
-
-def _by_recording(path: Path) -> dict[str, list[Segment]]:
-    out: dict[str, list[Segment]] = {}
-    for seg in read_rttm(path):
-        out.setdefault(seg.recording, []).append(seg)
-    return out
 
 
 def _regions(data: Path) -> dict[str, Regions]:

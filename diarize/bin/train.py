@@ -1,11 +1,14 @@
 """diarize-train: from a configuration and data to checkpoints; resumes by itself."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diarize.bin.common import run_command
+
+if TYPE_CHECKING:
+    from diarize.tasks.registry import Config
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -49,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     return run_command(body, parser.prog)
 
 
-def dry_run(config, args: argparse.Namespace) -> int:
+def dry_run(config: "Config", args: argparse.Namespace) -> int:
     """Print what would be trained: modules, shapes, parameters; ends with ``parameters: N``."""
     import torch
 
@@ -73,10 +76,8 @@ def dry_run(config, args: argparse.Namespace) -> int:
     return 0
 
 
-def train(config, args: argparse.Namespace) -> int:
+def train(config: "Config", args: argparse.Namespace) -> int:
     """Train, and return the trainer's exit status."""
-    from diarize.config import write_yaml
-    from diarize.errors import DiarizeError
     from diarize.tasks.registry import build_task, config_mapping
     from diarize.train.checkpoint import load_weights
     from diarize.train.trainer import Trainer
@@ -86,12 +87,6 @@ def train(config, args: argparse.Namespace) -> int:
     task.load_data(args.train, args.valid, args.allow_pipes)
     if args.init_model:
         load_weights(args.init_model, task.model, config.init_modules or None)
-    if int(os.environ.get("RANK", "0")) == 0:
-        try:
-            args.out.mkdir(parents=True, exist_ok=True)
-        except OSError as err:
-            raise DiarizeError(f"cannot make the directory {args.out}: {err.strerror}") from err
-        write_yaml(args.out / "config.yaml", mapping)
     identity = {key: mapping[key] for key in mapping if key != "train"}
     identity |= {"train_data": list(args.train), "init_model": str(args.init_model)}
     return Trainer(task, config.train, args.out, meta={"config": mapping}, identity=identity).run()

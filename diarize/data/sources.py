@@ -12,8 +12,9 @@ from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio, resample
 from diarize.io.datadir import DataDir
 from diarize.segments import Segment, clip_segments, segments_to_mask
+from diarize.simulate.cache import UtteranceCache
 from diarize.simulate.manifest import Manifest
-from diarize.simulate.render import UtteranceCache, mixture_length, render
+from diarize.simulate.render import mixture_length, render
 from diarize.timebase import FrameGrid
 
 

@@ -32,7 +32,9 @@ def make_predictor(model: nn.Module, grid: FrameGrid, options: NetworkOptions) -
     """Return a predictor of ``model`` (evaluation mode) on the device of ``options``."""
     device = pick_device(options.device)
     bf16 = options.precision == "bf16" or (
-        options.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+        options.precision == "auto"
+        and device.type == "cuda"
+        and torch.cuda.is_bf16_supported(including_emulation=False)
     )
     return Predictor(
         model.eval().to(device), grid, device, bf16, options.min_activity, options.min_queries

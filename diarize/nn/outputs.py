@@ -20,11 +20,6 @@ class QueryPredictions:
     activity_logits: Tensor
     lengths: Tensor
 
-    @property
-    def num_layers(self) -> int:
-        """Number of supervised predictions: L + 1."""
-        return self.mask_embeddings.shape[0]
-
     def mask_logits(self) -> Tensor:
         """Return the logits of all predictions, float32 (L + 1, B, T, N), one product for all."""
         layers, batch, queries, dim = self.mask_embeddings.shape

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from diarize.config import write_yaml
 from diarize.train.checkpoint import (
     BestList,
     Progress,
@@ -78,7 +79,8 @@ class Task(Protocol):
 class Trainer:
     """Trains ``task`` in ``out_dir``: last.pth, best/, train_log.jsonl, tensorboard/.
 
-    ``meta`` (plain values: the whole configuration) goes into every model file.
+    ``meta`` (plain values: the whole configuration) goes into every model file, and its
+    ``config`` into config.yaml once it is clear that the training can go on from what is there.
     ``identity`` (plain values: model, losses, data) must be the same when a training is
     resumed, as must the options that matter.  After `run`, ``progress`` tells the last
     step, the best validations and the seconds used.
@@ -124,6 +126,8 @@ class _Run:
             for stale in self.out.glob(".last.pth.*.tmp"):
                 stale.unlink(missing_ok=True)
             self.best.prune()
+            if "config" in self.meta:
+                write_yaml(self.out / "config.yaml", self.meta["config"])
             self.reporter = Reporter(
                 self.out, self.options.steps, self.progress.step, self.options.tensorboard
             )

@@ -273,6 +273,7 @@ stage_6() {
 stage_7() {
   local set best=$exp/infer_$valid_set/best.yaml conf=()
   [ ! -f "$inference_config" ] || conf=(--config "$inference_config")
+  rm -f "$exp/best.yaml" # packed with what was before; others would take it for this
   python3 -m diarize.bin.make_rttm tune --posteriors "$exp/infer_$valid_set" --out "$best" \
     --ref "$datadir/$valid_set/rttm" --uem "$datadir/$valid_set/uem" "${conf[@]}" >&2
   for set in $eval_sets; do

@@ -220,3 +220,12 @@ def test_commands_in_wav_scp_are_run_only_when_allowed(world, training, fails, t
     command = ["--model", world / "exp", "--data", data, "--out", tmp_path / "out"]
     assert "--allow-pipes" in fails(posteriors.main, *command)
     assert posteriors.main([str(a) for a in [*command, "--allow-pipes"]]) == 0
+
+
+def test_a_training_that_is_refused_leaves_the_configuration_of_the_other(training, fails):
+    exp = training[-1]
+    assert train.main([str(a) for a in training]) == 0
+    before = (exp / "config.yaml").read_text()
+    changed = "model.decoder.queries=6"
+    assert "made with other settings" in fails(train.main, *training, "--set", changed)
+    assert (exp / "config.yaml").read_text() == before

@@ -87,7 +87,7 @@ def test_the_attention_mask_carries_no_gradient():
 def test_every_layer_is_predicted_by_the_same_head():
     decoder = make(layers=3)
     predictions = decoder(*inputs(), 10)
-    assert predictions.num_layers == 4
+    assert len(predictions.mask_embeddings) == 4
     assert predictions.mask_logits().shape == (4, 2, 40, 4)
     embedding, activity = decoder.predict(decoder.queries)
     torch.testing.assert_close(predictions.mask_embeddings[0, 0], embedding)
