@@ -5,7 +5,7 @@ diarize-score -r ref.rttm -s hyp.rttm -u all.uem -c 0 -c 0.25 --json result.json
 
 import argparse
 import json
-from sys import stderr
+import sys
 
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
@@ -72,8 +72,8 @@ def parser() -> argparse.ArgumentParser:
 def evaluate(ref: TurnColumns, sys: TurnColumns, uem: dict | None, merge_turns: bool) -> Evaluation:
     """Return the evaluation of two RTTMs over the regions of ``uem``."""
     if not merge_turns:
-        return Evaluation(problem_from_turns(ref, sys, uem))
-    return Evaluation(problem_from_segments(ref.segments(), sys.segments(), uem, True))
+        return Evaluation(problem_from_turns(ref, hyp, uem))
+    return Evaluation(problem_from_segments(ref.segments(), hyp.segments(), uem, True))
 
 
 def score(args: argparse.Namespace) -> None:
@@ -83,14 +83,14 @@ def score(args: argparse.Namespace) -> None:
         ScoreOptions(collar)  # refuses one that cannot be
     if args.bootstrap < 0:
         raise DiarizeError(f"--bootstrap must be 0 or more, not {args.bootstrap}")
-    ref, sys = read_turns(args.ref), read_turns(args.sys)
+    ref, hyp = read_turns(args.ref), read_turns(args.sys)
     uem = read_uem(args.uem) if args.uem else None
     if not ref.recording:
         raise DiarizeError(f"{args.ref}: no SPEAKER or LANGUAGE line, so nothing can be scored")
     durations = _durations(args.reco2dur) if args.reco2dur else None
-    evaluation = evaluate(ref, sys, uem, args.merge_turns)
+    evaluation = evaluate(ref, hyp, uem, args.merge_turns)
     report = make_report(args, evaluation, collars)
-    report.warnings = pitfalls(ref, sys, uem, durations)
+    report.warnings = pitfalls(ref, hyp, uem, durations)
     if args.compare:
         other = evaluate(ref, read_turns(args.compare), uem, args.merge_turns)
         for collar in collars:
@@ -98,7 +98,7 @@ def score(args: argparse.Namespace) -> None:
             rounds = args.bootstrap or 10000
             report.comparison[collar] = compare(report.scores[collar], scores, rounds, args.seed)
     for warning in report.warnings:
-        print(f"{PROG}: warning: {warning}", file=stderr)
+        print(f"{PROG}: warning: {warning}", file=sys.stderr)
     if args.json:
         with atomic_write(args.json) as handle:
             json.dump(json_report(report), handle, indent=1, allow_nan=False)
@@ -150,4 +150,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

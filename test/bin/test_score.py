@@ -1,0 +1,100 @@
+import csv
+import json
+
+import pytest
+
+from diarize.bin.score import main
+
+LINE = "SPEAKER {} {} {} {} <NA> <NA> {} <NA> <NA>\n"
+
+
+def write(path, rows, channel="1"):
+    path.write_text("".join(LINE.format(r, channel, a, d, who) for r, a, d, who in rows))
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path):
+    ref = write(tmp_path / "ref.rttm", [("a", 0, 4, "A"), ("a", 3, 5, "B"), ("b", 0, 10, "A")])
+    sys = write(tmp_path / "sys.rttm", [("a", 0, 3, "x"), ("a", 3, 6, "y"), ("b", 0, 9, "z")])
+    uem = tmp_path / "all.uem"
+    uem.write_text("a 1 0 10\nb 1 0 12\n")
+    return ref, sys, str(uem)
+
+
+def run(files, *options):
+    ref, sys, uem = files
+    return main(["-r", ref, "-s", sys, "-u", uem, *options])
+
+
+def test_table_json_and_csv_agree(files, tmp_path, capsys):
+    out = [str(tmp_path / name) for name in ("o.json", "o.csv")]
+    assert run(files, "--json", out[0], "--csv", out[1], "--breakdown", "--speakers") == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    last = shown.out.splitlines()[-1].split()
+    # a: 9 s of speech, 1 s missed, 1 s false alarm; b: 10 s, 1 s missed.
+    assert last[:6] == ["OVERALL", "19.00", "15.79", "10.53", "5.26", "0.00"]
+    assert last[-2:] == ["3", "3"]
+    data = json.loads((tmp_path / "o.json").read_text())
+    overall = data["overall"]["collar"]
+    assert list(overall) == ["0", "0.25"]
+    assert overall["0"]["der"] == pytest.approx(3 / 19)
+    assert overall["0.25"]["scored_speech"] == pytest.approx(16.5)
+    assert data["overall"]["speaker_count_accuracy"] == 1
+    assert data["recordings"]["a"]["jer"] == pytest.approx((1 / 4 + 1 / 6) / 2)
+    assert [one["mapped_to"] for one in data["by_speaker"]] == ["x", "y", "z"]
+    with open(out[1], newline="") as handle:
+        table = list(csv.DictReader(handle))
+    assert [(r["recording"], r["collar"]) for r in table][:3] == [
+        ("a", "0"), ("b", "0"), ("OVERALL", "0"),
+    ]  # fmt: skip
+    assert float(table[2]["der"]) == pytest.approx(3 / 19, abs=1e-6)
+
+
+def test_the_classic_mistakes_are_warned_of(files, tmp_path, capsys):
+    ref, _, uem = files
+    sys = write(
+        tmp_path / "s2.rttm", [("a", 0, 30, "x"), ("b.wav", 0, 9, "z"), ("c", 0, 1, "z")], "2"
+    )
+    assert main(["-r", ref, "-s", sys, "-u", uem]) == 0
+    err = capsys.readouterr().err
+    assert "no system output, so all missed: b" in err
+    assert "no reference, so the output is ignored: 2 recordings, such as b.wav" in err
+    assert "names that differ only by suffix, directory or case: b.wav" in err
+    assert "channels differ, for which md-eval would count all as missed: a (1" in err
+    assert "output beyond the end of the audio: a (30.000 s of 10.000 s)" in err
+    assert main(["-r", ref, "-s", ref]) == 0
+    assert "no UEM: only the extent of the reference" in capsys.readouterr().err
+
+
+def test_confidence_and_comparison(files, tmp_path, capsys):
+    worse = write(tmp_path / "w.rttm", [("a", 0, 3, "x"), ("b", 0, 5, "z")])
+    assert run(files, "--compare", worse, "--bootstrap", "200", "-c", "0") == 0
+    out = capsys.readouterr().out
+    assert "95 % confidence interval" in out
+    assert "A - B: -42.11" in out
+    assert "p = 0.5 (paired randomisation); A is better on 2" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--collar=-1"], "collar"), (["--bootstrap=-1"], "--bootstrap"), (["-u", "none"], "none")],
+)
+def test_mistakes_are_one_line(files, options, message, capsys):
+    assert main(["-r", files[0], "-s", files[1], *options]) == 1
+    err = capsys.readouterr().err
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_an_empty_reference_is_refused(files, tmp_path, capsys):
+    empty = write(tmp_path / "empty.rttm", [])
+    assert main(["-r", empty, "-s", files[1]]) == 1
+    assert "nothing can be scored" in capsys.readouterr().err
+
+
+def test_an_empty_output_is_all_missed(files, tmp_path, capsys):
+    empty = write(tmp_path / "empty.rttm", [])
+    assert main(["-r", files[0], "-s", empty, "-u", files[2]]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[2:4] == ["100.00", "100.00"]
