@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     return out
 
 
-def evaluate(ref: TurnColumns, sys: TurnColumns, uem: dict | None, merge_turns: bool) -> Evaluation:
+def evaluate(ref: TurnColumns, hyp: TurnColumns, uem: dict | None, merge_turns: bool) -> Evaluation:
     """Return the evaluation of two RTTMs over the regions of ``uem``."""
     if not merge_turns:
         return Evaluation(problem_from_turns(ref, hyp, uem))
