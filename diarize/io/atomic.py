@@ -15,13 +15,15 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside ``path`` and move it there when the block ends well.
 
     Whoever reads ``path`` sees the old file or the whole new one, also after a kill or
-    a power cut.  A device or FIFO, such as /dev/null, is written to and stays what it is; a
-    link stays a link.  Raises DiarizeError, naming ``path``, where it cannot be written.
+    a power cut.  A device or FIFO, such as /dev/null, is written to and stays what it is, as
+    does what /dev/stdout stands for; a link stays a link.  Raises DiarizeError, naming
+    ``path``, where it cannot be written.
     """
     path = Path(path)
     binary = "b" in mode
-    if path.exists() and not path.is_file() and not path.is_dir():
-        with _special_file(path, mode) as handle:
+    stream = _stream_of(path)
+    if stream is not None or (path.exists() and not path.is_file() and not path.is_dir()):
+        with _special_file(path, mode, stream) as handle:
             yield handle
         return
     target = path.resolve() if path.is_symlink() else path
@@ -48,10 +50,20 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
         raise
 
 
+def _stream_of(path: Path) -> int | None:
+    """Return the descriptor that ``path`` stands for, as /dev/stdout and /dev/fd/3 do, or None."""
+    for place in (path, Path(os.readlink(path))) if path.is_symlink() else (path,):
+        if place.name.isdigit() and place.parent.resolve().parts[:2] == ("/", "proc"):
+            return int(place.name)
+    return None
+
+
 @contextmanager
-def _special_file(path: Path, mode: str) -> Iterator[IO[Any]]:
+def _special_file(path: Path, mode: str, stream: int | None) -> Iterator[IO[Any]]:
     try:
-        with open(path, mode, encoding=None if "b" in mode else "utf-8") as handle:
+        # The descriptor itself: a file opened again would be written from its beginning.
+        place = path if stream is None else os.dup(stream)
+        with open(place, mode, encoding=None if "b" in mode else "utf-8") as handle:
             yield handle
     except OSError as err:
         raise DiarizeError(f"cannot write {path}: {err.strerror or err}") from err

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -19,6 +21,19 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path):
     with pytest.raises(DiarizeError, match="No space left"), atomic_write(full) as handle:
         handle.write("x")
     assert full.is_symlink()
+
+
+def test_standard_output_keeps_what_was_written_to_it(tmp_path):
+    """It was replaced by a new file, and the rest of the output was lost."""
+    code = (
+        "import sys; from diarize.io.atomic import atomic_write; print('a', flush=True)\n"
+        "with atomic_write('/dev/stdout') as handle: handle.write('b\\n')\n"
+        "print('c', flush=True)"
+    )
+    with open(tmp_path / "out", "w") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True)
+    assert (tmp_path / "out").read_text() == "a\nb\nc\n"
+    assert os.path.islink("/dev/stdout")
 
 
 def test_a_link_stays_a_link(tmp_path):
