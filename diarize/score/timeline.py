@@ -11,6 +11,8 @@ import numpy as np
 
 # Boundaries nearer than this (seconds) are one, as in md-eval.
 EPSILON = 1e-8
+# After so many rounds of putting noise in order a full sort is quicker.
+_ROUNDS = 32
 
 # The order of (start, end) of reference turns, system turns, regions and zones where they are
 # one: ends first.  md-eval cuts zones out of the regions: where a zone begins, a region ends.
@@ -147,15 +149,17 @@ def time_order(times: np.ndarray, groups: np.ndarray) -> np.ndarray:
     key = np.rint((times - low) * 1e9).astype(np.int64)
     key += groups * (int(key.max()) + 1)
     order = np.argsort(key, kind="stable")
-    # Times that differ by float noise are few: each run of equal nanoseconds is put right alone.
-    t, k = times[order], key[order]
-    equal = k[1:] == k[:-1]
-    for at in np.flatnonzero(equal & (t[1:] < t[:-1])).tolist():
-        first = int(np.searchsorted(k, k[at], side="left"))
-        last = int(np.searchsorted(k, k[at], side="right"))
-        part = order[first:last]
-        order[first:last] = part[np.argsort(times[part], kind="stable")]
-    return order
+    # Within equal nanoseconds times may still differ by float noise: neighbours change places
+    # until all is in order, which takes few rounds, as such runs are short.
+    t, equal = times[order], np.diff(key[order]) == 0
+    for _ in range(_ROUNDS):
+        wrong = np.flatnonzero(equal & (t[1:] < t[:-1]))
+        if not len(wrong):
+            return order
+        wrong = wrong[np.diff(wrong, prepend=-2) > 1]
+        for values in (order, t):
+            values[wrong], values[wrong + 1] = values[wrong + 1], values[wrong].copy()
+    return np.lexsort((times, groups))
 
 
 def _boundary_order(times: np.ndarray, groups: np.ndarray, ranks: np.ndarray) -> np.ndarray:
