@@ -86,6 +86,11 @@ source_dirs() {
 prepare_dir() {
   local dir=$1 name
   [ -f "$dir/wav.scp" ] || fail "$dir/wav.scp is missing: stage 1 must make it"
+  if [ -f "$dir/rttm" ] && [ ! -f "$dir/utt2spk" ] && [ ! -f "$dir/segments" ]; then
+    # Who speaks is in the RTTM; Kaldi's tools want the file all the same.
+    awk '{ print $1, $1 }' "$dir/wav.scp" > "$dir/.utt2spk.tmp"
+    mv "$dir/.utt2spk.tmp" "$dir/utt2spk"
+  fi
   if [ -f "$dir/utt2spk" ]; then
     utils/utt2spk_to_spk2utt "$dir/utt2spk" > "$dir/.spk2utt.tmp"
     mv "$dir/.spk2utt.tmp" "$dir/spk2utt"

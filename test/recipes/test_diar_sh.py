@@ -201,6 +201,19 @@ def tag_of(recipe: Path) -> str:
     return next(path.name for path in (recipe / "exp").iterdir())
 
 
+def test_wav_scp_and_rttm_are_enough_for_conversations(recipe):
+    """As the README says; without utt2spk the validation refused them."""
+    write_voices(recipe / "data/real", 1)
+    (recipe / "data/real/utt2spk").unlink()
+    (recipe / "data/real/rttm").write_text("SPEAKER s0-u0 1 0 0.4 <NA> <NA> ann <NA> <NA>\n")
+    (recipe / "conf/simulate.conf").write_text("")
+    sets = ["--train-set", "real", "--valid-set", "real", "--test-sets", "real"]
+    done = call(recipe / "run.sh", "--stage", "2", "--stop-stage", "2", *sets)
+    assert done.returncode == 0, done.stderr
+    assert (recipe / "data/real/utt2spk").read_text().splitlines()[0] == "s0-u0 s0-u0"
+    assert (recipe / "data/real/uem").exists()
+
+
 def test_commands_in_wav_scp_are_run_only_when_allowed(recipe):
     write_voices(recipe / "data/voices", 2)
     scp = recipe / "data/voices/wav.scp"
