@@ -77,6 +77,7 @@ class Setting:
             index = group_index(self.number, keys)
             sides.append(make_side(index, data.speaker, *data.columns()))
         self.words: dict[int, list] = defaultdict(list)
+        self.middles: dict[int, list[float]] = defaultdict(list)
         self.excluded: dict[int, dict[bytes, list]] = defaultdict(lambda: defaultdict(list))
         self._sort_others()
         regions, scored = self._regions(groups, sides[0].turns, uem or {})
@@ -96,6 +97,7 @@ class Setting:
             number = self.number.get(record.group, -1)
             if record.kind == b"LEXEME":
                 self.words[number].append((record.start, record.end))
+                self.middles[number].append(record.middle)
             elif record.kind in (b"NOSCORE", b"NON-LEX"):
                 self.excluded[number][record.kind].append((record.start, record.end))
 
@@ -219,12 +221,11 @@ class Setting:
         begin = line.start[part.index[at]]
         end = begin + part.duration[at]
         out = WordCounts()
-        for start, stop in self.words[number]:
-            middle = (start + stop) / 2
-            if not any(a - EPSILON <= middle <= b + EPSILON for a, b in spans):
+        for middle in self.middles[number]:
+            if not any(a <= middle <= b for a, b in spans):
                 continue
             out.evaluated += 1
-            hit = np.flatnonzero((begin <= middle + EPSILON) & (middle <= end + EPSILON))
+            hit = np.flatnonzero((begin <= middle) & (middle <= end))
             if not len(hit):
                 continue
             k = at[int(hit[0])]

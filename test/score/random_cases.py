@@ -37,7 +37,7 @@ class RandomCase:
 class Maker:
     """Makes cases from a seed.
 
-    Cases with zones or ``-1`` take each time once, since md-eval's own sort is inconsistent
+    Cases with zones or ``-1`` take each time once, in fine steps, since md-eval's own sort is inconsistent
     where boundaries coincide there; all others are on a coarse grid, so that they coincide
     and tie often.
     """
@@ -52,7 +52,7 @@ class Maker:
             value = (
                 self.rnd.randrange(0, int(top))
                 if self.coarse
-                else round(self.rnd.uniform(0, top), 2)
+                else round(self.rnd.uniform(0, top), 4)
             )
             if self.coarse or value not in self.taken:
                 self.taken.add(value)
@@ -97,8 +97,8 @@ class Maker:
         if rnd.random() < 0.04:
             side = rnd.choice((out.ref, out.sys))
             side.insert(rnd.randrange(len(side) + 1), rnd.choice(BAD_LINES) + "\n")
-        # Times in hundredths and round collars keep sums off the half hundredths, where
-        # what is printed hangs on the order in which Perl's hashes come.
+        # Whole seconds keep sums off the half hundredths, where what is printed hangs on the
+        # order in which Perl's hashes come; in fine steps such sums are rare.
         out.options = rnd.choice((["-af"], ["-afc"], ["-ac"], [], ["-afcst"]))[:]
         if rnd.random() < 0.6:
             out.options += ["-c", rnd.choice(("0", ".25", "0.5", "1", "0.1"))]
