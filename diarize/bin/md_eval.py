@@ -14,6 +14,7 @@ from diarize.io.atomic import atomic_write
 from diarize.io.nist import (
     STATUS_OTHER,
     RefusedError,
+    check_uem,
     perl_number,
     read_list,
     read_nist_rttm,
@@ -193,6 +194,8 @@ def _evaluate(options: Options, argv: list[str], out) -> int:
     uem = read_nist_uem(values["u"], "n" in options.flags) if values.get("u") else None
     ref = read_nist_rttm([values["r"]] if values.get("r") else read_list(values["R"]))
     system = read_nist_rttm([values["s"]] if values.get("s") else read_list(values["S"]))
+    if uem is not None:
+        check_uem(uem, values["u"])
     for note in (*ref.notes, *system.notes):
         print(note, file=sys.stderr)
     setting = Setting(ref, system, uem)

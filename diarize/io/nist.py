@@ -261,12 +261,11 @@ def uem_file_name(name: bytes, keep_directory: bool) -> bytes:
 
 
 def read_nist_uem(path: str, keep_directory: bool = False) -> dict[Group, list]:
-    """Return the sorted (start, end) regions by (file, channel).
+    """Return the (start, end) regions by (file, channel), as they come; see `check_uem`.
 
     Of a time only digits and points count, as in md-eval: ``-5`` is 5 and ``1e1`` is 11.
     """
     out: dict[Group, list[tuple[float, float]]] = {}
-    empty = None
     lines = read_bytes(path, "uem file").split(b"\n")
     for number, line in enumerate(lines, 1):
         fields = line.split()
@@ -281,17 +280,22 @@ def read_nist_uem(path: str, keep_directory: bool = False) -> dict[Group, list]:
             )
         times = [perl_number(re.sub(rb"[^0-9.]", b"", text))[0] for text in fields[2:4]]
         group = (uem_file_name(fields[0], keep_directory), fields[1].lower())
-        if not (times[1] > times[0] and math.isfinite(times[1])):
-            empty = empty or (group, number)
         out.setdefault(group, []).append((times[0], times[1]))
-    if empty:
-        group, number = empty
-        raise RefusedError(
-            "\n\nFATAL ERROR:  non-positive evaluation segment length in UEM data for "
-            f"file {show(group[0])}, channel {show(group[1])}\n    line {number} of {path}\n",
-            STATUS_OTHER,
-        )
-    for group, regions in out.items():
+    return out
+
+
+def check_uem(uem: dict[Group, list], path: str) -> None:
+    """Sort the regions, in place; refuses empty and overlapping ones, as md-eval does last."""
+    for group, regions in uem.items():
+        for start, end in regions:
+            if not (end > start and math.isfinite(end)):
+                raise RefusedError(
+                    "\n\nFATAL ERROR:  non-positive evaluation segment length in UEM data for "
+                    f"file {show(group[0])}, channel {show(group[1])}\n"
+                    f"    ({start:.15g} to {end:.15g}) in {path}\n",
+                    STATUS_OTHER,
+                )
+    for group, regions in uem.items():
         regions.sort()
         for (start, end), (later, last) in pairwise(regions):
             if later < end:
@@ -301,4 +305,3 @@ def read_nist_uem(path: str, keep_directory: bool = False) -> dict[Group, list]:
                     f"({start:.15g},{end:.15g}), ({later:.15g},{last:.15g})\n",
                     STATUS_OTHER,
                 )
-    return out

@@ -255,10 +255,10 @@ def piece_lines(setting: Setting, collar: float, skip_overlap: bool) -> dict[int
         names.append(active)
     out: dict[int, list[str]] = {}
     for k, (group, duration) in enumerate(zip(part.group.tolist(), part.duration, strict=True)):
-        start = line.start[part.index[k]]
+        start, end = line.start[part.index[k]], line.start[part.index[k] + 1]
         file, channel = map(_text, problem.groups[group])
         out.setdefault(group, []).append(
-            f"beg/dur/end = {start:7.3f}/{duration:7.3f}/{start + duration:7.3f};"
+            f"beg/dur/end = {start:7.3f}/{duration:7.3f}/{end:7.3f};"
             f" REF = ({', '.join(names[0][k])}); SYS = ({', '.join(names[1][k])});"
             f" file = {file}; chnl = {channel}"
         )

@@ -37,9 +37,9 @@ class RandomCase:
 class Maker:
     """Makes cases from a seed.
 
-    Cases with zones or ``-1`` take each time once, in fine steps, since md-eval's own sort is inconsistent
-    where boundaries coincide there; all others are on a coarse grid, so that they coincide
-    and tie often.
+    Cases with zones or ``-1`` take each time once, in fine steps, since md-eval's own sort is
+    inconsistent where boundaries coincide there; all others are on a coarse grid, so that they
+    coincide and tie often.
     """
 
     def __init__(self, seed: int) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -27,10 +28,23 @@ def comparable(lines: list[str], typed: bool) -> list[str]:
     return out
 
 
+def rounding(mine: list[str], theirs: list[str]) -> bool:
+    """Whether lines differ only in a last digit, by one.
+
+    Where a sum over files is an exact half of it, md-eval.pl's digit hangs on the order of its
+    hashes, and so changes from run to run.
+    """
+    number = re.compile(r"\d+\.\d+")
+    if [number.sub("", x) for x in mine] != [number.sub("", x) for x in theirs]:
+        return False
+    pairs = zip(number.findall("\n".join(mine)), number.findall("\n".join(theirs)), strict=True)
+    return all(abs(int(a.replace(".", "")) - int(b.replace(".", ""))) <= 1 for a, b in pairs)
+
+
 def test_random_cases_print_the_same_lines(real, ours, tmp_path):
     print(f"MD_EVAL_SEED={SEED} MD_EVAL_CASES={CASES}")
     maker = Maker(SEED)
-    same = refused = died = 0
+    same = refused = died = halves = 0
     wrong = []
     for number in range(CASES):
         case = maker.case()
@@ -46,11 +60,15 @@ def test_random_cases_print_the_same_lines(real, ours, tmp_path):
         else:
             assert mine.status == 0, (SEED, number, mine.err)
             typed = any("SPKR-INFO" in line for line in case.ref + case.sys)
-            same += comparable(mine.lines, typed) == comparable(theirs.lines, typed)
-            if comparable(mine.lines, typed) != comparable(theirs.lines, typed):
+            pair = comparable(mine.lines, typed), comparable(theirs.lines, typed)
+            same += pair[0] == pair[1]
+            if pair[0] != pair[1] and rounding(*pair):
+                halves += 1
+            elif pair[0] != pair[1]:
                 wrong.append((number, " ".join(case.options)))
-    print(f"same {same}, refused by both {refused}, md-eval.pl died {died}")
+    print(f"same {same}, refused by both {refused}, md-eval.pl died {died}, halves {halves}")
     assert not wrong, f"MD_EVAL_SEED={SEED}: {len(wrong)} of {CASES} differ: {wrong[:5]}"
+    assert halves <= 1 + CASES // 100
     assert same > CASES * 0.7
 
 
