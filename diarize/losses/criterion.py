@@ -40,7 +40,11 @@ class CriterionOptions:
 
 
 class Criterion:
-    """Matches queries with speakers and computes the loss of a batch."""
+    """Matches queries with speakers and computes the loss of a batch.
+
+    The steps are the same for languages, which have `LanguageCriterion` with terms of its
+    own: cost, matching, numerators by term and layer, denominators, weighted sum.
+    """
 
     TERMS = ("bce", "dice", "cls")
 
@@ -76,12 +80,14 @@ class Criterion:
         num_speakers: Sequence[int],
         normalizers: Tensor,
         names: Sequence[str] | None = None,
+        label_ids: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return eq. (8) summed over the supervised predictions, and its terms (detached).
 
         ``targets`` (B, T, S) float, of which recording b has ``num_speakers[b]`` columns,
-        the others being 0.  The terms are batch averages weighted by T S, S and the query
-        weights (Section 3.6), here of the last layer.
+        the others being 0.  ``label_ids`` (B, S) are for criteria that name them.  The terms
+        are batch averages weighted by T S, S and the query weights (Section 3.6), here of
+        the last layer.
         """
         if not self.options.deep_supervision:
             predictions = predictions.last()
@@ -89,13 +95,23 @@ class Criterion:
         targets = targets.float()
         with torch.no_grad():
             cost = self.cost(predictions, logits, targets)
-            matching = match(cost, num_speakers, names)  # (L1, B, S)
-        sums = self.sums(predictions, logits, targets, num_speakers, matching)  # (3, L1)
-        averages = sums / normalizers.clamp(min=1e-12).to(sums)[:, None]
-        weights = sums.new_tensor([self.options.bce, self.options.dice, self.options.cls])
+            matching = self.assign(cost, num_speakers, names)  # (L1, B, S)
+        sums = self.sums(predictions, logits, targets, num_speakers, matching, label_ids)
+        averages = sums / normalizers.clamp(min=1e-12).to(sums)[:, None]  # (terms, L1)
+        weights = sums.new_tensor(self.weights())
         total = (weights[:, None] * averages).sum()
         stats = {name: averages[i, -1].detach() for i, name in enumerate(self.TERMS)}
         return total, stats
+
+    def weights(self) -> list[float]:
+        """Return the weight of each term."""
+        return [self.options.bce, self.options.dice, self.options.cls]
+
+    def assign(
+        self, cost: Tensor, num_speakers: Sequence[int], names: Sequence[str] | None
+    ) -> Tensor:
+        """Return the query of each speaker, int64 (L + 1, B, S)."""
+        return match(cost, num_speakers, names)
 
     def sums(
         self,
@@ -104,6 +120,7 @@ class Criterion:
         targets: Tensor,
         num_speakers: Sequence[int],
         matching: Tensor,
+        label_ids: Tensor | None = None,
     ) -> Tensor:
         """Return the numerators of eqs. (9), (10), (11) per supervised layer, (3, L + 1)."""
         o = self.options

@@ -11,11 +11,16 @@ from torch import Tensor
 from diarize.errors import DiarizeError
 
 
-def match(cost: Tensor, num_speakers: Sequence[int], names: Sequence[str] | None = None) -> Tensor:
+def match(
+    cost: Tensor,
+    num_speakers: Sequence[int],
+    names: Sequence[str] | None = None,
+    what: str = "speakers",
+) -> Tensor:
     """Return the optimal query of each speaker, int64 (..., B, S) on the device of ``cost``.
 
     ``cost`` is (..., B, N, S); recording b has the first ``num_speakers[b]`` columns, and
-    the entries of the others are 0.  The costs of all layers and recordings go to the host
+    the entries of the others are 0; ``what`` they are is said in errors.  The costs of all layers and recordings go to the host
     at once.  Raises DiarizeError, naming the recording, if a cost is not finite or there
     are more speakers than queries.
     """
@@ -28,7 +33,7 @@ def match(cost: Tensor, num_speakers: Sequence[int], names: Sequence[str] | None
         name = names[b] if names is not None else f"number {b} of the batch"
         if count > queries:
             raise DiarizeError(
-                f"recording {name} has {count} speakers but the model has {queries} queries; "
+                f"recording {name} has {count} {what} but the model has {queries} queries; "
                 "raise decoder.queries"
             )
         if not np.isfinite(host[:, b, :, :count]).all():

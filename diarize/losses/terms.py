@@ -4,6 +4,8 @@ Everything works on stacks of recordings: ``logits`` (..., T, N), ``targets`` (.
 ``valid`` (..., T) of 0 and 1 that is 0 at padding.  All in float32.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -74,3 +76,94 @@ def matched_dice(logits: Tensor, targets: Tensor, valid: Tensor, real: Tensor) -
     total = masks.sum(-2) + targets.sum(-2)
     dice = 2.0 * both / total.clamp(min=torch.finfo(total.dtype).tiny)
     return ((1.0 - dice) * real).sum((-1, -2))
+
+
+def focal_parts(
+    logits: Tensor, gamma: float, alpha: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the focal loss of each logit for target 1 and for target 0 (Lin et al. 2017, eq. 5).
+
+    It is -alpha_t (1 - p_t)^gamma log p_t; alpha weighs target 1 and 1 - alpha target 0,
+    None neither.  1 - p_t is taken as exp(-softplus), so that the gradient is finite for
+    any logit also where ``gamma`` is below 1.
+    """
+    up, down = F.softplus(logits), F.softplus(-logits)
+    positive, negative = down * torch.exp(-gamma * up), up * torch.exp(-gamma * down)
+    if alpha is None:
+        return positive, negative
+    return alpha * positive, (1.0 - alpha) * negative
+
+
+def pairwise_focal(
+    logits: Tensor, targets: Tensor, valid: Tensor, gamma: float, alpha: float | None = None
+) -> Tensor:
+    """Return the focal loss averaged over time of each query and language, (..., N, S)."""
+    frames = valid.sum(-1).clamp(min=1.0)[..., None, None]
+    positive, negative = focal_parts(logits, gamma, alpha)
+    silent = (negative * valid[..., None]).sum(-2)  # (..., N)
+    difference = (positive - negative).transpose(-1, -2)
+    return (silent[..., None] + difference @ (targets * valid[..., None])) / frames
+
+
+def matched_focal(
+    logits: Tensor,
+    targets: Tensor,
+    valid: Tensor,
+    weights: Tensor,
+    gamma: float,
+    alpha: float | None = None,
+) -> Tensor:
+    """Return the focal loss summed over frames, slots and recordings, (...).
+
+    The last axes are B, T, S; ``weights`` (B, S) are those of the slots, 0 where a
+    recording has no such language.
+    """
+    positive, negative = focal_parts(logits, gamma, alpha)
+    loss = negative + (positive - negative) * targets
+    return (loss * valid[..., None] * weights[:, None, :]).sum((-1, -2, -3))
+
+
+@dataclass(frozen=True)
+class Tversky:
+    """The focal Tversky loss (Abraham and Khan 2019): (1 - TI)^exponent.
+
+    TI = (TP + smooth) / (TP + a FP + b FN + smooth), with TP, FP and FN sums of
+    probabilities over time, in frames.  ``false_alarm`` a and ``miss`` b are tensors (S,),
+    one weight for each slot.  ``smooth`` above 0 defines TI where a slot is silent, and
+    draws its mask to 0 there.
+    """
+
+    false_alarm: Tensor
+    miss: Tensor
+    exponent: float = 0.75
+    smooth: float = 1.0
+
+    def loss(self, both: Tensor, masks: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss (..., S) from the sums over time of p y, of p and of y."""
+        wrong = self.false_alarm * (masks - both) + self.miss * (targets - both)
+        # The root's slope is without bound at 0: a perfect mask must not see it.
+        rest = (wrong / (both + wrong + self.smooth)).clamp(min=1e-6)
+        return rest.pow(self.exponent)
+
+
+def pairwise_focal_tversky(
+    logits: Tensor, targets: Tensor, valid: Tensor, tversky: Tversky
+) -> Tensor:
+    """Return the focal Tversky loss of each query and language, (..., N, S)."""
+    targets = targets * valid[..., None]
+    masks = logits.sigmoid() * valid[..., None]
+    both = masks.transpose(-1, -2) @ targets  # (..., N, S)
+    return tversky.loss(both, masks.sum(-2)[..., None], targets.sum(-2)[..., None, :])
+
+
+def matched_focal_tversky(
+    logits: Tensor, targets: Tensor, valid: Tensor, weights: Tensor, tversky: Tversky
+) -> Tensor:
+    """Return the focal Tversky loss summed over slots and recordings, (...).
+
+    The last axes are B, T, S; ``weights`` (B, S) as in `matched_focal`.
+    """
+    targets = targets * valid[..., None]
+    masks = logits.sigmoid() * valid[..., None]
+    both = (masks * targets).sum(-2)  # (..., B, S)
+    return (tversky.loss(both, masks.sum(-2), targets.sum(-2)) * weights).sum((-1, -2))

@@ -12,13 +12,16 @@ class QueryPredictions:
 
     ``frames`` (B, T, D) is the full-rate latent sequence E, ``mask_embeddings``
     (L + 1, B, N, D) is MLP(Q), ``activity_logits`` (L + 1, B, N) is Linear(Q), and
-    ``lengths`` (B,) counts the valid frames.
+    ``lengths`` (B,) counts the valid frames.  Of models that name what their queries stand
+    for, ``queries`` (L + 1, B, N, D) is Q and ``label_logits`` (L + 1, B, N, C) the names'.
     """
 
     frames: Tensor
     mask_embeddings: Tensor
     activity_logits: Tensor
     lengths: Tensor
+    queries: Tensor | None = None
+    label_logits: Tensor | None = None
 
     def mask_logits(self) -> Tensor:
         """Return the logits of all predictions, float32 (L + 1, B, T, N), one product for all."""
@@ -30,5 +33,10 @@ class QueryPredictions:
     def last(self) -> "QueryPredictions":
         """Return the final prediction alone (L + 1 becomes 1)."""
         return QueryPredictions(
-            self.frames, self.mask_embeddings[-1:], self.activity_logits[-1:], self.lengths
+            self.frames,
+            self.mask_embeddings[-1:],
+            self.activity_logits[-1:],
+            self.lengths,
+            None if self.queries is None else self.queries[-1:],
+            None if self.label_logits is None else self.label_logits[-1:],
         )

@@ -92,18 +92,21 @@ class QueryDecoder(nn.Module):
         # full-rate masks of the intermediate layers.
         coarse = downsample(frames, lengths, factor).detach()  # (B, T', D)
         queries = self.queries.expand(frames.shape[0], -1, -1)  # (B, N, D)
-        embeddings, activities = [], []
+        embeddings, activities, refined = [], [], []
         for index in range(len(self.layers) + 1):
             embedding, activity = self.predict(queries)
             embeddings.append(embedding)
             activities.append(activity)
+            refined.append(queries)
             if index == len(self.layers):
                 break
             mask = valid[:, None, :]
             if self.masked_attention:
                 mask = attention_mask(mask_module(coarse, embedding.detach()), valid)
             queries = self.layers[index](queries, self.position, memory, mask)
-        return QueryPredictions(frames, torch.stack(embeddings), torch.stack(activities), lengths)
+        return QueryPredictions(
+            frames, torch.stack(embeddings), torch.stack(activities), lengths, torch.stack(refined)
+        )
 
     def predict(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Return MLP(Q) (B, N, D) and the logits of eq. (5) (B, N)."""

@@ -1,0 +1,202 @@
+"""The convolutional layers of wav2vec 2.0-type models as a front-end (SAGE-LD, Section 3.1).
+
+A frame of the network sees 400 samples (25 ms at 16 kHz) and its hop is 320 samples (20 ms).
+Frame t is centred on the middle of samples [320 t, 320 (t + 1)), so that it belongs to frame
+t of the labels; for that 40 zeros are put before the recording, and behind it as many as the
+last frame needs.  Mean pooling over 5 or 10 frames makes the 105 and 205 ms settings.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from diarize.errors import DiarizeError
+from diarize.features.ssl_weights import check_tensors, conv_state, read_state
+from diarize.nn.attention import length_mask
+from diarize.timebase import FrameGrid
+
+SAMPLE_RATE = 16000
+CHANNELS = 512
+KERNELS = (10, 3, 3, 3, 3, 2, 2)
+STRIDES = (5, 2, 2, 2, 2, 2, 2)
+HOP = 320
+FIELD = 400
+# Half of what a window is longer than the hop.
+_LEAD = (FIELD - HOP) // 2
+FROM_INIT_MODEL = "init"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SslConvOptions:
+    """Where the weights come from, and what is done with the frames.
+
+    weights: a checkpoint (names of fairseq, Hugging Face or torchaudio, or converted by
+        diarize-convert-ssl), ``torchaudio:MMS_FA``, ``init`` (they come with --init-model),
+        or null: none, the layers are trained from scratch whatever ``frozen`` says
+    cache: directory for the download of ``torchaudio:...``; nothing is fetched without it
+    frozen: leave the weights as they are
+    pooling: frames that are averaged to one; 1, 5, 10 are the 25, 105, 205 ms settings
+    normalize: give each recording zero mean and unit variance, as MMS was trained
+    """
+
+    weights: str | None = None
+    cache: str | None = None
+    frozen: bool = True
+    pooling: Literal[1, 5, 10] = 1
+    normalize: bool = True
+
+    @property
+    def trained(self) -> bool:
+        """Whether the layers take part in the training."""
+        return not self.frozen or self.weights is None
+
+
+class ConvLayer(nn.Module):
+    """Convolution without padding, layer norm over the channels of each frame, GELU."""
+
+    def __init__(self, in_channels: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(in_channels, CHANNELS, kernel, stride)
+        self.layer_norm = nn.LayerNorm(CHANNELS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, C, (T - kernel) // stride + 1) for ``x`` (B, C', T)."""
+        x = self.layer_norm(self.conv(x).transpose(1, 2))
+        return F.gelu(x).transpose(1, 2)
+
+
+class SslConv(nn.Module):
+    """Waveforms to pooled convolutional features (B, T, 512).
+
+    Without statistics over time in any layer, what a recording gives depends neither on
+    padding nor on its batch.
+    """
+
+    def __init__(self, options: SslConvOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.grid = FrameGrid(SAMPLE_RATE, HOP * options.pooling)
+        sizes = zip((1, *[CHANNELS] * 6), KERNELS, STRIDES, strict=True)
+        self.conv_layers = nn.ModuleList(ConvLayer(*size) for size in sizes)
+        for layer in self.conv_layers:
+            nn.init.kaiming_normal_(layer.conv.weight)
+        if not options.trained:
+            self.conv_layers.requires_grad_(False)
+        # Travels with the weights: frozen layers that nobody ever filled are an error.
+        self.register_buffer("filled", torch.tensor(options.trained))
+
+    @property
+    def output_dim(self) -> int:
+        """Number of features per frame."""
+        return CHANNELS
+
+    def load_pretrained(self) -> None:
+        """Fill the layers as the options say, with a warning where they are left random.
+
+        Raises DiarizeError, listing the tensors, for a checkpoint of another architecture.
+        """
+        if self.options.weights is None:
+            _log.warning(
+                "WARNING: no weights for the convolutional front-end (features: weights): its "
+                "layers start from random numbers and are trained; this is not the paper's model"
+            )
+        elif self.options.weights != FROM_INIT_MODEL:
+            self.load_tensors(read_state(self.options.weights, self.options.cache))
+
+    def load_tensors(self, state: dict[str, Tensor]) -> None:
+        """Fill the layers from ``state``, a whole checkpoint by whatever names."""
+        found = conv_state(state)
+        wanted = {f"conv_layers.{k}": v for k, v in self.conv_layers.state_dict().items()}
+        check_tensors(str(self.options.weights), wanted, found)
+        with torch.no_grad():
+            for name, tensor in wanted.items():
+                tensor.copy_(found[name])
+            self.filled.fill_(True)
+
+    def check_filled(self) -> None:
+        """Raise DiarizeError where the layers are frozen and still random."""
+        if not bool(self.filled):
+            raise DiarizeError(
+                f"the frozen convolutional front-end has no weights: 'weights: "
+                f"{self.options.weights}' wants --init-model with a model that has them"
+            )
+
+    def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (B, T, 512) and lengths (B,) for ``waveforms`` (B, n).
+
+        T is the number of frames of ``grid``; behind a recording's end they are 0.
+        """
+        frames, lengths = self.frames(waveforms, num_samples)
+        return self.pool(frames, lengths, num_samples)
+
+    def frames(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Return frames at 20 ms (B, T pooling, 512), and how many of them are valid (B,)."""
+        count = self.grid.num_frames(waveforms.shape[1]) * self.options.pooling
+        waveforms = self._prepared(waveforms, num_samples)
+        right = (count - 1) * HOP + FIELD - _LEAD - waveforms.shape[1]
+        padded = F.pad(waveforms, (_LEAD, right))
+        # What of the last pooled frame lies behind the recording's end is not counted.
+        lengths = torch.minimum(
+            _nearest(num_samples, HOP), self._num_frames(num_samples) * self.options.pooling
+        )
+        if torch.is_grad_enabled() and self.options.trained:
+            return self.extract(padded), lengths
+        with torch.no_grad():
+            return self._extract_in_pieces(padded, count), lengths
+
+    def extract(self, waveforms: Tensor) -> Tensor:
+        """Return (B, T, 512), the layers applied to ``waveforms`` (B, n) as they are."""
+        x = waveforms[:, None]
+        for layer in self.conv_layers:
+            x = layer(x)
+        return x.transpose(1, 2)
+
+    def pool(
+        self, frames: Tensor, lengths: Tensor, num_samples: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the means of ``pooling`` valid frames each, and their number (B,)."""
+        factor = self.options.pooling
+        valid = length_mask(lengths, frames.shape[1])
+        frames = frames.masked_fill(~valid[..., None], 0.0)
+        if factor == 1:
+            return frames, lengths
+        sums = frames.unflatten(1, (-1, factor)).sum(2)  # (B, T, 512)
+        counts = valid.unflatten(1, (-1, factor)).sum(2, keepdim=True)  # (B, T, 1)
+        return sums / counts.clamp(min=1), self._num_frames(num_samples)
+
+    def _num_frames(self, num_samples: Tensor) -> Tensor:
+        return _nearest(num_samples, self.grid.hop)
+
+    def _prepared(self, waveforms: Tensor, num_samples: Tensor) -> Tensor:
+        inside = length_mask(num_samples, waveforms.shape[1])
+        waveforms = waveforms.float().masked_fill(~inside, 0.0)
+        if not self.options.normalize:
+            return waveforms
+        total = num_samples.clamp(min=1)[:, None]
+        mean = waveforms.sum(1, keepdim=True) / total
+        centred = (waveforms - mean).masked_fill(~inside, 0.0)
+        variance = centred.square().sum(1, keepdim=True) / total
+        return centred * torch.rsqrt(variance + 1e-5)
+
+    def _extract_in_pieces(self, padded: Tensor, count: int) -> Tensor:
+        """Return `extract` of ``padded``, piece by piece: an hour needs no 20 GB of memory."""
+        limit = 1 << (23 if padded.is_cuda else 16)
+        step = max(1, limit // (padded.shape[0] * HOP))
+        parts = [
+            self.extract(padded[:, i * HOP : (min(i + step, count) - 1) * HOP + FIELD])
+            for i in range(0, count, step)
+        ]
+        return torch.cat(parts, dim=1)
+
+
+
+
+def _nearest(num_samples: Tensor, hop: int) -> Tensor:
+    """Return ``FrameGrid.num_frames`` of each element."""
+    return torch.div(num_samples + hop // 2, hop, rounding_mode="floor")

@@ -1,0 +1,103 @@
+"""The whole self-supervised model, Transformer included, as a front-end: the summary's ablation."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from diarize.errors import DiarizeError
+from diarize.features.ssl_conv import CHANNELS, FROM_INIT_MODEL, SslConv, SslConvOptions
+from diarize.features.ssl_weights import check_tensors, encoder_state, read_state
+
+
+@dataclass(frozen=True)
+class SslFullOptions:
+    """Sizes of the Transformer (those of MMS 300M), and which of its outputs is taken.
+
+    ``layer`` counts from 1; null is the output of the whole model, its final layer norm
+    included.  ``conv`` says where the weights of both parts come from.  Without weights
+    (null) everything is trained from scratch.
+    """
+
+    conv: SslConvOptions = field(default_factory=SslConvOptions)
+    dim: int = 1024
+    layers: int = 24
+    heads: int = 16
+    ff_dim: int = 4096
+    layer: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.layer is not None and not 1 <= self.layer <= self.layers:
+            raise ValueError(f"layer must lie in 1..{self.layers}, not {self.layer}")
+
+
+class SslFull(nn.Module):
+    """Waveforms to the pooled output of a wav2vec 2.0-type model (B, T, dim)."""
+
+    def __init__(self, options: SslFullOptions) -> None:
+        super().__init__()
+        from torchaudio.models import wav2vec2_model
+
+        o = self.options = options
+        self.conv = SslConv(o.conv)
+        self.grid = self.conv.grid
+        layers = [(CHANNELS, layer.conv.kernel_size[0], layer.conv.stride[0])
+                  for layer in self.conv.conv_layers]
+        whole = wav2vec2_model(
+            extractor_mode="layer_norm",
+            extractor_conv_layer_config=layers,
+            extractor_conv_bias=True,
+            encoder_embed_dim=o.dim,
+            encoder_projection_dropout=0.0,
+            encoder_pos_conv_kernel=128,
+            encoder_pos_conv_groups=16,
+            encoder_num_layers=o.layers,
+            encoder_num_heads=o.heads,
+            encoder_attention_dropout=0.0,
+            encoder_ff_interm_features=o.ff_dim,
+            encoder_ff_interm_dropout=0.0,
+            encoder_dropout=0.0,
+            encoder_layer_norm_first=True,
+            encoder_layer_drop=0.0,
+            aux_num_out=None,
+        )
+        self.encoder = whole.encoder
+        if not o.conv.trained:
+            self.encoder.requires_grad_(False)
+
+    @property
+    def output_dim(self) -> int:
+        """Number of features per frame."""
+        return self.options.dim
+
+    def load_pretrained(self) -> None:
+        """Fill both parts as the options say; see `SslConv.load_pretrained`."""
+        o = self.options.conv
+        if o.weights is None or o.weights == FROM_INIT_MODEL:
+            self.conv.load_pretrained()
+            return
+        state = read_state(o.weights, o.cache)
+        self.conv.load_tensors(state)
+        found = encoder_state(state)
+        if not found:
+            raise DiarizeError(
+                f"{o.weights} holds convolutional layers only; the full model needs the "
+                "checkpoint that it was converted from"
+            )
+        check_tensors(o.weights, self.encoder.state_dict(), found)
+        self.encoder.load_state_dict(found)
+
+    def check_filled(self) -> None:
+        """Raise DiarizeError where the model is frozen and still random."""
+        self.conv.check_filled()
+
+    def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (B, T, dim) and lengths (B,) for ``waveforms`` (B, n)."""
+        frames, lengths = self.conv.frames(waveforms, num_samples)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.options.conv.trained):
+            if self.options.layer is None:
+                frames = self.encoder(frames, lengths)
+            else:
+                outputs = self.encoder.extract_features(frames, lengths, self.options.layer)
+                frames = outputs[-1]
+        return self.conv.pool(frames, lengths, num_samples)

@@ -1,0 +1,203 @@
+"""The training criterion of SAGE-LD: focal, focal Tversky and activity, by slots.
+
+Slot 0 is speech (VAD) and always query 0; slot 1 is the matrix language, slots from 2 on are
+embedded languages, which are matched with the other queries.  Everything is taken at every
+supervised layer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from diarize.losses import terms
+from diarize.losses.criterion import Criterion
+from diarize.losses.matcher import match
+from diarize.nn.attention import length_mask
+from diarize.nn.outputs import QueryPredictions
+
+VAD_QUERY = 0
+
+
+@dataclass(frozen=True)
+class LanguageCriterionOptions:
+    """Weights of the terms and slots; those of the slots are the paper's.
+
+    focal, tversky, activity, naming: weights of the terms; 0 takes a term out of loss and
+        matching.  The paper does not give them: the first three are EEND-M2F's.
+    focal_gamma, focal_alpha: loss of a frame is -alpha_t (1 - p_t)^gamma log p_t; the
+        published code's exponent is 0.25, and without alpha (null) both targets weigh the same
+    tversky_exponent: that of 1 - TI; tversky_smooth in frames, see `terms.Tversky`
+    vad, matrix, embedded: weights of the slots in both mask terms
+    false_alarm, miss: the Tversky index's weights of FP and FN, and those of embedded slots
+    negative_weight: weight in the activity term of queries that stand for nothing
+    """
+
+    focal: float = 5.0
+    tversky: float = 5.0
+    activity: float = 2.0
+    naming: float = 1.0
+    focal_gamma: float = 0.25
+    focal_alpha: float | None = None
+    tversky_exponent: float = 0.75
+    tversky_smooth: float = 1.0
+    vad: float = 1.0
+    matrix: float = 1.0
+    embedded: float = 3.0
+    false_alarm: float = 0.5
+    miss: float = 0.5
+    embedded_false_alarm: float = 0.3
+    embedded_miss: float = 0.7
+    negative_weight: float = 0.2
+    label_smoothing: float = 0.0
+    deep_supervision: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and value < 0:
+                raise ValueError(f"{name} cannot be negative, as {value}")
+        if not self.focal and not self.tversky:
+            raise ValueError("focal and tversky cannot both be 0: nothing would train the masks")
+        if not self.tversky_smooth or not self.tversky_exponent:
+            raise ValueError("tversky_smooth and tversky_exponent must be above 0")
+        if self.focal_alpha is not None and self.focal_alpha > 1:
+            raise ValueError(f"focal_alpha must lie in 0..1, not {self.focal_alpha}")
+
+
+class LanguageCriterion(Criterion):
+    """Matches queries with languages and computes the loss of a batch.
+
+    Where `Criterion` counts speakers, this one counts slots: 1 for VAD, and the languages.
+    """
+
+    TERMS = ("focal", "tversky", "activity", "naming")
+
+    options: LanguageCriterionOptions
+
+    def __init__(self, options: LanguageCriterionOptions) -> None:
+        self.options = options
+
+    def weights(self) -> list[float]:
+        """Return the weight of each term."""
+        o = self.options
+        return [o.focal, o.tversky, o.activity, o.naming]
+
+    def normalizers(
+        self,
+        lengths: Tensor,
+        num_speakers: Sequence[int],
+        queries: int,
+        label_ids: Tensor | None = None,
+    ) -> Tensor:
+        """Return the denominators of the four terms over a batch, float64 (4,).
+
+        They are sums of T S, of S (slots, their weights left out: an embedded language
+        counts three times), of the queries' weights, and of the languages with a name.
+        """
+        counts = torch.as_tensor(num_speakers, dtype=torch.float64, device=lengths.device)
+        active = torch.where(counts > 1, counts, 0.0)
+        weights = active + self.options.negative_weight * (queries - active)
+        named = torch.zeros(()) if label_ids is None else (label_ids >= 0).sum()
+        parts = [(lengths * counts).sum(), counts.sum(), weights.sum(), named.to(counts)]
+        return torch.stack(parts)
+
+    def cost(self, predictions: QueryPredictions, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the pairwise matching costs, (L + 1, B, N, S), the terms of the loss.
+
+        That of the activity is -p, as in EEND-M2F, eq. (7).
+        """
+        o = self.options
+        valid = self._valid(predictions, logits)
+        slots = self.slot_weights(targets)
+        activity = predictions.activity_logits.float()
+        cost = o.activity * terms.matching_class_cost(activity, targets.shape[-1])
+        if o.focal:
+            focal = terms.pairwise_focal(logits, targets, valid, o.focal_gamma, o.focal_alpha)
+            cost = cost + o.focal * slots * focal
+        if o.tversky:
+            index = terms.pairwise_focal_tversky(logits, targets, valid, self.index(targets))
+            cost = cost + o.tversky * slots * index
+        return cost
+
+    def assign(
+        self, cost: Tensor, num_speakers: Sequence[int], names: Sequence[str] | None
+    ) -> Tensor:
+        """Return the query of each slot, int64 (L + 1, B, S): VAD's is fixed."""
+        languages = [count - 1 for count in num_speakers]
+        what = "languages (its VAD slot aside)"
+        best = match(cost[..., 1:, 1:], languages, names, what) + 1
+        return F.pad(best, (1, 0), value=VAD_QUERY)
+
+    def sums(
+        self,
+        predictions: QueryPredictions,
+        logits: Tensor,
+        targets: Tensor,
+        num_speakers: Sequence[int],
+        matching: Tensor,
+        label_ids: Tensor | None = None,
+    ) -> Tensor:
+        """Return the numerators of the terms per supervised layer, (4, L + 1)."""
+        o = self.options
+        valid = self._valid(predictions, logits)  # (1, B, T)
+        counts = torch.as_tensor(num_speakers, device=logits.device)
+        real = length_mask(counts, targets.shape[-1]).float()  # (B, S)
+        slots = real * self.slot_weights(targets)
+        layers, batch, frames, _ = logits.shape
+        index = matching[:, :, None, :].expand(layers, batch, frames, -1)
+        chosen = logits.gather(-1, index)  # (L1, B, T, S)
+        focal = terms.matched_focal(chosen, targets, valid, slots, o.focal_gamma, o.focal_alpha)
+        tversky = terms.matched_focal_tversky(chosen, targets, valid, slots, self.index(targets))
+        # Where nobody speaks, the VAD query stands for nothing either.
+        active = real * (counts > 1)[:, None]
+        matched = torch.zeros_like(predictions.activity_logits, dtype=torch.float32)
+        matched.scatter_add_(-1, matching, active.expand(layers, -1, -1))
+        activity = terms.query_bce(
+            predictions.activity_logits.float(), matched, o.negative_weight, o.label_smoothing
+        ).sum((-1, -2))
+        naming = self.naming(predictions, matching, label_ids, focal)
+        return torch.stack([focal, tversky, activity, naming])
+
+    @staticmethod
+    def naming(
+        predictions: QueryPredictions, matching: Tensor, label_ids: Tensor | None, like: Tensor
+    ) -> Tensor:
+        """Return the cross entropy of the language head summed over named languages, (L + 1).
+
+        ``label_ids`` (B, S) is -1 where a language has no name or is none.
+        """
+        if predictions.label_logits is None:
+            return torch.zeros_like(like)
+        scores = predictions.label_logits.float()  # (L1, B, N, C)
+        if label_ids is None:
+            return 0.0 * scores.sum((1, 2, 3))
+        layers, classes = scores.shape[0], scores.shape[-1]
+        index = matching[..., None].expand(*matching.shape, classes)
+        chosen = scores.gather(2, index).flatten(1, 2)  # (L1, B S, C)
+        wanted = label_ids.flatten().expand(layers, -1)
+        loss = F.cross_entropy(
+            chosen.transpose(1, 2), wanted, ignore_index=-1, reduction="none"
+        )
+        return loss.sum(1)
+
+    def slot_weights(self, targets: Tensor) -> Tensor:
+        """Return the weight of each slot (S,)."""
+        o = self.options
+        return self._by_slot(targets, o.vad, o.matrix, o.embedded)
+
+    def index(self, targets: Tensor) -> terms.Tversky:
+        """Return the focal Tversky loss with its weights of each slot."""
+        o = self.options
+        return terms.Tversky(
+            self._by_slot(targets, o.false_alarm, o.false_alarm, o.embedded_false_alarm),
+            self._by_slot(targets, o.miss, o.miss, o.embedded_miss),
+            o.tversky_exponent,
+            o.tversky_smooth,
+        )
+
+    @staticmethod
+    def _by_slot(targets: Tensor, vad: float, matrix: float, embedded: float) -> Tensor:
+        slots = targets.shape[-1]
+        return targets.new_tensor([vad, matrix, *[embedded] * slots][:slots])

@@ -1,0 +1,122 @@
+"""SAGE-LD: language diarization by learnable queries (arXiv 2510.00582)."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from torch import Tensor, nn
+
+from diarize.features.logmel import LogMel, LogMelOptions
+from diarize.features.ssl_conv import SslConv, SslConvOptions
+from diarize.features.ssl_full import SslFull, SslFullOptions
+from diarize.models.eend_m2f import DecoderOptions
+from diarize.nn.conformer import Conformer
+from diarize.nn.outputs import QueryPredictions
+from diarize.nn.query_decoder import QueryDecoder
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """Sizes of the Conformer encoder behind its input Linear (Section 3.1)."""
+
+    dim: int = 512
+    layers: int = 6
+    heads: int = 8
+    ff_dim: int = 2048
+    kernel: int = 31
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True)
+class SageLdOptions:
+    """The whole model; the defaults are the paper's.
+
+    front_end: which of ``ssl_conv``, ``ssl_full`` and ``log_mel`` is the front-end; the
+        other two sections are not looked at.  Log-mel frames have the hop of the others.
+    decoder: as EEND-M2F's; its first query is the VAD slot
+    languages: names that the language head knows; empty: no head
+    """
+
+    front_end: Literal["ssl_conv", "ssl_full", "log_mel"] = "ssl_conv"
+    ssl_conv: SslConvOptions = field(default_factory=SslConvOptions)
+    ssl_full: SslFullOptions = field(default_factory=SslFullOptions)
+    log_mel: LogMelOptions = field(default_factory=lambda: LogMelOptions(hop_ms=20.0, num_mels=80))
+    encoder: EncoderOptions = field(default_factory=EncoderOptions)
+    decoder: DecoderOptions = field(
+        default_factory=lambda: DecoderOptions(queries=5, layers=4, heads=8, ff_dim=2048)
+    )
+    languages: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.decoder.queries < 2:
+            raise ValueError("decoder.queries must be 2 or more: one is the VAD slot")
+        if len(set(self.languages)) != len(self.languages):
+            raise ValueError(f"languages lists a name twice: {self.languages}")
+        for name in self.languages:
+            if not name or any(c.isspace() for c in name):
+                raise ValueError(f"languages: {name!r} is no name for an RTTM file")
+
+
+class Encoder(nn.Module):
+    """Features to the latent sequence E: Linear, then Conformer layers."""
+
+    def __init__(self, in_dim: int, options: EncoderOptions) -> None:
+        super().__init__()
+        o = options
+        self.linear = nn.Linear(in_dim, o.dim)
+        self.dropout = nn.Dropout(o.dropout)
+        self.conformer = Conformer(o.dim, o.layers, o.heads, o.ff_dim, o.kernel, o.dropout)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Return E (B, T, D) for ``features`` (B, T, D')."""
+        return self.conformer(self.dropout(self.linear(features)), lengths)
+
+
+class SageLd(nn.Module):
+    """Waveforms to masks of speech (query 0) and of languages, at the front-end's frame rate."""
+
+    fixed_queries = 1
+
+    def __init__(self, options: SageLdOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.features = make_front_end(options)
+        self.grid = self.features.grid
+        self.encoder = Encoder(self.features.output_dim, options.encoder)
+        dim, d = options.encoder.dim, options.decoder
+        self.decoder = QueryDecoder(
+            dim, d.queries, d.layers, d.heads, d.ff_dim, d.dropout, d.masked_attention
+        )
+        self.language_head = nn.Linear(dim, len(options.languages)) if options.languages else None
+
+    @property
+    def labels(self) -> list[str]:
+        """The names that ``label_logits`` stand for."""
+        return list(self.options.languages)
+
+    def load_pretrained(self) -> None:
+        """Fill a self-supervised front-end with its weights, before a training."""
+        if not isinstance(self.features, LogMel):
+            self.features.load_pretrained()
+
+    def check_filled(self) -> None:
+        """Raise DiarizeError where a frozen front-end was left random."""
+        if not isinstance(self.features, LogMel):
+            self.features.check_filled()
+
+    def forward(self, waveforms: Tensor, num_samples: Tensor) -> QueryPredictions:
+        """Return the predictions for ``waveforms`` (B, n) with ``num_samples`` (B,) valid ones."""
+        features, lengths = self.features(waveforms, num_samples)
+        frames = self.encoder(features, lengths)
+        predictions = self.decoder(frames, lengths, frames, lengths, 1)
+        if self.language_head is None:
+            return predictions
+        return replace(predictions, label_logits=self.language_head(predictions.queries))
+
+
+def make_front_end(options: SageLdOptions) -> SslConv | SslFull | LogMel:
+    """Return the front-end that ``options`` name, without pretrained weights."""
+    if options.front_end == "ssl_conv":
+        return SslConv(options.ssl_conv)
+    if options.front_end == "ssl_full":
+        return SslFull(options.ssl_full)
+    return LogMel(options.log_mel)
