@@ -9,20 +9,25 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Example:
-    """One stretch of audio with the activity of each of its speakers.
+    """One stretch of audio with the activity of each of its speakers, or of its slots.
 
     ``waveform`` is float32 (n,), ``activity`` bool (T, S) on the model's frame grid, every
-    column with at least one active frame.
+    column with at least one active frame (but for that of the VAD, of languages).
+    ``labels`` tells who the columns are, where a task wants to know.
     """
 
     name: str
     waveform: np.ndarray
     activity: np.ndarray
+    labels: tuple[str, ...] = ()
 
 
 @dataclass
 class Batch:
-    """Examples padded to one length: waveforms (B, n) and targets (B, T, S) with their sizes."""
+    """Examples padded to one length: waveforms (B, n) and targets (B, T, S) with their sizes.
+
+    ``label_ids`` (B, S), of tasks that name the columns, is -1 where there is no name.
+    """
 
     names: list[str]
     waveforms: Tensor
@@ -31,12 +36,13 @@ class Batch:
     num_frames: Tensor
     num_speakers: list[int]
     seconds: float = field(default=0.0)
+    label_ids: Tensor | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """Return the batch on ``device``."""
         tensors = {
             name: getattr(self, name).to(device, non_blocking=non_blocking)
-            for name in ("waveforms", "num_samples", "targets", "num_frames")
+            for name in self._tensors()
         }
         return Batch(
             names=self.names, num_speakers=self.num_speakers, seconds=self.seconds, **tensors
@@ -44,9 +50,13 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """Return the batch in page-locked memory (called by the DataLoader)."""
-        for name in ("waveforms", "num_samples", "targets", "num_frames"):
+        for name in self._tensors():
             setattr(self, name, getattr(self, name).pin_memory())
         return self
+
+    def _tensors(self) -> list[str]:
+        names = ["waveforms", "num_samples", "targets", "num_frames"]
+        return names if self.label_ids is None else [*names, "label_ids"]
 
 
 def collate(examples: list[Example], sample_rate: int) -> Batch:

@@ -1,7 +1,7 @@
 """Where training examples come from: manifests rendered on the fly, or data directories."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -73,13 +73,21 @@ class ManifestSource:
 
 
 class DataDirSource:
-    """Real recordings of a Kaldi data directory with a reference."""
+    """Real recordings of a Kaldi data directory with a reference: who, or which language.
 
-    def __init__(self, path: Path, sample_rate: int, allow_pipes: bool) -> None:
-        self.data = DataDir.load(path, allow_pipes=allow_pipes, need_reference=True)
+    ``labels`` is "speaker" or "language", as in `DataDir.reference`.
+    """
+
+    def __init__(
+        self, path: Path, sample_rate: int, allow_pipes: bool, labels: str = "speaker"
+    ) -> None:
+        need = labels == "speaker"
+        self.data = DataDir.load(path, allow_pipes=allow_pipes, need_reference=need)
         self.sample_rate = sample_rate
         self.recordings = self.data.recordings
-        self.reference = self.data.reference()
+        self.reference = self.data.reference(labels)
+        if labels == "language":
+            self._check_languages()
 
     def __len__(self) -> int:
         return len(self.recordings)
@@ -89,6 +97,17 @@ class DataDirSource:
 
     def num_samples(self, index: int) -> int:
         return int(self.data.duration(self.recordings[index]) * self.sample_rate)
+
+    def _check_languages(self) -> None:
+        """Raise DiarizeError for an RTTM of something else, such as speakers."""
+        known = set(self.data.utt2lang.values())
+        for segment in (s for found in self.reference.values() for s in found):
+            if known and segment.label not in known:
+                raise DiarizeError(
+                    f"{self.data.rttm}: recording {segment.recording}: {segment.label} is no "
+                    "language of utt2lang; is this the RTTM of the speakers? Make that of the "
+                    "languages (utils/datadir.sh reference --labels language), or remove it"
+                )
 
     def check_headers(self) -> None:
         """Open every recording; raises DiarizeError for one that is unusable.
@@ -112,12 +131,19 @@ class DataDirSource:
 
 
 def open_source(
-    path: str | Path, sample_rate: int, cache_bytes: int, allow_pipes: bool = False
+    path: str | Path,
+    sample_rate: int,
+    cache_bytes: int,
+    allow_pipes: bool = False,
+    labels: str = "speaker",
 ) -> Source:
-    """Return the source behind ``path``: a data directory, or a file with a manifest."""
+    """Return the source behind ``path``: a data directory, or a file with a manifest.
+
+    ``labels`` says which ones a data directory is asked for; a manifest has its own.
+    """
     path = Path(path)
     if path.is_dir():
-        return DataDirSource(path, sample_rate, allow_pipes)
+        return DataDirSource(path, sample_rate, allow_pipes, labels)
     if path.is_file():
         return ManifestSource(path, sample_rate, cache_bytes, allow_pipes)
     raise DiarizeError(f"no training data at {path}: neither a data directory nor a manifest")
@@ -129,7 +155,8 @@ class RandomCrops:
     Example ``index`` depends on the seed and ``index`` alone.  Each round of ``len(self)``
     examples takes every recording once, in an order of its own.  With ``speed`` (low, high)
     each crop is played at a speed drawn from that range, so that its voices are new ones
-    (speed perturbation, Ko et al. 2015).
+    (speed perturbation, Ko et al. 2015).  ``make`` turns a crop into an example, by
+    default `make_example`.
     """
 
     def __init__(
@@ -139,6 +166,7 @@ class RandomCrops:
         grid: FrameGrid,
         seed: int,
         speed: tuple[float, float] | None = None,
+        make: "MakeExample | None" = None,
     ) -> None:
         if not sources or not sum(map(len, sources)):
             raise DiarizeError("no training recordings: every source is empty")
@@ -147,6 +175,7 @@ class RandomCrops:
         self.grid = grid
         self.seed = seed
         self.speed = speed
+        self.make = make or make_example
         self._ends = np.cumsum([len(s) for s in sources]).tolist()
         self._order: tuple[int, np.ndarray] | None = None
 
@@ -170,7 +199,10 @@ class RandomCrops:
         waveform, segments = source.read(item, start, min(total, start + wanted))
         if percent != 100:
             waveform, segments = change_speed(waveform, segments, percent)
-        return make_example(source.name(item), waveform[: self.crop_samples], segments, self.grid)
+        return self.make(source.name(item), waveform[: self.crop_samples], segments, self.grid)
+
+
+MakeExample = Callable[[str, np.ndarray, list[Segment], FrameGrid], Example]
 
 
 def change_speed(
@@ -195,5 +227,7 @@ def make_example(
         raise DiarizeError(f"recording {name}: {len(waveform)} samples are less than one frame")
     labels = sorted({s.label for s in segments})
     activity = segments_to_mask(segments, labels, num_frames, grid)
-    activity = activity[:, activity.any(0)]
-    return Example(name, np.ascontiguousarray(waveform, dtype=np.float32), activity)
+    present = activity.any(0)
+    here = tuple(label for label, found in zip(labels, present, strict=True) if found)
+    waveform = np.ascontiguousarray(waveform, dtype=np.float32)
+    return Example(name, waveform, activity[:, present], here)

@@ -6,11 +6,16 @@ from typing import Any
 
 from diarize.config import from_dict, to_dict
 from diarize.errors import DiarizeError
+from diarize.tasks.base import QueryTask
+from diarize.tasks.language import LanguageOptions, LanguageTask
 from diarize.tasks.speaker import SpeakerOptions, SpeakerTask
 from diarize.train.checkpoint import check_modules, check_state, load_model
 from diarize.train.options import TrainOptions
 
-TASKS = {"speaker": (SpeakerOptions, SpeakerTask)}
+TASKS = {
+    "speaker": (SpeakerOptions, SpeakerTask),
+    "language": (LanguageOptions, LanguageTask),
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def config_mapping(config: Config) -> dict[str, Any]:
     }
 
 
-def build_task(config: Config) -> SpeakerTask:
+def build_task(config: Config) -> QueryTask:
     """Return the task of ``config`` with a freshly initialised model.
 
     Raises DiarizeError for sizes that do not go together, and for ``init_modules`` that the
@@ -69,7 +74,7 @@ class _Shared:
     init_modules: list[str] = field(default_factory=list)
 
 
-def load_task(path: str | Path) -> SpeakerTask:
+def load_task(path: str | Path) -> QueryTask:
     """Return the task of a saved model with its weights, ready for inference.
 
     Raises DiarizeError where the file is no model of this package or does not fit.

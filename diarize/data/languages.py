@@ -1,0 +1,32 @@
+"""Labels of language diarization: one slot for speech, then one for each language."""
+
+import numpy as np
+
+from diarize.data.examples import Example
+from diarize.data.sources import make_example
+from diarize.segments import Segment
+from diarize.timebase import FrameGrid
+
+VAD = "<speech>"
+
+
+def make_language_example(
+    name: str, waveform: np.ndarray, segments: list[Segment], grid: FrameGrid
+) -> Example:
+    """Return the example of ``waveform``, whose ``segments`` are labelled by language.
+
+    Column 0 is speech (VAD), column 1 the matrix language, which is the one with the most
+    speech, then the embedded ones, by speech; of equal ones the first by name.  A frame has
+    one language: where the labels have several, the one with the most speech.
+    """
+    found = make_example(name, waveform, segments, grid)
+    activity = found.activity
+    order = np.argsort(-activity.sum(0), kind="stable")  # columns are sorted by name
+    ranked = activity[:, order]
+    alone = ranked & (np.cumsum(ranked, axis=1) == 1)
+    # A language that is nowhere alone with the frame has lost all of it.
+    kept = alone.any(0)
+    alone = alone[:, kept]
+    speech = alone.any(1, keepdims=True)
+    labels = tuple(found.labels[i] for i in order[kept])
+    return Example(name, found.waveform, np.hstack([speech, alone]), (VAD, *labels))

@@ -1,0 +1,226 @@
+"""What the tasks have in common: data, batches, and a validation DER over thresholds."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from diarize.data.examples import Batch, Example, collate
+from diarize.data.sources import (
+    DataDirSource,
+    MakeExample,
+    RandomCrops,
+    make_example,
+    open_source,
+)
+from diarize.errors import DiarizeError, require_at_least
+from diarize.losses.criterion import Criterion
+from diarize.nn.outputs import QueryPredictions
+from diarize.train.mask_der import mask_der_stats
+
+# The model, as it is or wrapped for several processes: (waveforms, lengths) -> predictions.
+Forward = Callable[[Tensor, Tensor], QueryPredictions]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Training crops: their length, and how much decoded audio each worker may keep.
+
+    ``speed`` (low, high) is the range of speed perturbation; null: none, as in the paper.
+    """
+
+    crop_seconds: float = 50.0
+    speed: tuple[float, float] | None = None
+    cache_mb: int = 512
+
+    def __post_init__(self) -> None:
+        if self.crop_seconds <= 0:
+            raise ValueError(f"crop_seconds must be positive, not {self.crop_seconds}")
+        require_at_least(0, cache_mb=self.cache_mb)
+        if self.speed is not None and not 0.5 <= self.speed[0] <= self.speed[1] <= 2.0:
+            raise ValueError(f"speed must be a range within 0.5 to 2, not {list(self.speed)}")
+
+
+@dataclass(frozen=True)
+class ValidOptions:
+    """How the validation DER that chooses checkpoints is taken.
+
+    The lowest DER over the activity thresholds ``thetas`` counts, since the class head
+    is calibrated later than the masks.  At most ``max_recordings`` recordings (0: all),
+    each cut to its first ``max_seconds`` (0: whole), are used.
+    """
+
+    thetas: list[float] = field(default_factory=lambda: [0.3, 0.5, 0.7, 0.8, 0.9])
+    threshold: float = 0.5
+    collar: float = 0.0
+    batch_seconds: float = 600.0
+    max_seconds: float = 0.0
+    max_recordings: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.thetas or not all(0 <= t < 1 for t in self.thetas):
+            raise ValueError("thetas must be one or more probabilities below 1")
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"threshold must lie between 0 and 1, not {self.threshold}")
+        require_at_least(0, collar=self.collar, batch_seconds=self.batch_seconds)
+        require_at_least(0, max_seconds=self.max_seconds, max_recordings=self.max_recordings)
+
+
+class QueryTask:
+    """What the trainer needs to know of a task whose model predicts masks by queries.
+
+    ``options`` has the sections ``model``, ``data`` and ``valid``; ``model`` has a
+    ``grid``.  Tasks say what their labels are, and which masks are decided for.
+    """
+
+    name = ""
+    labels = "speaker"
+    more: tuple[str, ...] = ()
+    make_example: MakeExample = staticmethod(make_example)
+
+    def __init__(self, options: Any, model: nn.Module, criterion: Criterion, seed: int) -> None:
+        self.options = options
+        self.seed = seed
+        self.model = model
+        self.grid = model.grid
+        self.criterion = criterion
+        self._crops: RandomCrops | None = None
+        self._valid: DataDirSource | None = None
+
+    def load_data(self, train: list[str], valid: str | None, allow_pipes: bool = False) -> None:
+        """Open the training sources (manifests or data directories) and the validation set.
+
+        Audio that comes from a command is taken only with ``allow_pipes``.
+        """
+        data = self.options.data
+        rate = self.grid.sample_rate
+        sources = [
+            open_source(path, rate, data.cache_mb << 20, allow_pipes, self.labels)
+            for path in train
+        ]
+        self._crops = RandomCrops(
+            sources, data.crop_seconds, self.grid, self.seed, data.speed, self.make_example
+        )
+        if valid is not None:
+            self._valid = DataDirSource(valid, rate, allow_pipes, self.labels)
+            if not any(self._valid.reference.values()):
+                raise DiarizeError(f"{valid}: no speech in its reference to validate on")
+            # A file that is missing shall be told now, not hours later.
+            self._valid.check_headers()
+
+    def example(self, index: int) -> Example:
+        """Return training example ``index``: a function of the seed and ``index`` alone."""
+        return self._crops[index]
+
+    def collate(self, examples: list[Example]) -> Batch:
+        """Return the examples as one batch."""
+        return collate(examples, self.grid.sample_rate)
+
+    def normalizers(self, batch: Batch) -> Tensor:
+        """Return the denominators of the loss terms, float64 (terms,)."""
+        queries = self.options.model.decoder.queries
+        return self.criterion.normalizers(batch.num_frames, batch.num_speakers, queries)
+
+    def loss(
+        self, forward: Forward, batch: Batch, normalizers: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of ``batch`` and its terms; ``forward`` is the (wrapped) model."""
+        predictions = forward(batch.waveforms, batch.num_samples)
+        return self.criterion.loss(
+            predictions, batch.targets, batch.num_speakers, normalizers, batch.names
+        )
+
+    def reference(self, batch: Batch) -> Tensor:
+        """Return who is active in which frame, bool (B, T, S)."""
+        return batch.targets > 0.5
+
+    def decide(self, masks: Tensor, kept: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+        """Return the decided masks, bool (B, T, K), and which of the K are kept (B, K).
+
+        ``masks`` (B, T, N) are probabilities, ``kept`` (B, N) the queries above theta.
+        """
+        return (masks > threshold) & kept[:, None, :], kept
+
+    def more_stats(
+        self, predictions: QueryPredictions, system: Tensor, batch: Batch
+    ) -> dict[str, Tensor]:
+        """Return what is called ``more``, sums of the task's own over a batch for one theta."""
+        return {}
+
+    @torch.no_grad()
+    def validate(
+        self, forward: Forward, device: torch.device, rank: int = 0, world: int = 1
+    ) -> dict[str, Tensor]:
+        """Return sums over every ``world``-th validation recording, from ``rank`` on.
+
+        ``stats`` (thetas, 4) holds frames scored, missed, false and confused for each
+        theta, ``counted`` (thetas,) the recordings with the right number of speakers,
+        ``recordings`` their number.
+        """
+        o = self.options.valid
+        thetas = torch.tensor(o.thetas, device=device)
+        collar = self.grid.to_frame(o.collar)
+        stats = torch.zeros(len(thetas), 4, dtype=torch.float64)
+        counted = torch.zeros(len(thetas), dtype=torch.float64)
+        recordings = torch.zeros((), dtype=torch.float64)
+        more = {key: torch.zeros_like(counted) for key in self.more}
+        for host_batch in self._valid_batches(rank, world):
+            batch = host_batch.to(device)
+            predictions = forward(batch.waveforms, batch.num_samples).last()
+            masks = predictions.mask_logits()[0].sigmoid()  # (B, T, N)
+            activity = predictions.activity_logits[0].float().sigmoid()  # (B, N)
+            reference = self.reference(batch)
+            speakers = reference.any(1).sum(1)
+            for i, theta in enumerate(thetas):
+                system, kept = self.decide(masks, activity > theta, o.threshold)
+                found = mask_der_stats(system, reference, batch.num_frames, collar)
+                stats[i] += found.sum(0).cpu()
+                counted[i] += (kept.sum(1) == speakers).sum().cpu()
+                for key, value in self.more_stats(predictions, system, batch).items():
+                    more[key][i] += value.cpu()
+            recordings += len(batch.names)
+        return {"stats": stats, "counted": counted, "recordings": recordings, **more}
+
+    def summarize(self, sums: dict[str, Tensor]) -> dict[str, float]:
+        """Return DER and its parts in percent at the best theta, and the count accuracy.
+
+        Raises DiarizeError where no reference speech was scored.
+        """
+        stats, counted = sums["stats"], sums["counted"]
+        if not stats[0, 0]:
+            raise DiarizeError(
+                "the validation set has no speech in what is scored of it, so there is no DER; "
+                "see its rttm, and the section valid of the configuration"
+            )
+        errors = stats[:, 1:].sum(1)
+        best = int(errors.argmin())
+        scored = float(stats[best, 0])
+        miss, false_alarm, confusion = (100 * float(x) / scored for x in stats[best, 1:])
+        return {
+            "der": miss + false_alarm + confusion,
+            "miss": miss,
+            "fa": false_alarm,
+            "conf": confusion,
+            "theta": self.options.valid.thetas[best],
+            "count_acc": 100 * float(counted[best]) / float(sums["recordings"]),
+        }
+
+    def _valid_batches(self, rank: int, world: int) -> Iterator[Batch]:
+        source, o = self._valid, self.options.valid
+        limit = self.grid.to_samples(o.max_seconds) if o.max_seconds else None
+        count = min(len(source), o.max_recordings) if o.max_recordings else len(source)
+        lengths = [source.num_samples(i) for i in range(count)]
+        lengths = [n if limit is None else min(n, limit) for n in lengths]
+        order = sorted(range(count), key=lambda i: (-lengths[i], i))[rank::world]
+        waiting: list[Example] = []
+        for i in order:
+            waveform, segments = source.read(i, 0, lengths[i])
+            waiting.append(self.make_example(source.name(i), waveform, segments, self.grid))
+            longest = len(waiting[0].waveform) / self.grid.sample_rate
+            if longest * (len(waiting) + 1) > o.batch_seconds:
+                yield self.collate(waiting)
+                waiting = []
+        if waiting:
+            yield self.collate(waiting)
