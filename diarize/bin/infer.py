@@ -41,6 +41,7 @@ def infer(args: argparse.Namespace) -> None:
 
     from diarize.errors import DiarizeError
     from diarize.infer.config import load_inference_config, override
+    from diarize.infer.languages import diarize_languages
     from diarize.infer.loader import find_model, make_predictor
     from diarize.infer.postprocess import postprocess
     from diarize.io.audio import read_audio
@@ -65,7 +66,13 @@ def infer(args: argparse.Namespace) -> None:
     segments = []
     for name, path in recordings.items():
         posteriors = predictor(read_audio(path, sample_rate=task.grid.sample_rate), name)
-        found = postprocess(posteriors.masks, posteriors.activities, name, options, task.grid)
+        arguments = (posteriors.masks, posteriors.activities, name, options, task.grid)
+        if task.name == "language":
+            labels = getattr(task.model, "labels", [])
+            naming = (posteriors.names, labels) if labels else None
+            found = diarize_languages(*arguments, naming)
+        else:
+            found = postprocess(*arguments)
         if not found:
             print(f"{path}: no speech found", file=sys.stderr)
         segments += found

@@ -16,7 +16,8 @@ from diarize.bin.common import run_command
 from diarize.config import dump_yaml
 from diarize.errors import DiarizeError
 from diarize.infer.config import InferenceConfig, load_inference_config, override
-from diarize.infer.postprocess import postprocess
+from diarize.infer.languages import LANGUAGE, diarize_languages
+from diarize.infer.postprocess import SPEAKER, PostprocessOptions, postprocess
 from diarize.infer.stored import PosteriorDir, read_counts, some_names, write_kaldi_files
 from diarize.infer.tune import (
     GRID_NAMES,
@@ -50,7 +51,8 @@ def run_tune(args: argparse.Namespace) -> int:
         TuneRecording(r, *source.load(r), reference.get(r, []), regions[r], counts.get(r))
         for r in source.recordings
     )
-    results = tune_postprocessing(recordings, points, source.grid, _score)
+    method = LANGUAGE if source.task == "language" else SPEAKER
+    results = tune_postprocessing(recordings, points, source.grid, _score, method)
     best = best_point(results, base)
     _write_best(args, config, results, best)
     edge = [
@@ -85,7 +87,7 @@ def run_apply(args: argparse.Namespace) -> int:
         if recording in counts:
             limits = {"min_speakers": None, "max_speakers": None}
             own = replace(options, num_speakers=counts[recording], **limits)
-        found = postprocess(*source.load(recording), recording, own, source.grid)
+        found = _segments(source, recording, own)
         if regions is not None:
             found = [s for a, b in regions[recording] for s in clip_segments(found, a, b)]
         segments += found
@@ -100,6 +102,16 @@ def run_apply(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 0
+
+
+def _segments(
+    source: PosteriorDir, recording: str, options: PostprocessOptions
+) -> list[Segment]:
+    arrays = source.load(recording)
+    if source.task == "language":
+        naming = source.naming(recording) if options.name_threshold is not None else None
+        return diarize_languages(*arrays, recording, options, source.grid, naming)
+    return postprocess(*arrays, recording, options, source.grid)
 
 
 _OVERRIDES = (

@@ -8,6 +8,8 @@ from pathlib import Path
 from diarize.bin.common import run_command
 
 NAMES = ("posteriors", "activities")
+# Of models with a language head only.
+HEAD = "names"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -51,17 +53,19 @@ def merge(args: argparse.Namespace) -> None:
     """Join the lists of all jobs."""
     from diarize.io.ark import merge_scp
 
-    for name in NAMES:
+    with_head = (args.out / "labels").exists()
+    for name in (*NAMES, HEAD) if with_head else NAMES:
         merge_scp(args.out, name, args.merge)
 
 
 def compute(args: argparse.Namespace) -> None:
     """Run the network over this job's recordings."""
+    from contextlib import ExitStack
     from dataclasses import replace
 
     from diarize.infer.config import load_inference_config
     from diarize.infer.loader import find_model, make_predictor
-    from diarize.infer.stored import write_frame_shift
+    from diarize.infer.stored import write_layout
     from diarize.io.ark import ArkWriter
     from diarize.io.audio import read_audio
     from diarize.io.datadir import DataDir
@@ -76,16 +80,17 @@ def compute(args: argparse.Namespace) -> None:
     started = last = time.monotonic()
     seconds = 0.0
     rate = task.grid.sample_rate
-    with (
-        ArkWriter(args.out, NAMES[0], args.job) as masks,
-        ArkWriter(args.out, NAMES[1], args.job) as activities,
-    ):
-        write_frame_shift(args.out, task.grid)
+    labels = getattr(task.model, "labels", [])
+    with ExitStack() as stack:
+        names = (*NAMES, HEAD) if labels else NAMES
+        writers = [stack.enter_context(ArkWriter(args.out, n, args.job)) for n in names]
+        write_layout(args.out, task.grid, task.name, labels)
         for count, recording in enumerate(recordings, 1):
             waveform = read_audio(data.source(recording), sample_rate=rate)
             posteriors = predictor(waveform, recording)
-            masks.write(recording, posteriors.masks)
-            activities.write(recording, posteriors.activities)
+            arrays = (posteriors.masks, posteriors.activities, posteriors.names)
+            for writer, array in zip(writers, arrays, strict=False):
+                writer.write(recording, array)
             seconds += len(waveform) / rate
             now = time.monotonic()
             if now - last > 5 or count == len(recordings):

@@ -37,7 +37,13 @@ def make_predictor(model: nn.Module, grid: FrameGrid, options: NetworkOptions) -
         and torch.cuda.is_bf16_supported(including_emulation=False)
     )
     return Predictor(
-        model.eval().to(device), grid, device, bf16, options.min_activity, options.min_queries
+        model.eval().to(device),
+        grid,
+        device,
+        bf16,
+        options.min_activity,
+        options.min_queries,
+        getattr(model, "fixed_queries", 0),
     )
 
 

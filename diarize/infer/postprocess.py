@@ -8,6 +8,7 @@ toolkit, NOT in the paper, for a class head that has not yet learned to stop dup
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,8 @@ class PostprocessOptions:
     min_speakers, max_speakers: limits on the number that theta gives
     merge_iou: of queries whose masks overlap with an intersection over union above this,
         only the most active one is kept (extension, not in the paper); null is off
+    name_threshold: of languages, the probability above which one is called by its name
+        instead of L1, L2, …; null is never
     """
 
     theta: float = 0.8
@@ -40,6 +43,7 @@ class PostprocessOptions:
     min_speakers: int | None = None
     max_speakers: int | None = None
     merge_iou: float | None = None
+    name_threshold: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("theta", "threshold"):
@@ -63,6 +67,8 @@ class PostprocessOptions:
             )
         if self.merge_iou is not None and not 0.0 < self.merge_iou < 1.0:
             raise ValueError(f"merge_iou must lie between 0 and 1, not {self.merge_iou}")
+        if self.name_threshold is not None and not 0.0 <= self.name_threshold <= 1.0:
+            raise ValueError(f"name_threshold must lie in 0..1, not {self.name_threshold}")
 
 
 def select_queries(
@@ -248,3 +254,20 @@ def postprocess(
     except DiarizeError as err:
         raise DiarizeError(f"recording {recording}: {err}") from err
     return runs_to_segments(runs, queries, recording, options, grid)
+
+
+@dataclass(frozen=True)
+class Method:
+    """The three steps of a task's post-processing, which tuning takes apart.
+
+    runs: (posteriors, threshold, median) -> masks or decisions, computed once
+    choose: (runs, activities, options) -> the queries that count
+    segments: (runs, queries, recording, options, grid) -> segments
+    """
+
+    runs: Callable[[np.ndarray, float, int], Any]
+    choose: Callable[[Any, np.ndarray, PostprocessOptions], list[int]]
+    segments: Callable[..., list[Segment]]
+
+
+SPEAKER = Method(QueryRuns, choose_queries, runs_to_segments)

@@ -18,11 +18,13 @@ class Posteriors:
 
     ``masks`` (T, N) are the speech probabilities of N queries on the frame grid,
     ``activities`` (N,) the probabilities that a query stands for a speaker; float32, the
-    most active query first.
+    most active query first, behind those with a place of their own (the VAD slot).
+    ``names`` (N, C) are the probabilities of the names that a language head knows.
     """
 
     masks: np.ndarray
     activities: np.ndarray
+    names: np.ndarray | None = None
 
 
 class Predictor:
@@ -30,7 +32,7 @@ class Predictor:
 
     Queries whose activity is below ``min_activity`` are left out, but for the
     ``min_queries`` most active ones: nobody sets theta that low, and on disk they would
-    be nine tenths of the posteriors.
+    be nine tenths of the posteriors.  The first ``fixed_queries`` stay, and stay first.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Predictor:
         bf16: bool = False,
         min_activity: float = 0.01,
         min_queries: int = 8,
+        fixed_queries: int = 0,
     ) -> None:
         self.forward = forward
         self.grid = grid
@@ -48,6 +51,7 @@ class Predictor:
         self.bf16 = bf16
         self.min_activity = min_activity
         self.min_queries = min_queries
+        self.fixed_queries = fixed_queries
 
     @torch.inference_mode()
     def __call__(self, waveform: np.ndarray, name: str = "input") -> Posteriors:
@@ -67,16 +71,25 @@ class Predictor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             predictions = self.forward(samples, count).last()
         activity = predictions.activity_logits[0, 0].float().sigmoid()  # (N,)
-        order = activity.argsort(descending=True, stable=True)
-        kept = max(int((activity >= self.min_activity).sum()), self.min_queries)
-        order = order[:kept]
+        order = self._order(activity)
         # The product of eq. (2) only for the queries that are kept.
         embeddings = predictions.mask_embeddings[-1, 0, order].float()  # (K, D)
         masks = (predictions.frames[0].float() @ embeddings.T).sigmoid()  # (T, K)
         masks, activity = masks.cpu().numpy(), activity[order].cpu().numpy()
+        names = None
+        if predictions.label_logits is not None:
+            names = predictions.label_logits[0, 0, order].float().softmax(-1).cpu().numpy()
         if not (np.isfinite(masks).all() and np.isfinite(activity).all()):
             raise DiarizeError(
                 f"recording {name}: the network's output is not finite; the model or the "
                 "precision is broken (try it without bf16)"
             )
-        return Posteriors(masks, activity)
+        return Posteriors(masks, activity, names)
+
+    def _order(self, activity: Tensor) -> Tensor:
+        """Return the queries to keep: the fixed ones, then the others by ``activity`` (N,)."""
+        fixed = self.fixed_queries
+        free = activity[fixed:]
+        kept = max(int((free >= self.min_activity).sum()), self.min_queries)
+        order = free.argsort(descending=True, stable=True)[:kept] + fixed
+        return torch.cat([torch.arange(fixed, device=order.device), order])

@@ -17,7 +17,8 @@ from diarize.timebase import FrameGrid
 class PosteriorDir:
     """The network's output for a set: ``posteriors.scp``, ``activities.scp``, ``frame_shift``.
 
-    frame_shift (seconds) is optional, 0.01 without it.
+    frame_shift (seconds) is optional, 0.01 without it; ``task`` too, speaker without it.
+    With a language head there are ``names.scp`` (N x C) and its names in ``labels``.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -37,6 +38,9 @@ class PosteriorDir:
                     "run inference again"
                 )
         self.grid = self._read_grid()
+        self.task = next(iter(self._read_lines("task")), "speaker")
+        self.labels = self._read_lines("labels")
+        self._names = read_scp(self.path / "names.scp") if self.labels else {}
 
     @property
     def recordings(self) -> list[str]:
@@ -48,8 +52,20 @@ class PosteriorDir:
         return self._posteriors[recording], self._activities[recording]
 
     def num_queries(self, recording: str) -> int:
-        """Return N of a recording; only its activities are read."""
-        return len(self._activities[recording])
+        """Return N of a recording, without the VAD slot; only its activities are read."""
+        return len(self._activities[recording]) - (self.task == "language")
+
+    def naming(self, recording: str) -> tuple[np.ndarray, list[str]] | None:
+        """Return the language head's probabilities (N, C) and its names, None without a head."""
+        if not self.labels:
+            return None
+        if recording not in self._names:
+            raise DiarizeError(f"{self.path}/names.scp: nothing for {recording}; infer again")
+        return self._names[recording], self.labels
+
+    def _read_lines(self, name: str) -> list[str]:
+        path = self.path / name
+        return path.read_text(encoding="utf-8").split() if path.exists() else []
 
     def _read_grid(self) -> FrameGrid:
         path = self.path / "frame_shift"
@@ -64,10 +80,16 @@ class PosteriorDir:
             ) from None
 
 
-def write_frame_shift(directory: Path, grid: FrameGrid) -> None:
-    """Write ``frame_shift``, the seconds of a frame, where `PosteriorDir` expects it."""
-    with atomic_write(directory / "frame_shift") as handle:
-        handle.write(f"{grid.frame_seconds:.10g}\n")
+def write_layout(directory: Path, grid: FrameGrid, task: str, labels: list[str]) -> None:
+    """Write what `PosteriorDir` must know besides the arrays."""
+    directory.mkdir(parents=True, exist_ok=True)
+    lines = {"frame_shift": [f"{grid.frame_seconds:.10g}"], "task": [task], "labels": labels}
+    for name, words in lines.items():
+        if words:
+            with atomic_write(directory / name) as handle:
+                handle.writelines(f"{word}\n" for word in words)
+        else:
+            (directory / name).unlink(missing_ok=True)
 
 
 def read_counts(path: str | Path, recordings: list[str]) -> dict[str, int]:

@@ -9,17 +9,12 @@ enough.
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.infer.postprocess import (
-    PostprocessOptions,
-    QueryRuns,
-    check_output,
-    choose_queries,
-    runs_to_segments,
-)
+from diarize.infer.postprocess import SPEAKER, Method, PostprocessOptions, check_output
 from diarize.segments import Segment
 from diarize.timebase import FrameGrid
 
@@ -103,6 +98,7 @@ def tune_postprocessing(
     points: Sequence[PostprocessOptions],
     grid: FrameGrid,
     score: Scorer,
+    method: Method = SPEAKER,
 ) -> list[TunePoint]:
     """Return every point with its pooled errors, in the order of ``points``.
 
@@ -115,7 +111,7 @@ def tune_postprocessing(
     for item in recordings:
         check_output(item.posteriors, item.activities, item.recording)
         true_count = _count_in_regions(item.reference, item.regions)
-        for index, errors, speakers in _score_recording(item, points, grid, score):
+        for index, errors, speakers in _score_recording(item, points, grid, score, method):
             sums[index] += errors
             right[index] += speakers == true_count
         count += 1
@@ -158,10 +154,14 @@ def values_at_edge(best: PostprocessOptions, tune: TuneOptions) -> list[str]:
 
 
 def _score_recording(
-    item: TuneRecording, points: Sequence[PostprocessOptions], grid: FrameGrid, score: Scorer
+    item: TuneRecording,
+    points: Sequence[PostprocessOptions],
+    grid: FrameGrid,
+    score: Scorer,
+    method: Method,
 ) -> Iterator[tuple[int, Errors, int]]:
     """Yield (index of the point, errors, speakers found); equal results are scored once."""
-    masks: dict[tuple, QueryRuns] = {}
+    masks: dict[tuple, Any] = {}
     index: dict[tuple, int] = {}
     hypotheses: list[list[Segment]] = []
     of_point = []
@@ -173,13 +173,13 @@ def _score_recording(
             )
         mask_key = (options.threshold, options.median)
         if mask_key not in masks:
-            masks[mask_key] = QueryRuns(item.posteriors, *mask_key)
+            masks[mask_key] = method.runs(item.posteriors, *mask_key)
         runs = masks[mask_key]
-        queries = choose_queries(runs, item.activities, options)
+        queries = method.choose(runs, item.activities, options)
         key = (mask_key, options.min_duration, tuple(queries))
         if key not in index:
             index[key] = len(hypotheses)
-            hypotheses.append(runs_to_segments(runs, queries, item.recording, options, grid))
+            hypotheses.append(method.segments(runs, queries, item.recording, options, grid))
         of_point.append(index[key])
     errors = score(item.reference, hypotheses, item.regions)
     speakers = [_count_in_regions(segments, item.regions) for segments in hypotheses]

@@ -1,0 +1,194 @@
+"""From the network's output to languages: the best kept query wherever the VAD says speech.
+
+SAGE-LD keeps the queries with an activity above theta = 0.8; query 0 is the VAD slot and is
+always heard.  Median filter, minimum duration and gap filling are additions, off by default.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from diarize.errors import DiarizeError
+from diarize.infer.postprocess import (
+    Method,
+    PostprocessOptions,
+    binary_median,
+    check_output,
+    select_queries,
+)
+from diarize.segments import Segment
+from diarize.timebase import FrameGrid
+
+VAD_QUERY = 0
+SILENCE = -1
+
+
+class LanguageRuns:
+    """The decisions of one recording for any choice of queries, each made once."""
+
+    def __init__(self, posteriors: np.ndarray, threshold: float, median: int) -> None:
+        self.posteriors = posteriors
+        self.median = median
+        self.speech = binary_median(posteriors[:, VAD_QUERY] > threshold, median)
+        self._decisions: dict[tuple[int, ...], np.ndarray] = {}
+
+    def decision(self, queries: Sequence[int]) -> np.ndarray:
+        """Return the query of each frame, int (T,), SILENCE where nobody speaks.
+
+        It is the one of ``queries`` with the greatest probability; with a median filter,
+        the one that most speech frames of the window have (the frame's own where equal).
+        """
+        key = tuple(queries)
+        if key not in self._decisions:
+            self._decisions[key] = self._decide(key)
+        return self._decisions[key]
+
+    def _decide(self, queries: tuple[int, ...]) -> np.ndarray:
+        if not queries:
+            return np.full(len(self.speech), SILENCE)
+        columns = np.array(queries)
+        best = self.posteriors[:, columns].argmax(1)  # (T,), of equal ones the more active
+        if self.median > 1 and len(queries) > 1:
+            own = (best[:, None] == np.arange(len(queries))) & self.speech[:, None]  # (T, K)
+            half = self.median // 2
+            total = np.zeros((len(best) + 1, len(queries)), dtype=np.int64)
+            np.cumsum(own, axis=0, out=total[1:])
+            frames = np.arange(len(best))
+            high = np.minimum(frames + half + 1, len(best))
+            votes = total[high] - total[np.maximum(frames - half, 0)]
+            best = (2 * votes + own).argmax(1)
+        return np.where(self.speech, columns[best], SILENCE)
+
+
+def choose_languages(
+    runs: LanguageRuns, activities: np.ndarray, options: PostprocessOptions
+) -> list[int]:
+    """Return the queries that are languages, the most active one first; never the VAD slot."""
+    return [query + 1 for query in select_queries(activities[1:], options)]
+
+
+def smooth(decision: np.ndarray, min_gap: int, min_duration: int) -> list[tuple[int, int, int]]:
+    """Return the runs (first, last + 1, query) of ``decision`` (T,), silence left out; frames.
+
+    A pause below ``min_gap`` goes to the language before it.  Speech below ``min_duration``
+    is dropped; a language's turn below it, in longer speech, goes to the turn before it, or
+    at the start of speech to the next one: to drop it would only turn confusion into a miss.
+
+    >>> smooth(np.array([-1, 1, 1, 1, 2, 1, 1, -1, 2, -1]), 0, 2)
+    [(1, 7, 1)]
+    """
+    edges = np.flatnonzero(np.diff(decision, prepend=SILENCE - 1, append=SILENCE - 1))
+    spans = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    islands: list[list[tuple[int, int, int]]] = []
+    for lo, hi in spans:
+        query = int(decision[lo])
+        if query == SILENCE:
+            continue
+        last = islands[-1][-1] if islands else None
+        if last is not None and lo - last[1] < min_gap:
+            islands[-1][-1] = (last[0], lo, last[2])
+        if last is not None and (lo == last[1] or lo - last[1] < min_gap):
+            islands[-1].append((lo, hi, query))
+        else:
+            islands.append([(lo, hi, query)])
+    out = []
+    for island in islands:
+        if island[-1][1] - island[0][0] >= min_duration:
+            out += _absorb(island, min_duration)
+    return out
+
+
+def _absorb(island: list[tuple[int, int, int]], shortest: int) -> list[tuple[int, int, int]]:
+    """Return the turns of one stretch of speech, the short ones given to their neighbours."""
+    out: list[tuple[int, int, int]] = []
+    begin = island[0][0]
+    for _, hi, query in island:
+        if hi - begin < shortest and not out:
+            continue  # too short to begin with: the next turn takes it
+        if out and (hi - begin < shortest or query == out[-1][2]):
+            out[-1] = (out[-1][0], hi, out[-1][2])
+        else:
+            out.append((begin, hi, query))
+        begin = hi
+    return out
+
+
+def language_segments(
+    runs: LanguageRuns,
+    queries: list[int],
+    recording: str,
+    options: PostprocessOptions,
+    grid: FrameGrid,
+    names: Mapping[int, str] | None = None,
+) -> list[Segment]:
+    """Return the turns of ``queries`` as segments, sorted by time.
+
+    A query in ``names`` is called by its name, the others L1, L2, … in the order of their
+    first turns.
+    """
+    gap, shortest = grid.to_frame(options.min_gap), grid.to_frame(options.min_duration)
+    labels = dict(names or {})
+    unnamed = 0
+    out = []
+    for lo, hi, query in smooth(runs.decision(queries), gap, shortest):
+        if query not in labels:
+            unnamed += 1
+            labels[query] = f"L{unnamed}"
+        out.append(Segment(recording, grid.to_seconds(lo), grid.to_seconds(hi), labels[query]))
+    return out
+
+
+def name_queries(
+    probabilities: np.ndarray, queries: Sequence[int], names: Sequence[str], threshold: float
+) -> dict[int, str]:
+    """Return the names of those of ``queries`` that are known languages, each name once.
+
+    ``probabilities`` (N, C) are the language head's.  The names are given so that the sum
+    of their probabilities is greatest; one of at most ``threshold`` is no name: the
+    language is an unknown one.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    rows = list(queries)
+    chosen = probabilities[rows]  # (K, C)
+    pairs = zip(*linear_sum_assignment(chosen, maximize=True), strict=True)
+    return {rows[i]: names[j] for i, j in pairs if chosen[i, j] > threshold}
+
+
+def diarize_languages(
+    posteriors: np.ndarray,
+    activities: np.ndarray,
+    recording: str,
+    options: PostprocessOptions,
+    grid: FrameGrid,
+    naming: tuple[np.ndarray, Sequence[str]] | None = None,
+) -> list[Segment]:
+    """Return which language is spoken when, sorted by time; [] where no query is kept.
+
+    posteriors: (T, N) mask probabilities on the frames of ``grid``, column 0 the VAD's
+    activities: (N,) probabilities that a query is a language
+    naming: the language head's probabilities (N, C) and its C names; they are used where
+        ``options.name_threshold`` is set, else labels are L1, L2, …
+    Raises DiarizeError, naming ``recording``, for shapes that do not fit and NaN or Inf.
+    """
+    check_output(posteriors, activities, recording)
+    if posteriors.shape[1] < 2:
+        raise DiarizeError(f"recording {recording}: no query besides the VAD slot")
+    runs = LanguageRuns(posteriors, options.threshold, options.median)
+    try:
+        queries = choose_languages(runs, activities, options)
+    except DiarizeError as err:
+        raise DiarizeError(f"recording {recording}: {err}") from err
+    names = {}
+    if naming is not None and options.name_threshold is not None and queries:
+        probabilities, known = naming
+        if probabilities.shape != (len(activities), len(known)):
+            raise DiarizeError(
+                f"recording {recording}: {probabilities.shape} probabilities for "
+                f"{len(activities)} queries and {len(known)} names"
+            )
+        names = name_queries(probabilities, queries, known, options.name_threshold)
+    return language_segments(runs, queries, recording, options, grid, names)
+
+
+LANGUAGE = Method(LanguageRuns, choose_languages, language_segments)
