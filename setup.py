@@ -16,6 +16,7 @@ COMMANDS = {
     "diarize-plot": "plot",
     "diarize-datadir": "datadir",
     "diarize-results": "results",
+    "diarize-convert-ssl": "convert_ssl",
     "md-eval": "md_eval",
 }
 

@@ -22,7 +22,10 @@ from diarize.errors import DiarizeError
 BUNDLE_PREFIX = "torchaudio:"
 State = dict[str, Tensor]
 
-_CONV = re.compile(r"^(?:.*\.)?feature_extractor\.conv_layers\.(\d+)\.(.+)$")
+# "features" is what our own models call it.
+_CONV = re.compile(
+    r"^(?:.*\.)?(?:feature_extractor|features(?:\.conv)?)\.conv_layers\.(\d+)\.(.+)$"
+)
 # What fairseq calls the members of one layer: Sequential(conv, dropout, norm, GELU), the
 # norm being a GroupNorm, or for "layer_norm" Sequential(transpose, LayerNorm, transpose).
 _FAIRSEQ_MEMBER = (("0.", "conv."), ("2.1.", "layer_norm."), ("2.", "layer_norm."))
@@ -119,6 +122,10 @@ def check_tensors(source: str, wanted: Mapping[str, Tensor], found: Mapping[str,
     def sizes(names: list[str], state: Mapping[str, Tensor]) -> str:
         return ", ".join(f"{n} {tuple(state[n].shape)}" for n in sorted(names))
 
+    if not found:
+        raise DiarizeError(
+            f"{source} holds no tensor of a wav2vec 2.0-type model (feature_extractor.conv_layers)"
+        )
     missing = [n for n in wanted if n not in found]
     extra = [n for n in found if n not in wanted]
     other = [n for n in wanted if n in found and found[n].shape != wanted[n].shape]

@@ -21,8 +21,8 @@ def match(
 
     ``cost`` is (..., B, N, S); recording b has the first ``num_speakers[b]`` columns, and
     the entries of the others are 0; ``what`` they are is said in errors.  The costs of all
-    layers and recordings go to the host at once.  Raises DiarizeError, naming the recording, if a cost is not finite or there
-    are more speakers than queries.
+    layers and recordings go to the host at once.  Raises DiarizeError, naming the recording,
+    if a cost is not finite or there are more speakers than queries.
     """
     *stack, batch, queries, speakers = cost.shape
     layers = math.prod(stack)  # -1 would be ambiguous where nobody speaks in the whole batch
