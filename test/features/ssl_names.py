@@ -1,0 +1,69 @@
+"""A small wav2vec 2.0 model of torchaudio, and its weights under other toolkits' names."""
+
+import re
+
+import torch
+from torchaudio.models import wav2vec2_model
+
+LAYERS = [(512, 10, 5)] + [(512, 3, 2)] * 4 + [(512, 2, 2)] * 2
+DIM, DEPTH, HEADS, FF = 32, 2, 2, 48
+
+
+def make_model(mode="layer_norm", bias=True, seed=0):
+    """torchaudio's model with random weights, also where it would start with 0 and 1."""
+    torch.manual_seed(seed)
+    model = wav2vec2_model(
+        extractor_mode=mode, extractor_conv_layer_config=LAYERS, extractor_conv_bias=bias,
+        encoder_embed_dim=DIM, encoder_projection_dropout=0.0, encoder_pos_conv_kernel=128,
+        encoder_pos_conv_groups=16, encoder_num_layers=DEPTH, encoder_num_heads=HEADS,
+        encoder_attention_dropout=0.0, encoder_ff_interm_features=FF,
+        encoder_ff_interm_dropout=0.0, encoder_dropout=0.0,
+        encoder_layer_norm_first=mode == "layer_norm", encoder_layer_drop=0.0, aux_num_out=None,
+    ).eval()  # fmt: skip
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def renamed(state, rules):
+    out = {}
+    for name, tensor in state.items():
+        for pattern, replacement in rules:
+            name = re.sub(pattern, replacement, name)  # noqa: PLW2901
+        out[name] = tensor.clone()
+    return out
+
+
+def fairseq(state):
+    """As in fairseq's fine-tuned checkpoints, with what belongs to other parts."""
+    rules = [
+        (r"(conv_layers\.\d+)\.conv\.", r"\1.0."),
+        (r"(conv_layers\.\d+)\.layer_norm\.", r"\1.2.1."),
+        (r"^encoder\.feature_projection\.projection\.", "post_extract_proj."),
+        (r"^encoder\.feature_projection\.layer_norm\.", "layer_norm."),
+        (r"^encoder\.transformer\.pos_conv_embed\.conv\.", "encoder.pos_conv.0."),
+        (r"parametrizations\.weight\.original0$", "weight_g"),
+        (r"parametrizations\.weight\.original1$", "weight_v"),
+        (r"^encoder\.transformer\.(layers\.\d+)\.layer_norm\.", r"encoder.\1.self_attn_layer_norm."),
+        (r"^encoder\.transformer\.(layers\.\d+)\.attention\.", r"encoder.\1.self_attn."),
+        (r"^encoder\.transformer\.(layers\.\d+)\.feed_forward\.intermediate_dense\.",
+         r"encoder.\1.fc1."),
+        (r"^encoder\.transformer\.(layers\.\d+)\.feed_forward\.output_dense\.", r"encoder.\1.fc2."),
+        (r"^encoder\.transformer\.", "encoder."),
+        (r"^", "w2v_encoder.w2v_model."),
+    ]
+    others = {"mask_emb": torch.zeros(DIM), "quantizer.vars": torch.zeros(1, 4, 2)}
+    others = {f"w2v_encoder.w2v_model.{k}": v for k, v in others.items()}
+    return {**renamed(state, rules), **others, "w2v_encoder.proj.weight": torch.zeros(3, DIM)}
+
+
+def hugging_face(state):
+    """As transformers' Wav2Vec2ForCTC saves them."""
+    rules = [
+        (r"^encoder\.feature_projection\.", "feature_projection."),
+        (r"^encoder\.transformer\.", "encoder."),
+        (r"^", "wav2vec2."),
+    ]
+    others = {"wav2vec2.masked_spec_embed": torch.zeros(DIM), "lm_head.weight": torch.zeros(3, DIM)}
+    return {**renamed(state, rules), **others}
