@@ -186,7 +186,7 @@ class SslConv(nn.Module):
 
     def _extract_in_pieces(self, padded: Tensor, count: int) -> Tensor:
         """Return `extract` of ``padded``, piece by piece: an hour needs no 20 GB of memory."""
-        limit = 1 << (23 if padded.is_cuda else 16)
+        limit = 1 << (22 if padded.is_cuda else 16)
         step = max(1, limit // (padded.shape[0] * HOP))
         parts = [
             self.extract(padded[:, i * HOP : (min(i + step, count) - 1) * HOP + FIELD])

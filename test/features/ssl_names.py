@@ -29,9 +29,10 @@ def make_model(mode="layer_norm", bias=True, seed=0):
 def renamed(state, rules):
     out = {}
     for name, tensor in state.items():
+        new = name
         for pattern, replacement in rules:
-            name = re.sub(pattern, replacement, name)  # noqa: PLW2901
-        out[name] = tensor.clone()
+            new = re.sub(pattern, replacement, new)
+        out[new] = tensor.clone()
     return out
 
 
@@ -45,7 +46,8 @@ def fairseq(state):
         (r"^encoder\.transformer\.pos_conv_embed\.conv\.", "encoder.pos_conv.0."),
         (r"parametrizations\.weight\.original0$", "weight_g"),
         (r"parametrizations\.weight\.original1$", "weight_v"),
-        (r"^encoder\.transformer\.(layers\.\d+)\.layer_norm\.", r"encoder.\1.self_attn_layer_norm."),
+        (r"^encoder\.transformer\.(layers\.\d+)\.layer_norm\.",
+         r"encoder.\1.self_attn_layer_norm."),
         (r"^encoder\.transformer\.(layers\.\d+)\.attention\.", r"encoder.\1.self_attn."),
         (r"^encoder\.transformer\.(layers\.\d+)\.feed_forward\.intermediate_dense\.",
          r"encoder.\1.fc1."),

@@ -1,5 +1,7 @@
 """Languages from posteriors: who is kept, argmax under the VAD, smoothing, names."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -110,7 +112,7 @@ def test_smoothing_keeps_what_it_must(decision, gap, shortest):
     array = np.array(decision, dtype=int)
     runs = smooth(array, gap, shortest)
     assert all(lo < hi for lo, hi, _ in runs)
-    assert all(a[1] <= b[0] for a, b in zip(runs, runs[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(runs))
     if not shortest:
         covered = np.full(len(array), -1)
         for lo, hi, query in runs:
