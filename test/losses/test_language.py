@@ -109,7 +109,7 @@ def test_without_smoothing_exponent_and_bias_tversky_is_dice():
 def slow_loss(p, targets, counts, o, ids=None):
     """The criterion by loops over layers, recordings and all assignments of languages."""
     total = 0.0
-    for layer in range(p.num_layers):
+    for layer in range(p.activity_logits.shape[0]):
         logits = p.mask_logits()[layer]
         sums = dict.fromkeys(("focal", "tversky", "activity", "naming"), 0.0)
         frames = slot_count = query_weight = named = 0.0
