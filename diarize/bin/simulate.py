@@ -1,6 +1,7 @@
-"""diarize-simulate: mixtures of single-speaker utterances, as a manifest and on disk.
+"""diarize-simulate: mixtures of speakers or of languages, as a manifest and on disk.
 
     diarize-simulate manifest --data DIR --num-speakers K --beta B --num-mixtures N --out FILE
+    diarize-simulate code-switch --data DIR --num-mixtures N --out FILE
     diarize-simulate write --manifest FILE --out DATADIR --job J --num-jobs N
     diarize-simulate finish --manifest FILE --out DATADIR --num-jobs N
 
@@ -13,6 +14,7 @@ import sys
 import time
 
 from diarize.bin.common import run_command
+from diarize.bin.simulate_code_switch import add_code_switch, add_units
 from diarize.errors import DiarizeError
 
 PROG = "diarize-simulate"
@@ -31,6 +33,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_manifest(commands.add_parser("manifest", help="draw mixtures (Fujita 2019, Alg. 1)"))
+    add_code_switch(
+        commands.add_parser("code-switch", help="draw mixtures of languages (UniCoM)"), PROG
+    )
+    add_units(commands.add_parser("units", help="train units for text without spaces"), PROG)
     _add_write(commands.add_parser("write", help="write one job's share of the WAV files"))
     _add_finish(commands.add_parser("finish", help="make one data directory of all jobs"))
     return parser

@@ -16,6 +16,8 @@ from diarize.simulate.writer import missing_parts, part_directories
 
 # wav.scp comes last: without it, nothing takes the directory for a data directory.
 _MERGED = ("segments", "utt2spk", "reco2dur", "reco2num_spk", "rttm", "wav.scp")
+# Only of mixtures whose labels are languages.
+_OF_LANGUAGES = ("utt2lang", "kinds.rttm")
 _NAMED = 5
 
 
@@ -23,7 +25,8 @@ def finish(manifest: Manifest, out: str | os.PathLike, num_jobs: int) -> int:
     """Merge the parts of ``num_jobs`` jobs into data directory ``out``; return its mixtures.
 
     Writes wav.scp, segments, utt2spk, spk2utt, rttm, uem (whole recordings), reco2dur and
-    reco2num_spk, the same bytes for every number of jobs.  Raises DiarizeError, before
+    reco2num_spk, for languages utt2lang and kinds.rttm (sentences by kind of switch) as well,
+    the same bytes for every number of jobs.  Raises DiarizeError, before
     anything is written, where a job has not finished, a mixture of ``manifest`` is not
     in the parts, or a WAV file is gone; and afterwards where the result has a fault.
     """
@@ -40,6 +43,11 @@ def finish(manifest: Manifest, out: str | os.PathLike, num_jobs: int) -> int:
         left.unlink(missing_ok=True)
     for name in _MERGED[:-1]:
         _merge(name, parts, out)
+    for name in _OF_LANGUAGES:
+        having = [part for part in parts if (part / name).is_file()]
+        (out / name).unlink(missing_ok=True)
+        if having:
+            _merge(name, having, out)
     _write_spk2utt(out)
     _write_uem(out)
     _merge(_MERGED[-1], parts, out)
@@ -79,7 +87,7 @@ def _merge(name: str, parts: list[Path], out: Path) -> None:
         handles = [stack.enter_context(open(part / name, encoding="utf-8")) for part in parts]
         # The parts of an RTTM hold recordings in order already, one part after the other.
         rows: Iterable[str] = (line for handle in handles for line in handle)
-        if name != "rttm":
+        if not name.endswith("rttm"):
             rows = heapq.merge(*handles, key=lambda line: line.split(" ", 1)[0])
         with atomic_write(out / name) as handle:
             handle.writelines(rows)

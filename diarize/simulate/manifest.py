@@ -1,7 +1,6 @@
 """The file of mixtures, ``mixture.scp``: one ``<id> <json>`` per line, ids in C order."""
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+from diarize.simulate.pieces import check_piece, check_shaping, is_number
 
 
 def write_manifest(path: str | os.PathLike, mixtures: Iterable[tuple[str, dict]]) -> int:
@@ -134,8 +134,9 @@ def check_mixture(mixture: object, where: str) -> None:
             raise DiarizeError(f"{at}: {speaker['spkid']} is in the mixture twice")
         names.add(speaker["spkid"])
     _check_name_or_null(mixture["noise"], f"{where}: noise")
-    if mixture["noise"] is not None and not _is_number(mixture["snr"]):
+    if mixture["noise"] is not None and not is_number(mixture["snr"]):
         raise DiarizeError(f"{where}: snr must be a number where there is noise")
+    check_shaping(mixture, where)
 
 
 def _check_speaker(speaker: object, where: str) -> None:
@@ -149,15 +150,10 @@ def _check_speaker(speaker: object, where: str) -> None:
     if len(utts) != len(intervals):
         raise DiarizeError(f"{where}: {len(utts)} utts but {len(intervals)} intervals")
     for value in intervals:
-        if not _is_number(value) or value < 0:
+        if not is_number(value) or value < 0:
             raise DiarizeError(f"{where}: interval {value!r} is not 0 or more seconds")
     for utt in utts:
-        if isinstance(utt, str) and utt:
-            continue
-        if not (isinstance(utt, list) and len(utt) == 3 and isinstance(utt[0], str)):
-            raise DiarizeError(f"{where}: utterance {utt!r} is no file and no [file, start, end]")
-        if not (_is_number(utt[1]) and _is_number(utt[2]) and 0 <= utt[1] < utt[2]):
-            raise DiarizeError(f"{where}: utterance {utt!r} needs 0 <= start < end")
+        check_piece(utt, where)
 
 
 def _require(value: object, keys: tuple[str, ...], where: str) -> None:
@@ -171,7 +167,3 @@ def _require(value: object, keys: tuple[str, ...], where: str) -> None:
 def _check_name_or_null(value: object, where: str) -> None:
     if value is not None and not (isinstance(value, str) and value):
         raise DiarizeError(f"{where} must be a file name or null, not {value!r}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -14,6 +14,9 @@ What is heard, and what is labelled:
 * Noise is cut, or repeated with a short cross-fade, to the mixture's length, and scaled
   so that mean power of speech / mean power of noise over the whole mixture is the SNR.
 
+* Pieces that say so are put to a level of their own (``gain``); with ``band`` every piece is
+  what the band-pass of its whole file has there, with ``fade`` its ends are faded.
+
 The sum is not clipped and not normalised: its samples may pass 1.
 """
 
@@ -29,11 +32,23 @@ from diarize.io.audio import read_audio
 from diarize.io.datadir import MAX_OVERSHOOT
 from diarize.segments import Segment
 from diarize.simulate.cache import Reader, UtteranceCache, as_reader, is_pipe
+from diarize.simulate.labels import segments_of
+from diarize.simulate.pieces import Piece, band_pass, fade_ends, margin, parse_piece
 from diarize.timebase import FrameGrid
 
-__all__ = ["Layout", "Mixture", "Placed", "UtteranceCache", "mixture_length", "place", "render"]
+__all__ = [
+    "Layout",
+    "Mixture",
+    "Placed",
+    "UtteranceCache",
+    "mixture_length",
+    "place",
+    "render",
+    "segments_of",
+]
 
 _FADE_SECONDS = 0.02
+_WHOLE_SECONDS = 60  # files up to this long are kept whole where pieces of them are asked for
 
 
 class Mixture(NamedTuple):
@@ -46,7 +61,8 @@ class Mixture(NamedTuple):
 class Placed(NamedTuple):
     """One utterance at its place: samples [begin, begin + length) of the mixture.
 
-    ``first`` and ``last`` are the samples of the file (``last`` None: to its end).
+    ``first`` and ``last`` are the samples of the file (``last`` None: to its end), ``piece``
+    what the manifest says of it.
     """
 
     begin: int
@@ -55,6 +71,7 @@ class Placed(NamedTuple):
     name: str
     first: int
     last: int | None
+    piece: Piece
 
 
 class Layout(NamedTuple):
@@ -77,9 +94,10 @@ def place(mixture: dict, *, sample_rate: int = 16000, reader: Callable = read_au
         at = 0
         for utt, silence in zip(speaker["utts"], speaker["intervals"], strict=True):
             with _naming(mixture, speaker):
-                name, first, last, length = _span(utt, grid, source)
+                piece = parse_piece(utt)
+                name, first, last, length = _span(piece.source, grid, source)
             at += grid.to_samples(silence)
-            placed.append(Placed(at, length, number, name, first, last))
+            placed.append(Placed(at, length, number, name, first, last, piece))
             at += length
         total = max(total, at)
     return Layout(total, placed)
@@ -106,21 +124,6 @@ def _span(utt: str | list, grid: FrameGrid, source: Reader) -> tuple[str, int, i
     if last <= first:
         raise DiarizeError(f"{name}: segment {utt[1]} to {utt[2]} s holds no samples")
     return name, first, last, last - first
-
-
-def segments_of(
-    mixture: dict, layout: Layout, *, sample_rate: int, start: int = 0, stop: int | None = None
-) -> list[Segment]:
-    """Return the labels inside samples [start, stop), sorted; times in seconds from ``start``."""
-    stop = layout.num_samples if stop is None else stop
-    out = []
-    for utt in layout.placed:
-        lo, hi = max(utt.begin, start), min(utt.begin + utt.length, stop)
-        if hi > lo:
-            times = (lo - start) / sample_rate, (hi - start) / sample_rate
-            label = mixture["speakers"][utt.speaker]["spkid"]
-            out.append(Segment(mixture["recid"], *times, label))
-    return sorted(out)
 
 
 def render(
@@ -196,15 +199,35 @@ class _Renderer:
         return out
 
     def _utterance(self, utt: Placed) -> np.ndarray:
+        band, fade = self.mixture.get("band"), self.mixture.get("fade", 0.0)
         with _naming(self.mixture, self.mixture["speakers"][utt.speaker]):
-            wave = self.source(utt.name, utt.first, utt.last, self.sample_rate)
+            if band is None:
+                wave = self.source(utt.name, utt.first, utt.last, self.sample_rate)
+            else:
+                wave = self._in_band(utt, band)
             if len(wave) != utt.length:
                 raise DiarizeError(
                     f"{utt.name}: {utt.length} samples expected from sample {utt.first} at "
                     f"{self.sample_rate} Hz, but {len(wave)} are there; does the segment "
                     "pass the end of the recording?"
                 )
-        return wave
+        if utt.piece.gain:
+            wave = wave * np.float32(10 ** (utt.piece.gain / 20))
+        return fade_ends(wave, round(fade * self.sample_rate))
+
+    def _in_band(self, utt: Placed, band: list) -> np.ndarray:
+        """Return the samples of ``utt`` after the band-pass, as the whole file would have them."""
+        rate, name = self.sample_rate, utt.name
+        if utt.last is None:
+            return band_pass(self.source(name, 0, None, rate), band, rate)
+        total = self.source.num_samples(name, rate)
+        lo, hi = max(0, utt.first - margin(rate)), min(total, utt.last + margin(rate))
+        if total <= _WHOLE_SECONDS * rate:
+            wave = self.source(name, 0, None, rate)[lo:hi]
+        else:
+            wave = self.source.window(name, lo, hi, rate)
+        first = utt.first - lo
+        return band_pass(wave, band, rate)[first : first + utt.length]
 
     def _room(self, number: int) -> np.ndarray | None:
         speaker = self.mixture["speakers"][number]

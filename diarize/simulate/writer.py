@@ -25,8 +25,9 @@ from diarize.io.rttm import write_rttm
 from diarize.io.table import write_table
 from diarize.segments import Segment
 from diarize.simulate.cache import UtteranceCache
+from diarize.simulate.labels import has_languages, kinds_of, segments_of, voices_of
 from diarize.simulate.manifest import Manifest
-from diarize.simulate.render import place, render, segments_of
+from diarize.simulate.render import place, render
 
 _FULL_SCALE = 32767 / 32768
 _WAV_HEADER = 44
@@ -60,12 +61,18 @@ class WriteOptions:
 
 
 class Written(NamedTuple):
-    """What the tables say of one mixture."""
+    """What the tables say of one mixture.
+
+    Where its labels are languages, ``utterances`` are (segment, speaker) and ``kinds`` the
+    sentences by kind of switch; both are None for a mixture of speakers.
+    """
 
     name: str
     path: str
     duration: float
     segments: list[Segment]
+    utterances: list[tuple[Segment, str]] | None = None
+    kinds: list[Segment] | None = None
 
 
 def write_job(
@@ -124,7 +131,13 @@ def _write_mixture(
         if peak > _FULL_SCALE:
             wave *= np.float32(_FULL_SCALE / peak)
         write_wav(path, wave, rate)
-    return Written(name, os.fspath(path), length / rate, segments), whole
+    entry = Written(name, os.fspath(path), length / rate, segments)
+    if has_languages(mixture):
+        entry = entry._replace(
+            utterances=voices_of(mixture, layout, sample_rate=rate, stop=length),
+            kinds=kinds_of(mixture, layout, sample_rate=rate, stop=length),
+        )
+    return entry, whole
 
 
 def _wav_path(out: Path, index: int, name: str) -> Path:
@@ -142,6 +155,9 @@ def _write_part(part: Path, entries: list[Written]) -> None:
         for name, table in tables.items():
             write_table(fresh / name, table)
         write_rttm(fresh / "rttm", (segment for entry in entries for segment in entry.segments))
+        if any(entry.kinds for entry in entries):
+            kinds = (segment for entry in entries for segment in entry.kinds or ())
+            write_rttm(fresh / "kinds.rttm", kinds)
         shutil.rmtree(part, ignore_errors=True)
         os.rename(fresh, part)
     except OSError as err:
@@ -154,14 +170,19 @@ def _tables(entries: list[Written]) -> dict[str, dict[str, str]]:
     for entry in entries:
         tables["wav.scp"][entry.name] = entry.path
         tables["reco2dur"][entry.name] = _seconds(entry.duration)
-        tables["reco2num_spk"][entry.name] = str(len({seg.label for seg in entry.segments}))
-        for seg in entry.segments:
-            key = utterance_id(seg)
+        utterances = entry.utterances
+        if utterances is None:
+            utterances = [(seg, seg.label) for seg in entry.segments]
+        tables["reco2num_spk"][entry.name] = str(len({voice for _, voice in utterances}))
+        for seg, voice in utterances:
+            key = utterance_id(seg._replace(label=voice))
             if key in tables["segments"]:
                 raise DiarizeError(f"mixture {entry.name}: two utterances are called {key}")
             times = f"{_seconds(seg.start)} {_seconds(seg.end)}"
             tables["segments"][key] = f"{entry.name} {times}"
-            tables["utt2spk"][key] = seg.label
+            tables["utt2spk"][key] = voice
+            if entry.utterances is not None:
+                tables.setdefault("utt2lang", {})[key] = seg.label
     return tables
 
 

@@ -1,0 +1,153 @@
+"""The subcommands ``code-switch`` and ``units`` of diarize-simulate."""
+
+import argparse
+import logging
+import os
+import sys
+
+from diarize.errors import DiarizeError
+
+
+def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
+    """Give ``parser`` the options of code-switch, and what runs it."""
+    add = parser.add_argument
+    add("--data", required=True, metavar="DIR", help="utterances with utt2lang and utt2spk")
+    add("--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
+    add("--num-mixtures", required=True, type=int, metavar="N")
+    add("--num-languages", type=int, default=2, metavar="K", help="per mixture, default 2")
+    add(
+        "--languages",
+        type=_groups,
+        default=(),
+        metavar="M:E,...",
+        help="mixtures' languages, matrix first: hi:en,ta:en (default: all that the data allow)",
+    )
+    add("--seconds", type=_range, default="10-20", metavar="S-S", help="default %(default)s")
+    add(
+        "--intra",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="share of sentences with a switch within them, which needs word times; default 0.5",
+    )
+    add("--ctm", metavar="FILE", help="word times (default: DIR/ctm if it is there)")
+    add(
+        "--units",
+        action="append",
+        default=[],
+        metavar="LANG=MODEL",
+        help="join words of LANG to units of a sentencepiece model; again for more",
+    )
+    add(
+        "--voices",
+        choices=("one", "differ"),
+        default="one",
+        help="one voice for all languages, or one each (naive concatenation); default one",
+    )
+    add(
+        "--convert",
+        metavar="PLUGIN",
+        help="where no speaker has all languages: a command with {wav} {reference} {out}, or a "
+        "Python function module:name",
+    )
+    add("--converted-dir", metavar="DIR", help="of converted utterances (default: OUT.converted)")
+    add("--decoys", type=float, default=0.0, metavar="P", help="cuts without a switch; default 0")
+    add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
+    add("--rir-data", metavar="DIR", help="data directory of impulse responses (default: none)")
+    add("--augment", type=float, default=0.5, metavar="P", help="of either; default 0.5")
+    add("--snr", type=_range, default="5-20", metavar="DB-DB", help="default %(default)s")
+    add("--seed", type=int, default=0, help="default 0")
+    add("--prefix", default="cs_", help="of the mixtures' ids, default %(default)s")
+    add("--allow-pipes", action="store_true", help="run 'command |' entries in the shell")
+    parser.set_defaults(run=lambda args: _run(args, prog))
+
+
+def add_units(parser: argparse.ArgumentParser, prog: str) -> None:
+    """Give ``parser`` the options of units, and what runs it."""
+    add = parser.add_argument
+    add("--data", required=True, metavar="DIR", help="data directory with text and utt2lang")
+    add("--language", required=True, metavar="LANG", help="whose transcripts are taken")
+    add("--out", required=True, metavar="FILE", help="sentencepiece model to write")
+    add("--size", type=int, default=1000, metavar="N", help="of the vocabulary, at most")
+    parser.set_defaults(run=lambda args: _run_units(args, prog))
+
+
+def _run(args: argparse.Namespace, prog: str) -> None:
+    from diarize.io.datadir import DataDir
+    from diarize.simulate.code_switch import CodeSwitchOptions, make_code_switch_manifest
+    from diarize.simulate.conversion import Conversions, load_converter
+    from diarize.simulate.manifest import write_manifest
+    from diarize.simulate.utterances import audio_files, load_corpus
+
+    logging.basicConfig(format=f"{prog}: %(levelname)s: %(message)s", level=logging.WARNING)
+    options = CodeSwitchOptions(
+        args.num_mixtures,
+        args.num_languages,
+        args.languages,
+        args.seconds,
+        intra=args.intra,
+        decoys=args.decoys,
+        voices=args.voices,
+        augment=args.augment,
+        snrs=args.snr,
+        seed=args.seed,
+        prefix=args.prefix,
+    )
+    data = DataDir.load(args.data, allow_pipes=args.allow_pipes)
+    corpus = load_corpus(data, _words(args, data))
+    conversions = None
+    if args.convert:
+        place = args.converted_dir or f"{args.out}.converted"
+        conversions = Conversions(corpus, place, load_converter(args.convert))
+    noises = audio_files(DataDir.load(args.noise_data)) if args.noise_data else []
+    rirs = audio_files(DataDir.load(args.rir_data)) if args.rir_data else []
+    mixtures = make_code_switch_manifest(corpus, options, noises, rirs, conversions)
+    count = write_manifest(args.out, mixtures)
+    what = f"{options.num_languages} languages" if options.num_languages > 1 else "one language"
+    print(f"{prog}: {count} mixtures of {what} in {args.out}", file=sys.stderr)
+
+
+def _words(args: argparse.Namespace, data) -> dict:
+    """Return the word times of each utterance; none where there is no CTM, or no need of it."""
+    from diarize.io.ctm import read_utterance_words
+    from diarize.simulate.units import apply_units, load_units
+
+    ctm = args.ctm or os.path.join(args.data, "ctm")
+    if (args.intra == 0 and args.decoys == 0) or not (args.ctm or os.path.exists(ctm)):
+        return {}
+    words = read_utterance_words(ctm, data)
+    models = {}
+    for entry in args.units:
+        language, _, path = entry.partition("=")
+        if not path:
+            raise DiarizeError(f"--units '{entry}': LANG=MODEL is needed")
+        models[language] = load_units(path)
+    return apply_units(words, data.utt2lang, models)
+
+
+def _run_units(args: argparse.Namespace, prog: str) -> None:
+    from diarize.io.datadir import DataDir
+    from diarize.simulate.units import train_units
+
+    data = DataDir.load(args.data)
+    lines = [data.text[u] for u, lang in data.utt2lang.items() if lang == args.language and u in
+             data.text]
+    if not lines:
+        raise DiarizeError(f"{args.data}: no text of utterances in {args.language}")
+    size = train_units(lines, args.out, args.size)
+    print(f"{prog}: {size} units of {len(lines)} utterances in {args.out}", file=sys.stderr)
+
+
+def _groups(text: str) -> tuple[tuple[str, ...], ...]:
+    groups = tuple(tuple(group.split(":")) for group in text.split(","))
+    if not all(all(group) for group in groups):
+        raise argparse.ArgumentTypeError(f"{text!r}: languages are joined by ':', groups by ','")
+    return groups
+
+
+def _range(text: str) -> tuple[float, float]:
+    low, _, high = text.partition("-")
+    try:
+        return float(low), float(high or low)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number and no range low-high") from None

@@ -1,0 +1,322 @@
+"""Code-switched speech from monolingual utterances: the language changes and the voice does not.
+
+After UniCoM, the simulation that SAGE-LD (arXiv 2510.00582, section 3.2) is pretrained on:
+
+* between sentences (inter): whole utterances of two or more languages in turn;
+* within a sentence (intra): words of a sentence of the first, the matrix language, give way to
+  words of an embedded one, to those of the parallel sentence where it is known, of the same
+  part of speech where tags are known, else from about the same place in another sentence.
+
+One voice says it all: a speaker of all the languages; else voices are converted; else the
+sentences stay in voices of their own, with a warning.  Every piece is band-passed (80 to
+7000 Hz), every utterance put to one level; noise and reverberation come over the whole.
+
+A mixture is a manifest entry like that of speaker mixtures (:mod:`diarize.simulate.mixtures`)
+with one row of pieces (:mod:`diarize.simulate.pieces`) whose labels are languages.
+"""
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from diarize.errors import DiarizeError
+from diarize.simulate.splice import Part, mixed_sentence
+from diarize.simulate.utterances import Corpus, Spoken
+
+if TYPE_CHECKING:
+    from diarize.simulate.conversion import Conversions
+
+_LOG = logging.getLogger(__name__)
+VOICES = ("one", "differ")
+_MIN_LEVEL = -70.0  # dB: an utterance below is not raised, it would be noise
+
+
+@dataclass(frozen=True)
+class CodeSwitchOptions:
+    """What is drawn for every mixture.
+
+    ``groups`` are the languages of a mixture, the matrix language first; () stands for all
+    that the data allow, ``num_languages`` at a time.  ``seconds`` (low, high): the length drawn
+    for.  ``intra``: the probability that a sentence has a switch within it; ``embedded``: the
+    share of the other sentences that are not in the matrix language; ``pause``: mean silence
+    between sentences.  ``voices``: "one" for a single voice, "differ" for a voice of its own
+    for each language (naive concatenation), or, with one language, for two voices in turn.
+    ``decoys``: the share of sentences in which words of the same language are put in, so that
+    a cut does not mean a switch.  ``augment``: the probability of noise, and that of
+    reverberation; ``snrs`` (low, high) in dB.  ``level``: dB below full scale, None: as it is.
+    """
+
+    num_mixtures: int
+    num_languages: int = 2
+    groups: tuple[tuple[str, ...], ...] = ()
+    seconds: tuple[float, float] = (10.0, 20.0)
+    intra: float = 0.5
+    embedded: float = 0.4
+    decoys: float = 0.0
+    pause: float = 0.3
+    voices: str = "one"
+    augment: float = 0.5
+    snrs: tuple[float, float] = (5.0, 20.0)
+    band: tuple[float, float] | None = (80.0, 7000.0)
+    level: float | None = -27.0
+    fade: float = 0.005
+    seed: int = 0
+    prefix: str = "cs_"
+
+    def __post_init__(self) -> None:
+        low, high = self.seconds
+        checks = [
+            ("num_mixtures", self.num_mixtures >= 1, "at least 1"),
+            ("num_languages", self.num_languages >= 1, "at least 1"),
+            ("groups", all(len(g) == self.num_languages == len(set(g)) for g in self.groups),
+             f"groups of {self.num_languages} different languages"),
+            ("seconds", 0 < low <= high < math.inf, "a length, or a range low-high"),
+            *((name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
+              for name in ("intra", "embedded", "decoys", "augment")),
+            ("pause", 0 <= self.pause < math.inf, "0 or more seconds"),
+            ("voices", self.voices in VOICES, f"one of {', '.join(VOICES)}"),
+            ("snrs", self.snrs[0] <= self.snrs[1], "a range of dB, low to high"),
+            ("seed", self.seed >= 0, "0 or more"),
+            ("prefix", self.prefix.split() == [self.prefix] and "/" not in self.prefix,
+             "non-empty, without spaces and '/'"),
+        ]  # fmt: skip
+        for name, good, wanted in checks:
+            if not good:
+                raise DiarizeError(
+                    f"simulation: {name} must be {wanted}, not {getattr(self, name)!r}"
+                )
+
+
+class Stream(NamedTuple):
+    """What is in one language, and, unless voices differ within it, by one voice."""
+
+    language: str
+    voice: str
+    pool: list[Spoken]
+
+
+def make_code_switch_manifest(
+    corpus: Corpus,
+    options: CodeSwitchOptions,
+    noises: Sequence[str] = (),
+    rirs: Sequence[str] = (),
+    conversions: "Conversions | None" = None,
+) -> Iterator[tuple[str, dict]]:
+    """Yield (id, mixture) for each mixture, ids ``<prefix>0000001``... in C order.
+
+    Mixture i depends on ``options.seed`` and i alone; the groups of languages come in turn.
+    ``noises`` and ``rirs`` are audio files; with or without them, the speech is the same.
+    ``conversions`` gives utterances another voice where no speaker has all languages of a
+    mixture; without it such mixtures keep the voices that they are made from, and a warning
+    says so once.  Raises DiarizeError for languages that the data lack, or word times that
+    are missing where sentences are to be mixed.
+    """
+    groups = _groups(corpus, options, conversions)
+    intra = max(options.intra, options.decoys)
+    if intra > 0 and not any(s.words for pool in corpus.spoken.values() for s in pool):
+        raise DiarizeError(
+            f"{corpus.path}: to mix within sentences the times of words must be known: give a "
+            "CTM (diarize-align makes one), or an intra-sentential share of 0"
+        )
+    return _draw_all(_Drawer(corpus, options, groups, conversions), noises, rirs)
+
+
+def _groups(
+    corpus: Corpus, options: CodeSwitchOptions, conversions: object
+) -> list[tuple[str, ...]]:
+    if options.groups:
+        for group in options.groups:
+            corpus.check_languages(group)
+        groups = list(options.groups)
+    else:
+        groups = _orders(corpus.languages, options.num_languages)
+        if options.voices == "one" and conversions is None:
+            groups = [g for g in groups if corpus.voices_of_all(g)] or groups
+    if not groups:
+        raise DiarizeError(
+            f"{corpus.path}: {len(corpus.languages)} languages, but {options.num_languages} are "
+            "wanted in each mixture"
+        )
+    if options.voices == "differ":
+        for group in groups:
+            voices = {voice for language in group for voice in corpus.voices(language)}
+            if len(voices) < max(2, len(group)):
+                raise DiarizeError(
+                    f"{corpus.path}: too few voices in {':'.join(group)} for them to differ"
+                )
+    return groups
+
+
+def _orders(languages: Sequence[str], size: int) -> list[tuple[str, ...]]:
+    """Return each matrix language with every set of embedded ones."""
+    from itertools import combinations
+
+    return [
+        (matrix, *rest)
+        for matrix in languages
+        for rest in combinations([other for other in languages if other != matrix], size - 1)
+    ]
+
+
+def _draw_all(
+    drawer: "_Drawer", noises: Sequence[str], rirs: Sequence[str]
+) -> Iterator[tuple[str, dict]]:
+    options = drawer.options
+    width = max(7, len(str(options.num_mixtures)))
+    for index in range(options.num_mixtures):
+        name = f"{options.prefix}{index + 1:0{width}d}"
+        rng = np.random.default_rng(np.random.SeedSequence(options.seed, spawn_key=(index,)))
+        row = drawer.row(drawer.groups[index % len(drawer.groups)], rng)
+        coins, picks = rng.random(2), rng.random(2)
+        snr = round(float(rng.uniform(*options.snrs)), 2)
+        noisy = bool(noises) and coins[0] < options.augment
+        wet = bool(rirs) and coins[1] < options.augment
+        row["rir"] = rirs[int(picks[1] * len(rirs))] if wet else None
+        mixture = {
+            "speakers": [row],
+            "noise": noises[int(picks[0] * len(noises))] if noisy else None,
+            "snr": snr if noisy else None,
+            "recid": name,
+        }
+        if options.band is not None:
+            mixture["band"] = list(options.band)
+        if options.fade:
+            mixture["fade"] = options.fade
+        yield name, mixture
+
+
+class _Drawer:
+    """Draws the rows of mixtures from a corpus."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        options: CodeSwitchOptions,
+        groups: list[tuple[str, ...]],
+        conversions: "Conversions | None",
+    ) -> None:
+        self.corpus, self.options, self.groups = corpus, options, groups
+        self.conversions = conversions
+        self._warned: set[tuple[str, ...]] = set()
+
+    def row(self, group: tuple[str, ...], rng: np.random.Generator) -> dict:
+        """Return the speaker entry of one mixture, its room left open."""
+        streams, target = self._streams(group, rng)
+        sentences = self._sentences(streams, rng)
+        pieces, intervals = [], []
+        for number, parts in enumerate(sentences):
+            silence = round(float(rng.exponential(self.options.pause)), 6)
+            for place, part in enumerate(parts):
+                pieces.append(self._piece(part, number, streams[0].voice, target))
+                intervals.append(0.0 if place else silence)
+        return {"spkid": streams[0].voice, "rir": None, "utts": pieces, "intervals": intervals}
+
+    def _streams(
+        self, group: tuple[str, ...], rng: np.random.Generator
+    ) -> tuple[list[Stream], str | None]:
+        """Return the streams, matrix first, and the voice to convert to, if any is."""
+        corpus, spoken = self.corpus, self.corpus.spoken
+        if self.options.voices == "one":
+            common = corpus.voices_of_all(group)
+            if common:
+                voice = common[rng.integers(len(common))]
+                return [Stream(lang, voice, spoken[lang, voice]) for lang in group], None
+            self._warn(group)
+        names = group if len(group) > 1 else group * 2
+        chosen: list[str] = []
+        for language in names:
+            voices = [v for v in corpus.voices(language) if v not in chosen]
+            if not voices and self.options.voices == "differ":
+                raise DiarizeError(
+                    f"{corpus.path}: too few voices in {':'.join(group)} for them to differ"
+                )
+            voices = voices or corpus.voices(language)
+            chosen.append(voices[rng.integers(len(voices))])
+        streams = [
+            Stream(lang, v, spoken[lang, v]) for lang, v in zip(names, chosen, strict=True)
+        ]
+        converting = self.options.voices == "one" and self.conversions is not None
+        return streams, chosen[0] if converting else None
+
+    def _warn(self, group: tuple[str, ...]) -> None:
+        if self.conversions is None and group not in self._warned:
+            self._warned.add(group)
+            _LOG.warning(
+                "%s: no speaker of %s: voices will change with the language, from which a model "
+                "learns speakers; give --convert, or speakers of both",
+                self.corpus.path,
+                " and ".join(group),
+            )
+
+    def _sentences(self, streams: list[Stream], rng: np.random.Generator) -> list[list[Part]]:
+        """Return sentences of about the length drawn, every stream in one of them at least."""
+        options = self.options
+        target = float(rng.uniform(*options.seconds))
+        decks = [_Deck(stream.pool, rng) for stream in streams]
+        missing = set(range(len(streams)))
+        out: list[list[Part]] = []
+        total = 0.0
+        while True:
+            number = 0
+            if len(streams) > 1 and rng.random() < options.embedded:
+                number = int(rng.integers(1, len(streams)))
+            mixed, other = rng.random() < options.intra, int(rng.integers(1, max(2, len(streams))))
+            decoy = rng.random() < options.decoys
+            typical = float(np.mean([s.seconds for s in streams[number].pool[:20]]))
+            if missing and target - total < typical * (len(missing) + 0.5):
+                number = min(missing)
+                mixed = mixed and number > 0
+                other = number if number else other
+            parts: list[Part] = []
+            if mixed and len(streams) > 1:
+                parts = mixed_sentence(decks[0].draw(), decks[other].all, rng)
+            elif decoy:
+                parts = mixed_sentence(decks[number].draw(), decks[number].all, rng)
+            if not parts:
+                parts = [Part(decks[number].draw())]
+            length = sum(part.seconds for part in parts) + options.pause
+            said = {(part.of.language, part.of.voice) for part in parts}
+            heard = {k for k, s in enumerate(streams) if (s.language, s.voice) in said}
+            if out and not missing and total + length / 2 > target:
+                return out
+            out.append(parts)
+            missing -= heard
+            total += length
+
+    def _piece(self, part: Part, number: int, first_voice: str, target: str | None) -> dict:
+        spoken = part.of
+        file, offset, whole, voice = spoken.file, spoken.start, spoken.whole, spoken.voice
+        if target is not None and voice != target:
+            file, offset, whole, voice = self.conversions.file(spoken, target), 0.0, True, target
+        piece: dict = {"file": file}
+        if not (whole and part.whole):
+            end = spoken.seconds if part.end is None else part.end
+            piece["start"] = round(offset + part.start, 4)
+            piece["end"] = round(offset + end, 4)
+        piece["label"] = spoken.language
+        if voice != first_voice:
+            piece["speaker"] = voice
+        piece["sentence"] = number
+        if self.options.level is not None:
+            level = self.corpus.level(spoken, self.options.band)
+            if level > _MIN_LEVEL:
+                piece["gain"] = round(self.options.level - level, 2)
+        return piece
+
+
+class _Deck:
+    """The utterances of a stream in an order of their own, again and again."""
+
+    def __init__(self, pool: list[Spoken], rng: np.random.Generator) -> None:
+        self.all = [pool[i] for i in rng.permutation(len(pool))]
+        self._next = 0
+
+    def draw(self) -> Spoken:
+        """Return the next utterance."""
+        spoken = self.all[self._next % len(self.all)]
+        self._next += 1
+        return spoken

@@ -1,0 +1,121 @@
+"""Voice conversion as a plug-in: utterances said again by another voice, kept as files.
+
+A plug-in is a command with the words ``{wav}``, ``{reference}`` and ``{out}``, or a Python
+function ``module:name`` called with these three paths.  It reads an utterance and a reference of
+the wanted voice, and writes the converted utterance, of the same length, to ``out``.  None is
+shipped.
+"""
+
+import importlib
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from diarize.errors import DiarizeError
+from diarize.io.audio import AudioSource, read_audio, write_wav
+from diarize.simulate.utterances import Corpus, Spoken
+
+Convert = Callable[[str, str, str], object]
+
+_RATE = 16000
+_PLACES = ("{wav}", "{reference}", "{out}")
+_PLACE = re.compile("|".join(map(re.escape, _PLACES)))
+_LENGTH_SLACK = 0.1  # s and share by which the converted length may differ
+
+
+def load_converter(text: str) -> Convert:
+    """Return the plug-in that ``text`` names, a command or ``module:function``.
+
+    Raises DiarizeError for a command without its places, or a function that is not there.
+    """
+    if any(place in text for place in _PLACES):
+        missing = [place for place in _PLACES if place not in text]
+        if missing:
+            raise DiarizeError(f"voice conversion '{text}': {' and '.join(missing)} is missing")
+        return _Command(shlex.split(text))
+    module, _, name = text.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as err:
+        raise DiarizeError(
+            f"voice conversion '{text}' is neither a command with {{wav}} {{reference}} {{out}} "
+            f"nor a function module:name: {err}"
+        ) from err
+    return function
+
+
+class _Command:
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
+
+    def __call__(self, wav: str, reference: str, out: str) -> None:
+        paths = dict(zip(_PLACES, (wav, reference, out), strict=True))
+        words = [_PLACE.sub(lambda found: paths[found[0]], word) for word in self.words]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+        except OSError as err:
+            raise DiarizeError(f"voice conversion: cannot run {words[0]}: {err.strerror}") from err
+        if done.returncode != 0:
+            last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+            raise DiarizeError(
+                f"voice conversion: {shlex.join(words)} ended with {done.returncode}: {last[0]}"
+            )
+
+
+class Conversions:
+    """Converted utterances below ``directory``, each made once."""
+
+    def __init__(self, corpus: Corpus, directory: str | os.PathLike, convert: Convert) -> None:
+        self.corpus, self.directory, self.convert = corpus, Path(directory), convert
+        self._references: dict[str, str] = {}
+
+    def file(self, spoken: Spoken, voice: str) -> str:
+        """Return the file of ``spoken`` said by ``voice``, made now if it is not there.
+
+        Raises DiarizeError where the plug-in fails, or changes the length.
+        """
+        path = self.directory / voice / f"{spoken.id}.wav"
+        if not path.is_file():
+            self._make_directory(path.parent)
+            fresh = path.with_suffix(".new.wav")
+            self.convert(self._source(spoken), self._reference(voice), os.fspath(fresh))
+            if not fresh.is_file():
+                raise DiarizeError(f"voice conversion wrote no {fresh}")
+            seconds = AudioSource(os.fspath(fresh)).info().duration
+            if abs(seconds - spoken.seconds) > _LENGTH_SLACK * (1 + spoken.seconds):
+                raise DiarizeError(
+                    f"voice conversion of {spoken.id}: {seconds:.2f} s instead of "
+                    f"{spoken.seconds:.2f} s, so that its words cannot be found; use one that "
+                    "keeps the timing"
+                )
+            os.replace(fresh, path)
+        return os.fspath(path)
+
+    def _reference(self, voice: str) -> str:
+        """Return the longest utterance of ``voice`` as a file."""
+        if voice not in self._references:
+            own = [s for (_, v), pool in self.corpus.spoken.items() if v == voice for s in pool]
+            self._references[voice] = self._source(max(own, key=lambda s: (s.seconds, s.id)))
+        return self._references[voice]
+
+    def _source(self, spoken: Spoken) -> str:
+        """Return a WAV file of the utterance alone."""
+        if spoken.whole and spoken.file.endswith(".wav"):
+            return spoken.file
+        path = self.directory / "sources" / f"{spoken.id}.wav"
+        if not path.is_file():
+            self._make_directory(path.parent)
+            first, last = round(spoken.start * _RATE), round(spoken.end * _RATE)
+            wave = read_audio(spoken.file, first, None if spoken.whole else last, _RATE)
+            write_wav(path, wave, _RATE)
+        return os.fspath(path)
+
+    @staticmethod
+    def _make_directory(path: Path) -> None:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise DiarizeError(f"cannot make directory {path}: {err.strerror or err}") from err
