@@ -104,17 +104,23 @@ prepare_dir() {
 
 # make_manifest SET: data/SET/mixture.scp of all lines of that set, with ids of their own
 make_manifest() {
-  local set=$1 dir=$datadir/$1 how name source speakers mixtures beta options number=0 extra
+  local set=$1 dir=$datadir/$1 how name source labels mixtures length options number=0 extra kind
   mkdir -p "$dir/.parts"
   rm -f "$dir/.parts/"*
-  while read -r how name source speakers mixtures beta options; do
+  while read -r how name source labels mixtures length options; do
     number=$((number + 1))
     [ "$name" = "$set" ] || continue
     [[ "$how" =~ ^(manifest|write)$ ]] || fail "$simulate_config: '$how': manifest or write?"
     read -r -a extra <<< "$options"
-    python3 -m diarize.bin.simulate manifest --data "$datadir/$source" --num-speakers "$speakers" \
-      --num-mixtures "$mixtures" --beta "$beta" --seed $((seed * 1000 + number)) \
-      --prefix "${set}_${speakers}spk_${number}_" --out "$dir/.parts/$number" \
+    if [ "$task" = language ]; then
+      kind=(code-switch --num-languages "$labels" --seconds "$length"
+        --prefix "${set}_${labels}lang_${number}_")
+    else
+      kind=(manifest --num-speakers "$labels" --beta "$length"
+        --prefix "${set}_${labels}spk_${number}_")
+    fi
+    python3 -m diarize.bin.simulate "${kind[@]}" --data "$datadir/$source" \
+      --num-mixtures "$mixtures" --seed $((seed * 1000 + number)) --out "$dir/.parts/$number" \
       "${extra[@]}" < /dev/null
   done < <(simulate_lines)
   LC_ALL=C sort -k1,1 "$dir/.parts/"* > "$dir/.mixture.tmp"

@@ -1,11 +1,13 @@
 """From random speakers to utterances on disk: choice of voices, plan, synthesis in parallel."""
 
+import bisect
 import ctypes
 import math
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from diarize.errors import DiarizeError
+from diarize.io.atomic import atomic_write
 from diarize.io.audio import write_wav
 from voices.espeak import Espeak, Speech, isolated, private_data
 from voices.voices import Voice, distance, random_voice, voice_print
@@ -90,45 +93,101 @@ def choose_speakers(count: int, languages: Sequence[str], seed: int, jobs: int) 
 
 
 def synthesise(
-    speakers: Iterable[Speaker], utterances: Sequence[Utterance], jobs: int
+    speakers: Iterable[Speaker],
+    utterances: Sequence[Utterance],
+    jobs: int,
+    languages: Sequence[str] = (),
+    timed: bool = False,
 ) -> Iterator[str]:
     """Write each utterance that is not there yet; yield its path as soon as it is.
 
     16 kHz, 16 bit, mono; speech from the first sample to the last.  The samples depend on
     the utterance and its voice alone, neither on ``jobs`` nor on what was made before.
+    ``languages`` are those that voices speak beside their own.  With ``timed``, the times of
+    the words go beside each file, see `timed_words`, and an utterance that its voice cannot
+    say is left out: its path is yielded all the same.
     """
     speakers = list(speakers)
     variants = {speaker.voice.name: speaker.voice.variant for speaker in speakers}
     for directory in {os.path.dirname(utterance.path) for utterance in utterances}:
         Path(directory).mkdir(parents=True, exist_ok=True)
     wanted = [utterance for utterance in utterances if not os.path.exists(utterance.path)]
-    with private_data(sorted({s.language for s in speakers}), variants) as home:
-        yield from _parallel(_write, wanted, home, jobs)
+    with private_data(sorted({s.language for s in speakers} | set(languages)), variants) as home:
+        yield from _parallel(_write_timed if timed else _write, wanted, home, jobs)
+
+
+def measure_pace(prompts: Mapping[str, Sequence[str]], jobs: int) -> dict[str, float]:
+    """Return how many characters of ``prompts`` an even voice says in a second, by language."""
+    voice = random_voice("even", np.random.default_rng(0))
+    tasks = [(f"{language}+even", " ".join(texts)) for language, texts in prompts.items()]
+    with private_data(list(prompts), {"even": voice.variant}) as home:
+        return dict(zip(prompts, _parallel(_pace, tasks, home, jobs), strict=True))
 
 
 def trim(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """Return ``samples`` without what is softer than _FLOOR at the beginning and the end."""
+    first, last = loud_span(samples, sample_rate)
+    return samples[first:last]
+
+
+def loud_span(samples: np.ndarray, sample_rate: int) -> tuple[int, int]:
+    """Return between which samples anything is louder than _FLOOR."""
     hop = sample_rate // 100
     frames = samples[: len(samples) // hop * hop].reshape(-1, hop)
     energy = np.mean(frames**2, axis=1)
     if not len(energy) or energy.max() == 0:
-        return samples[:0]
+        return 0, 0
     loud = np.flatnonzero(energy > energy.max() * 10 ** (_FLOOR / 10))
-    return samples[loud[0] * hop : (loud[-1] + 1) * hop]
+    return int(loud[0]) * hop, (int(loud[-1]) + 1) * hop
 
 
 def finish(samples: np.ndarray, from_rate: int, level: float) -> np.ndarray:
     """Return float64 at 16 kHz: trimmed, ends faded, at ``level`` dB and never over 0.9."""
+    return _finish(samples, from_rate, level)[0]
+
+
+def _finish(samples: np.ndarray, from_rate: int, level: float) -> tuple[np.ndarray, float]:
+    """Return the same, and how many seconds were cut off at its beginning."""
     common = math.gcd(from_rate, SAMPLE_RATE)
     wave = resample_poly(samples / 32768.0, SAMPLE_RATE // common, from_rate // common)
-    wave = trim(wave, SAMPLE_RATE)
+    first, last = loud_span(wave, SAMPLE_RATE)
+    wave = wave[first:last]
     if not len(wave):
-        return wave
+        return wave, 0.0
     ramp = np.linspace(0.0, 1.0, _FADE)
     wave[:_FADE] *= ramp
     wave[-_FADE:] *= ramp[::-1]
     wave *= 10 ** ((_LEVEL + level) / 20) / np.sqrt(np.mean(wave**2))
-    return wave * min(1.0, 0.9 / np.abs(wave).max())
+    return wave * min(1.0, 0.9 / np.abs(wave).max()), first / SAMPLE_RATE
+
+
+def timed_words(speech: Speech, text: str) -> list[tuple[float, float, str]]:
+    """Return (start, end, word) seconds of the words of ``text`` in ``speech``.
+
+    Words are what blanks divide, and every character of text without blanks.  One that has no
+    time of its own, as eSpeak NG joins some, goes with the word before it.
+    """
+    tokens = [(found.start(), found[0]) for found in re.finditer(r"\S+", text)]
+    joint = "_"
+    if len(tokens) == 1:
+        tokens, joint = list(enumerate(text)), ""
+    starts: dict[int, float] = {}
+    first_of = [place for place, _ in tokens]
+    for (seconds, _), place in zip(speech.words, speech.places, strict=True):
+        number = bisect.bisect_right(first_of, place) - 1
+        if number >= 0:
+            starts.setdefault(number, seconds)
+    sounds = [seconds for seconds, name in speech.phonemes if name != "_"]
+    end = max([*starts.values(), *sounds, len(speech.samples) / speech.sample_rate])
+    words: list[tuple[float, float, str]] = []
+    for number, (_, token) in enumerate(tokens):
+        if number in starts or not words:
+            words.append((starts.get(number, 0.0), end, token))
+        else:
+            words[-1] = (*words[-1][:2], f"{words[-1][2]}{joint}{token}")
+    for number in range(len(words) - 1):
+        words[number] = (words[number][0], words[number + 1][0], words[number][2])
+    return words
 
 
 def _parallel(
@@ -178,5 +237,30 @@ def _write(utterance: Utterance) -> str:
     return utterance.path
 
 
-def _speak(text: str, voice: str, rate: int, pitch: int = 50) -> Speech:
+def _write_timed(utterance: Utterance) -> str:
+    """Make one utterance and the file of its words; return its path, made or not."""
+    speech = _speak(utterance.text, utterance.voice, utterance.rate, utterance.pitch)
+    wave, cut = _finish(speech.samples, speech.sample_rate, utterance.level)
+    if speech.switched_language or len(wave) < SAMPLE_RATE // 2:
+        return utterance.path
+    seconds = len(wave) / SAMPLE_RATE
+    path = Path(utterance.path)
+    lines = []
+    for start, end, word in timed_words(speech, utterance.text):
+        first, last = min(max(start - cut, 0.0), seconds), min(max(end - cut, 0.0), seconds)
+        if last > first:
+            lines.append(f"{path.stem} 1 {first:.3f} {last - first:.3f} {word}\n")
+    with atomic_write(path.with_suffix(".ctm")) as handle:
+        handle.writelines(lines)
+    write_wav(utterance.path, wave, SAMPLE_RATE)
+    return utterance.path
+
+
+def _pace(task: tuple[str, str]) -> float:
+    voice, text = task
+    speech = _speak(text, voice)
+    return len(text) * SAMPLE_RATE / len(finish(speech.samples, speech.sample_rate, 0.0))
+
+
+def _speak(text: str, voice: str, rate: int = 175, pitch: int = 50) -> Speech:
     return isolated(partial(_library[0].speak, text, voice, rate, pitch))

@@ -32,12 +32,16 @@ _SHARED_FILES = ("phontab", "phonindex", "phondata", "intonations")
 
 
 class Speech(NamedTuple):
-    """Mono ``samples`` (int16) at ``sample_rate``; words and phonemes as (seconds, text)."""
+    """Mono ``samples`` (int16) at ``sample_rate``; words and phonemes as (seconds, text).
+
+    ``places`` are where in the text each of ``words`` begins; a number may have several.
+    """
 
     samples: np.ndarray
     sample_rate: int
     words: list[tuple[float, str]]
     phonemes: list[tuple[float, str]]
+    places: list[int]
 
     @property
     def switched_language(self) -> bool:
@@ -126,6 +130,7 @@ class Espeak:
         chunks: list[np.ndarray] = []
         words: list[tuple[float, str]] = []
         phonemes: list[tuple[float, str]] = []
+        places: list[int] = []
 
         def collect(wave: Any, count: int, events: Any) -> int:
             if wave and count > 0:
@@ -137,6 +142,7 @@ class Espeak:
                 if event.type == _EVENT_WORD:
                     start = event.text_position - 1
                     words.append((seconds, text[start : start + event.length]))
+                    places.append(start)
                 elif event.type == _EVENT_PHONEME:
                     phonemes.append((seconds, event.id.string.decode("utf-8", "replace")))
             return 0
@@ -147,7 +153,7 @@ class Espeak:
         if self._lib.espeak_Synth(raw, len(raw), 0, _POS_CHARACTER, 0, _UTF8, None, None) != 0:
             raise DiarizeError(f"eSpeak NG could not speak {text!r} with {voice}")
         samples = np.concatenate(chunks) if chunks else np.zeros(0, np.int16)
-        return Speech(samples, self.sample_rate, words, phonemes)
+        return Speech(samples, self.sample_rate, words, phonemes, places)
 
 
 def isolated(body: Callable[[], Any]) -> Any:

@@ -5,23 +5,17 @@ the number of jobs changes nothing.  An interrupted run goes on where it was.
 """
 
 import argparse
-import hashlib
-import json
 import sys
 import time
-from collections.abc import Iterable
-from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from voices.corpus import Speaker, Utterance, choose_speakers, synthesise
+from voices.sets import check_same_plan, show_progress, write_data_dir
 from voices.text import english_sentence, share_of
 
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
-from diarize.io.atomic import atomic_write
-from diarize.io.table import write_table
 
 SETS = ("train", "dev", "test")
 # Of ten equal shares of all sentences, those that each set may say.
@@ -86,59 +80,13 @@ def make_voices(args: argparse.Namespace) -> None:
             plans[name] |= plan_utterances(
                 args.data / "wav", name, f"v{number + 1:03d}", speakers[number], utterances,
                 args.seed)
-    check_same_plan(args.data / "wav" / "plan.json", speakers, plans)
+    check_same_plan(args.data / "wav" / "plan.json", VERSION, speakers, plans)
     utterances = [utterance for plan in plans.values() for utterance in plan.values()]
     show_progress(synthesise(speakers, utterances, args.nj), start)
     for name, plan in plans.items():
         seconds = write_data_dir(args.data / f"{name}_voices", plan)
         print(f"{name}_voices: {len(plan)} utterances, {seconds / 3600:.2f} h", file=sys.stderr)
     print(f"made in {time.monotonic() - start:.1f} s", file=sys.stderr)
-
-
-def check_same_plan(
-    path: Path, speakers: list[Speaker], plans: dict[str, dict[str, Utterance]]
-) -> None:
-    """Record what is made under ``path``'s directory; raise if something else was before."""
-    parts = [astuple(speaker.voice) for speaker in speakers]
-    parts += [(name, k, *astuple(u)[1:]) for name, plan in plans.items() for k, u in plan.items()]
-    digest = hashlib.sha256(repr((VERSION, parts)).encode()).hexdigest()
-    if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")).get("plan") != digest:
-            raise DiarizeError(
-                f"{path.parent} holds voices made with other options: remove that directory, "
-                "or give another one"
-            )
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as handle:
-        json.dump({"plan": digest}, handle)
-
-
-def show_progress(paths: Iterable[str], start: float) -> None:
-    """Print a line every few seconds while ``paths`` are made."""
-    shown = time.monotonic()
-    for number, _ in enumerate(paths, 1):
-        if time.monotonic() - shown > 10:
-            shown = time.monotonic()
-            print(f"{number} utterances in {shown - start:.0f} s", file=sys.stderr)
-
-
-def write_data_dir(path: Path, plan: dict[str, Utterance]) -> float:
-    """Write the tables of one set; return its seconds of speech."""
-    path.mkdir(parents=True, exist_ok=True)
-    utt2spk = {utterance: utterance.split("-")[0] for utterance in plan}
-    spk2utt: dict[str, list[str]] = {}
-    for utterance in sorted(plan):
-        spk2utt.setdefault(utt2spk[utterance], []).append(utterance)
-    seconds = {key: soundfile.info(item.path).frames / 16000 for key, item in plan.items()}
-    durations = {key: f"{value:.3f}" for key, value in seconds.items()}
-    write_table(path / "wav.scp", {key: item.path for key, item in plan.items()})
-    write_table(path / "utt2spk", utt2spk)
-    write_table(path / "spk2utt", {key: " ".join(value) for key, value in spk2utt.items()})
-    write_table(path / "text", {key: item.text for key, item in plan.items()})
-    write_table(path / "reco2dur", durations)
-    write_table(path / "utt2dur", durations)
-    return sum(seconds.values())
 
 
 def main(argv: list[str] | None = None) -> int:
