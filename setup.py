@@ -12,6 +12,7 @@ COMMANDS = {
     "diarize-make-rttm": "make_rttm",
     "diarize-infer": "infer",
     "diarize-score": "score",
+    "diarize-score-language": "score_language",
     "diarize-rttm": "rttm",
     "diarize-plot": "plot",
     "diarize-datadir": "datadir",

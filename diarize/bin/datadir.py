@@ -1,4 +1,4 @@
-"""``diarize-datadir``: validate, fix, split, subset, copy and combine Kaldi data directories."""
+"""``diarize-datadir``: validate, fix, split, subset, copy, combine Kaldi data directories."""
 
 import argparse
 import os
@@ -59,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     for flag in ("utt-prefix", "utt-suffix", "spk-prefix", "spk-suffix"):
         sub.add_argument(f"--{flag}", default="", metavar="TEXT")
     sub.add_argument("source")
+    sub.add_argument("target")
+
+    sub = command("split-by-language", _by_language, "one directory per label of an RTTM")
+    sub.add_argument("--shortest", type=float, default=0.0, metavar="SECONDS", help="default 0")
+    sub.add_argument("source")
+    sub.add_argument("rttm")
     sub.add_argument("target")
 
     sub = command("combine", _combine, "one directory of several: DST SRC1 SRC2 ...")
@@ -158,6 +164,19 @@ def _copy(args: argparse.Namespace) -> None:
 def _combine(args: argparse.Namespace) -> None:
     for notice in dirops.combine_data_dirs(args.target, args.sources):
         print(f"{args.target}: {notice}", file=sys.stderr)
+
+
+def _by_language(args: argparse.Namespace) -> None:
+    from diarize.io.bylanguage import split_by_language
+    from diarize.io.datadir import DataDir
+
+    # The commands of wav.scp are copied, not run, where reco2dur says how long they are.
+    data = DataDir.load(args.source, allow_pipes=True)
+    counts, notices = split_by_language(data, args.rttm, args.target, args.shortest)
+    for notice in notices:
+        print(f"{args.rttm}: {notice}", file=sys.stderr)
+    for label, number in counts.items():
+        print(f"{args.target}/{label}: {number} utterances", file=sys.stderr)
 
 
 def _reco2dur(args: argparse.Namespace) -> None:

@@ -1,0 +1,136 @@
+"""diarize-score-language: language diarization by both protocols, side by side.
+
+diarize-score-language -r ref.rttm -s hyp.rttm -u all.uem --kinds kinds.rttm --json result.json
+
+Whole recordings (DISPLACE: md-eval's conventions, pooled) and windows (SAGE-LD: wrong frames of
+all frames, mean over windows) measure different things and are not to be compared.  Each is also
+given with the names of the languages instead of the best mapping.
+"""
+
+import argparse
+import json
+
+from diarize.bin.common import run_command
+from diarize.errors import DiarizeError
+from diarize.io.atomic import atomic_write
+from diarize.io.rttm import read_rttm
+from diarize.io.uem import read_uem
+from diarize.score import language
+from diarize.score.columns import problem_from_segments
+from diarize.score.der import Evaluation, ScoreOptions
+from diarize.score.times import ErrorTimes
+
+PROG = "diarize-score-language"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    out = argparse.ArgumentParser(
+        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = out.add_argument
+    add("-r", "--ref", required=True, help="reference RTTM; its labels are languages")
+    add("-s", "--sys", required=True, help="system output RTTM")
+    add("-u", "--uem", required=True, help="UEM of the whole recordings")
+    add("-c", "--collar", type=float, action="append", help="default: 0 and 0.25")
+    add("--window", type=float, default=language.WINDOW, help="seconds, default %(default)s")
+    add("--kinds", metavar="RTTM", help="kinds of sentences, such as kinds.rttm of simulated sets")
+    add("--json", metavar="FILE", help="write everything as JSON")
+    return out
+
+
+def score(args: argparse.Namespace) -> None:
+    """Score, print the report and write what was asked for."""
+    collars = list(dict.fromkeys(args.collar or [0.0, 0.25]))
+    for collar in collars:
+        ScoreOptions(collar)  # refuses one that cannot be
+    ref, sys, uem = read_rttm(args.ref), read_rttm(args.sys), read_uem(args.uem)
+    if not ref:
+        raise DiarizeError(f"{args.ref}: no SPEAKER or LANGUAGE line, so nothing can be scored")
+    missing = sorted({segment.recording for segment in ref} - uem.keys())
+    if missing:
+        raise DiarizeError(f"{args.uem}: no line for recording {missing[0]} of {args.ref}")
+    kinds = read_rttm(args.kinds) if args.kinds else []
+    problem = problem_from_segments(ref, sys, uem)
+    report: dict = {"reference": args.ref, "system": args.sys, "whole": {}, "windows": {}}
+    for way, evaluation in (
+        ("mapped", Evaluation(problem)),
+        ("named", language.NamedEvaluation(problem)),
+    ):
+        report["whole"][way] = {
+            f"{collar:.2f}": rates(evaluation.scores(collar).total) for collar in collars
+        }
+        report["windows"][way] = window_rates(
+            language.score_windows(ref, sys, uem, args.window, names=way == "named"), args.window
+        )
+        if way == "mapped":
+            found = language.by_kind(evaluation, kinds)
+            report["kinds"] = {kind: rates(times) for kind, times in found.items()}
+    second, speech = language.second_language(ref, sys, uem)
+    report["second_language"] = round(100 * second / speech, 4) if speech else 0.0
+    if args.json:
+        with atomic_write(args.json) as handle:
+            json.dump(report, handle, indent=1)
+            handle.write("\n")
+    print(text_report(report), end="")
+
+
+def rates(times: ErrorTimes) -> dict[str, float | None]:
+    """Return DER and its parts in percent of scored speech, and that in seconds.
+
+    The rates are None where there is no speech.
+    """
+    out: dict[str, float | None] = {"speech": round(times.scored_speech, 3)}
+    for name, seconds in (
+        ("der", times.error),
+        ("miss", times.miss),
+        ("fa", times.false_alarm),
+        ("conf", times.confusion),
+    ):
+        out[name] = round(100 * times.rate(seconds), 4) if times.scored_speech > 0 else None
+    return out
+
+
+def window_rates(errors: language.WindowErrors, seconds: float) -> dict[str, float | int]:
+    """Return the mean over windows and the pooled frame error in percent, and their number."""
+    return {
+        "seconds": seconds,
+        "windows": len(errors),
+        "mean": round(100 * errors.mean, 4),
+        "pooled": round(100 * errors.pooled, 4),
+    }
+
+
+def text_report(report: dict) -> str:
+    """Return the report as lines of text."""
+    lines = ["whole recordings, pooled (md-eval; DISPLACE)      DER   miss     FA   conf  speech s"]
+    for way, title in (("mapped", "best mapping"), ("named", "names must be right")):
+        for collar, found in report["whole"][way].items():
+            lines.append(_row(f"  {title}, collar {collar}", found))
+    lines += [_row(f"  {kind} sentences, collar 0", x) for kind, x in report["kinds"].items()]
+    windows = report["windows"]
+    lines.append(
+        f"windows of {windows['mapped']['seconds']:g} s ({windows['mapped']['windows']}), wrong "
+        "frames of all frames (SAGE-LD): not comparable with the above"
+    )
+    for way, title in (("mapped", "best mapping"), ("named", "names must be right")):
+        found = windows[way]
+        lines.append(f"  {title:<42} mean {found['mean']:6.2f}  pooled {found['pooled']:6.2f}")
+    lines.append(f"speech given to a second language: {report['second_language']:.2f} %")
+    return "\n".join(lines) + "\n"
+
+
+def _row(title: str, found: dict) -> str:
+    cells = [found[name] for name in ("der", "miss", "fa", "conf")]
+    shown = " ".join("    na" if x is None else f"{x:6.2f}" for x in cells)
+    return f"{title:<46} {shown} {found['speech']:9.2f}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run diarize-score-language; 0 when done, 1 on a mistake."""
+    args = parser().parse_args(argv)
+    return run_command(lambda: score(args), PROG)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
