@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 COMMANDS = {
     "diarize-simulate": "simulate",
     "diarize-train": "train",
+    "diarize-align": "align",
     "diarize-average": "average",
     "diarize-posteriors": "posteriors",
     "diarize-make-rttm": "make_rttm",

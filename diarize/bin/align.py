@@ -1,0 +1,106 @@
+"""diarize-align: word times (CTM) of the utterances of a data directory, by forced alignment.
+
+    diarize-align --data DIR --cache DIR --out DIR/ctm
+
+The model is torchaudio's MMS_FA, which spells in Latin letters.  For other scripts give
+``--spelling``: a table like text, each word romanised (by uroman, for example); what cannot be
+spelled is aligned as any sound, which is rough.
+"""
+
+import argparse
+import sys
+
+from diarize.bin.common import run_command
+from diarize.errors import DiarizeError
+
+PROG = "diarize-align"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    out = argparse.ArgumentParser(
+        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = out.add_argument
+    add("--data", required=True, metavar="DIR", help="data directory with text")
+    add("--out", required=True, metavar="FILE", help="CTM to write, times within utterances")
+    add("--cache", required=True, metavar="DIR", help="where the model's weights are")
+    add("--download", action="store_true", help="fetch them if they are not there")
+    add("--spelling", metavar="FILE", help="romanised text: as many words for each utterance")
+    add("--characters", action="store_true", help="every character is a word (unspaced scripts)")
+    add("--device", default="cpu", help="default %(default)s")
+    add("--allow-pipes", action="store_true", help="run 'command |' entries in the shell")
+    return out
+
+
+def align(args: argparse.Namespace) -> None:
+    """Align all utterances and write the CTM."""
+    import torch
+
+    from diarize.infer.align import SAMPLE_RATE, STAR, MmsAligner, align_words, spell
+    from diarize.io.audio import read_audio
+    from diarize.io.ctm import write_ctm
+    from diarize.io.datadir import DataDir
+
+    data = DataDir.load(args.data, allow_pipes=args.allow_pipes)
+    words, spelled = transcripts(data, args.spelling, args.characters)
+    aligner = MmsAligner(args.cache, args.download, args.device)
+    star = list(aligner.labels).index(STAR)
+    times, unspelled, total = {}, 0, 0
+    for utt in data.utterances:
+        if not words[utt.id]:
+            continue
+        first = round(utt.start * SAMPLE_RATE)
+        last = None if utt.end is None else round(utt.end * SAMPLE_RATE)
+        wave = read_audio(data.source(utt.recording), first, last, SAMPLE_RATE, args.allow_pipes)
+        spellings = [spell(word, aligner.labels) for word in spelled[utt.id]]
+        total += len(spellings)
+        unspelled += sum(spelling == [star] for spelling in spellings)
+        try:
+            log_probs = aligner(torch.from_numpy(wave))
+            times[utt.id] = align_words(
+                log_probs, words[utt.id], spellings, len(wave) / SAMPLE_RATE
+            )
+        except DiarizeError as err:
+            raise DiarizeError(f"{args.data}: utterance {utt.id}: {err}") from err
+    write_ctm(args.out, times)
+    print(f"{PROG}: {total} words of {len(times)} utterances in {args.out}", file=sys.stderr)
+    if unspelled:
+        print(
+            f"{PROG}: warning: {unspelled} words have letters that the model does not know and "
+            "were aligned as any sound; give --spelling",
+            file=sys.stderr,
+        )
+
+
+def transcripts(data, spelling: str | None, characters: bool) -> tuple[dict, dict]:
+    """Return the words of each utterance, and how each is spelled.
+
+    Raises DiarizeError where there is no text, or the two do not fit together.
+    """
+    from diarize.io.table import line_of, read_table
+
+    if not data.text:
+        raise DiarizeError(f"{data.path}: no text to align")
+    split = (lambda text: list("".join(text.split()))) if characters else str.split
+    words = {key: split(text) for key, text in data.text.items()}
+    if spelling is None:
+        return words, words
+    table = read_table(spelling)
+    for key, own in words.items():
+        number = len(table.get(key, "").split())
+        if number != len(own):
+            raise DiarizeError(
+                f"{line_of(spelling, key)}: {key}: {number} words, but {len(own)} in the text"
+            )
+    return words, {key: table[key].split() if key in table else [] for key in words}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run diarize-align; 0 when done, 1 on a mistake."""
+    args = parser().parse_args(argv)
+    return run_command(lambda: align(args), PROG)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
