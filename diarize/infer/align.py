@@ -4,6 +4,7 @@ The model spells with Latin letters.  A word that cannot be spelled so, as in ot
 without a romanisation, is aligned as one token of any sound (the star of MMS_FA).
 """
 
+import itertools
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +44,7 @@ def align_words(
     from torchaudio.functional import forced_align
 
     targets = [token for spelling in spellings for token in spelling]
-    repeats = sum(a == b for a, b in zip(targets, targets[1:], strict=False))
+    repeats = sum(a == b for a, b in itertools.pairwise(targets))
     num_frames = log_probs.shape[0]
     if len(targets) + repeats > num_frames:
         raise DiarizeError(
