@@ -147,6 +147,31 @@ def test_simulation_from_voices_to_manifest_and_data_directory(recipe):
     assert (recipe / "data/test/rttm").read_bytes() == rttm
 
 
+def test_simulation_of_languages(recipe):
+    write_voices(recipe / "data/voices", 2)
+    names = [line.split()[0] for line in (recipe / "data/voices/utt2spk").open()]
+    languages = {"u0": "en", "u1": "hi", "u2": "hi"}
+    (recipe / "data/voices/utt2lang").write_text(
+        "".join(f"{name} {languages[name[3:]]}\n" for name in names)
+    )
+    (recipe / "conf/simulate.conf").write_text(
+        "manifest train voices 2 4 2-4 --intra 0 --languages en:hi\n"
+        "manifest train voices 1 2 2 --intra 0\n"
+        "write test voices 1 2 2 --intra 0 --voices differ --languages hi\n"
+    )
+    args = ["--task", "language", "--valid-set", "test", "--stage", "2", "--stop-stage", "3"]
+    done = call(recipe / "run.sh", *args)
+    assert done.returncode == 0, done.stderr
+    manifest = (recipe / "data/train/mixture.scp").read_text().splitlines()
+    assert [line.split()[0] for line in manifest] == [
+        *(f"train_1lang_2_000000{n}" for n in (1, 2)),
+        *(f"train_2lang_1_000000{n}" for n in (1, 2, 3, 4)),
+    ]
+    labels = {line.split()[7] for line in (recipe / "data/test/rttm").open()}
+    assert labels == {"hi"}
+    assert (recipe / "data/test/reco2num_spk").read_text().split()[1::2] == ["2", "2"]
+
+
 def test_stage_2_names_the_fault(recipe):
     write_voices(recipe / "data/train", 2)
     for name in ("dev", "test"):

@@ -19,8 +19,8 @@ def words(text: str) -> list[Word]:
 def test_characters_are_joined_to_the_names_that_return(tmp_path):
     rng = np.random.default_rng(0)
     lines = ["".join(rng.permutation(NAMES)[:3]) for _ in range(200)]
-    size = train_units(lines, tmp_path / "units.model", 40)
-    assert 10 < size <= 40
+    size = train_units(lines, tmp_path / "units.model", 22)
+    assert 10 < size <= 22
     model = load_units(tmp_path / "units.model")
     text = "阿富汗孟加拉国葡萄牙"
     joined = join_to_units(words(text), model)

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,16 +36,20 @@ def data(tmp_path):
     return folder
 
 
-def run(repo_root, *args):
+def run(script, *args):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        [str(repo_root / "utils/split_by_language.sh"), *map(str, args)],
-        capture_output=True, text=True, check=False,
-        env={**os.environ, "DIARIZE_ROOT": str(repo_root)},
-    )  # fmt: skip
+        [str(script), *map(str, args)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": path, "DIARIZE_ROOT": str(script.parents[1])},
+    )
 
 
 def test_directories_are_ready_for_a_recogniser(repo_root, data, tmp_path):
-    done = run(repo_root, data, tmp_path / "rttm", tmp_path / "out")
+    utils = repo_root / "utils"
+    done = run(utils / "split_by_language.sh", data, tmp_path / "rttm", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir()) == ["en", "hi"]
@@ -55,11 +61,7 @@ def test_directories_are_ready_for_a_recogniser(repo_root, data, tmp_path):
     }
     assert set(read_table(out / "en/utt2lang").values()) == {"en"}
     assert read_table(out / "en/reco2dur") == {"r1": "3.000", "r2": "3.000"}
-    check = subprocess.run(
-        [str(repo_root / "utils/validate_data_dir.sh"), "--no-feats", "--no-text", str(out / "en")],
-        capture_output=True, text=True, check=False,
-        env={**os.environ, "DIARIZE_ROOT": str(repo_root)},
-    )  # fmt: skip
+    check = run(utils / "validate_data_dir.sh", "--no-feats", "--no-text", out / "en")
     assert check.returncode == 0, check.stderr
     assert DataDir.load(out / "en").duration("r1") == 3.0
 
