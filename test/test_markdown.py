@@ -88,13 +88,13 @@ def is_command(line: str) -> bool:
     return bool(OUR_SPAN.match(line)) or word in commands() or word in OTHER_WORDS
 
 
-def script_at(word: str) -> Path | None:
-    places = [ROOT / word, RECIPE / word, ROOT / "egs/TEMPLATE" / word]
+def script_at(word: str, folder: Path) -> Path | None:
+    places = [folder / word, ROOT / word, RECIPE / word, ROOT / "egs/TEMPLATE" / word]
     return next((place for place in places if place.is_file()), None)
 
 
-def faults_of(line: str) -> list[str]:
-    """What is wrong with one command line."""
+def faults_of(line: str, folder: Path = ROOT) -> list[str]:
+    """What is wrong with one command line of a document in ``folder``."""
     words = shlex.split(line.replace("…", "x"), comments=True)
     if not words or words[0] in OTHER_WORDS:
         return []
@@ -110,7 +110,7 @@ def faults_of(line: str) -> list[str]:
             text = help_of(name, word)
         known = set(OPTION.findall(text))
     else:
-        script = script_at(name)
+        script = script_at(name, folder)
         if script is None:
             return [f"no command or script {name}"]
         known = script_options(script)
@@ -121,7 +121,7 @@ def faults_of(line: str) -> list[str]:
 def test_commands_and_options_exist(path):
     text = path.read_text(encoding="utf-8")
     lines = [line for line in lines_of(text) if is_command(line)] + spans_of(text)
-    faults = [f"{line!r}: {fault}" for line in lines for fault in faults_of(line)]
+    faults = [f"{line!r}: {fault}" for line in lines for fault in faults_of(line, path.parent)]
     assert not faults, "\n".join(faults)
 
 

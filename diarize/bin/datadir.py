@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("split-by-language", _by_language, "one directory per label of an RTTM")
     sub.add_argument("--shortest", type=float, default=0.0, metavar="SECONDS", help="default 0")
+    sub.add_argument("--allow-pipes", action="store_true", help="where there is no reco2dur")
     sub.add_argument("source")
     sub.add_argument("rttm")
     sub.add_argument("target")
@@ -170,8 +171,7 @@ def _by_language(args: argparse.Namespace) -> None:
     from diarize.io.bylanguage import split_by_language
     from diarize.io.datadir import DataDir
 
-    # The commands of wav.scp are copied, not run, where reco2dur says how long they are.
-    data = DataDir.load(args.source, allow_pipes=True)
+    data = DataDir.load(args.source, allow_pipes=args.allow_pipes)
     counts, notices = split_by_language(data, args.rttm, args.target, args.shortest)
     for notice in notices:
         print(f"{args.rttm}: {notice}", file=sys.stderr)

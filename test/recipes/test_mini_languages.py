@@ -43,7 +43,8 @@ def made(tmp_path_factory, repo_root) -> Path:
     return cwd / "data"
 
 
-def test_every_voice_speaks_every_language_of_its_set(made):
+def test_every_voice_speaks_every_language_of_its_set(made, monkeypatch):
+    monkeypatch.chdir(made.parent)  # wav.scp counts from there
     voices = {}
     for name in SETS:
         data = made / f"{name}_voices"

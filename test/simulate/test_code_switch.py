@@ -21,7 +21,7 @@ from diarize.io.table import read_table, write_table
 from diarize.simulate.code_switch import CodeSwitchOptions, make_code_switch_manifest
 from diarize.simulate.conversion import Conversions, load_converter
 from diarize.simulate.manifest import check_mixture, read_manifest, write_manifest
-from diarize.simulate.render import mixture_length, render
+from diarize.simulate.render import UtteranceCache, mixture_length, render
 from diarize.simulate.splice import Part, cut_times, mixed_sentence
 from diarize.simulate.utterances import Spoken, load_corpus
 
@@ -160,6 +160,33 @@ def test_labels_are_where_the_language_is_heard(make_voices):
         for segment in segments:
             inside[round(segment.start * RATE) : round(segment.end * RATE)] = True
         assert not wave[~inside].any()
+
+
+@pytest.mark.parametrize("reader", [read_audio, UtteranceCache()])
+def test_window_is_the_cut_of_the_whole(make_voices, tmp_path, reader):
+    rng = np.random.default_rng(7)
+    room = np.exp(-np.arange(3000) / 500) * rng.standard_normal(3000)
+    for name, wave in (("hum", 0.1 * rng.standard_normal(9000)), ("room", 0.3 * room)):
+        write_wav(tmp_path / f"{name}.wav", wave.astype(np.float32), RATE)
+    corpus = corpus_of(make_voices())
+    options = replace(OPTIONS, num_mixtures=2, augment=1.0)
+    files = [str(tmp_path / "hum.wav")], [str(tmp_path / "room.wav")]
+    for _, mixture in make_code_switch_manifest(corpus, options, *files):
+        assert mixture["noise"]
+        assert mixture["speakers"][0]["rir"]
+        wave, segments = render(mixture, reader=reader)
+        for _ in range(8):
+            lo, hi = np.sort(rng.integers(0, len(wave) + 1, size=2)).tolist()
+            part = render(mixture, reader=reader, start=lo, stop=hi)
+            np.testing.assert_allclose(part.waveform, wave[lo:hi], atol=1e-6)
+            cut = [
+                (max(s.start * RATE, lo) - lo, min(s.end * RATE, hi) - lo, s.label)
+                for s in segments
+                if s.end * RATE > lo + 1e-6 and s.start * RATE < hi - 1e-6
+            ]
+            assert [s.label for s in part.segments] == [label for _, _, label in cut]
+            times = [(s.start * RATE, s.end * RATE) for s in part.segments]
+            np.testing.assert_allclose(times, [c[:2] for c in cut], atol=1e-3)
 
 
 def test_levels_become_one(make_voices):
