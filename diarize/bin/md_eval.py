@@ -199,9 +199,12 @@ def _evaluate(options: Options, argv: list[str], out) -> int:
     for note in (*ref.notes, *system.notes):
         print(note, file=sys.stderr)
     setting = Setting(ref, system, uem)
-    sys.stderr.writelines(
-        f"WARNING:  speaker {speaker} speaking more than once at time {at:.15g}\n"
-        for speaker, at in setting.speaks_twice()
+    # One write: standard error is not buffered.
+    sys.stderr.write(
+        "".join(
+            f"WARNING:  speaker {speaker} speaking more than once at time {at:.15g}\n"
+            for speaker, at in setting.speaks_twice()
+        )
     )
     show_details(options, setting, collar, skip_overlap, out)
     results = setting.results(collar, skip_overlap)

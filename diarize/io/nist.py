@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.io.rttm import blocks_of_lines, plain_columns, plain_seconds
+from diarize.io.columns import NameBuilder, plain_turns
+from diarize.io.rttm import blocks_of_lines
 
 # Perl's `die` gives errno, else 255: ENOTTY is left over from opening a file, ENOENT is true.
 STATUS_RECORD, STATUS_MISSING, STATUS_OTHER = 25, 2, 255
@@ -85,9 +86,9 @@ class NistRecord:
 class NistData:
     """One or more RTTM files: SPEAKER records as columns, all others as records."""
 
-    file: list[bytes] = field(default_factory=list)
-    channel: list[bytes] = field(default_factory=list)
-    speaker: list[bytes] = field(default_factory=list)
+    file: NameBuilder = field(default_factory=NameBuilder)
+    channel: NameBuilder = field(default_factory=NameBuilder)
+    speaker: NameBuilder = field(default_factory=NameBuilder)
     times: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     others: list[NistRecord] = field(default_factory=list)
     speaker_type: dict[tuple[bytes, bytes, bytes], str] = field(default_factory=dict)
@@ -144,23 +145,19 @@ def read_nist_rttm(paths: Sequence[str]) -> NistData:
 
 
 def _add_plain(data: NistData, block: bytes) -> bool:
-    plain = plain_columns(block)
-    if plain is None:
-        return False
+    plain = plain_turns(block)
     # A subtype, which md-eval refuses, is for the careful reader.
-    if plain[5].count(b"<NA>") != len(plain[5]):
+    if plain is None or plain.subtype or (plain.duration < 0).any():
         return False
-    start, duration = plain_seconds(plain[2]), plain_seconds(plain[3])
-    if start is None or duration is None or (duration < 0).any():
-        return False
-    data.file += plain[0]
-    data.channel += list(map(bytes.lower, plain[1]))
-    data.speaker += plain[4]
-    data.times.append((start, start + duration))
+    data.file.add(plain.recording.names, plain.recording.code)
+    data.channel.add(map(bytes.lower, plain.channel.names), plain.channel.code)
+    data.speaker.add(plain.label.names, plain.label.code)
+    data.times.append((plain.start, plain.start + plain.duration))
     return True
 
 
 def _add_lines(data: NistData, block: bytes, path: str, first: int) -> None:
+    names: list[tuple[bytes, bytes, bytes]] = []
     rows: list[tuple[float, float]] = []
     lines = block.split(b"\n")
     final = first + len(lines) - 1
@@ -190,13 +187,14 @@ def _add_lines(data: NistData, block: bytes, path: str, first: int) -> None:
         start, duration = _span(data, fields, refuse, f"{path}:{number}")
         end = start + duration
         if kind == b"SPEAKER":
-            data.file.append(group[0])
-            data.channel.append(group[1])
-            data.speaker.append(fields[7])
+            names.append((*group, fields[7]))
             rows.append((start, end))
         else:
             data.others.append(NistRecord(kind, group, start, end, subtype, duration))
     if rows:
+        builders = data.file, data.channel, data.speaker
+        for builder, column in zip(builders, zip(*names, strict=True), strict=True):
+            builder.add(column)
         times = np.array(rows, float)
         data.times.append((times[:, 0], times[:, 1]))
 
@@ -257,6 +255,8 @@ def uem_file_name(name: bytes, keep_directory: bool) -> bytes:
     """
     if not keep_directory:
         name = name.rsplit(b"/", 1)[-1]
+    if b"." not in name:
+        return name
     return re.sub(rb"\.[^.]*", b"", name, count=1)
 
 
@@ -278,10 +278,20 @@ def read_nist_uem(path: str, keep_directory: bool = False) -> dict[Group, list]:
                 f"    record is: '{_record(line, last)}'\n    line {number} of {path}\n",
                 _status(path, last),
             )
-        times = [perl_number(re.sub(rb"[^0-9.]", b"", text))[0] for text in fields[2:4]]
         group = (uem_file_name(fields[0], keep_directory), fields[1].lower())
-        out.setdefault(group, []).append((times[0], times[1]))
+        out.setdefault(group, []).append((_uem_seconds(fields[2]), _uem_seconds(fields[3])))
     return out
+
+
+_NOT_UEM_TIME = bytes(set(range(256)) - set(b"0123456789."))
+
+
+def _uem_seconds(text: bytes) -> float:
+    text = text.translate(None, _NOT_UEM_TIME)
+    try:
+        return float(text)
+    except ValueError:
+        return perl_number(text)[0]
 
 
 def check_uem(uem: dict[Group, list], path: str) -> None:

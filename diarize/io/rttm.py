@@ -19,6 +19,7 @@ import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+from diarize.io.columns import NameBuilder, NameColumn, plain_turns
 from diarize.segments import Segment
 
 # Record types of the RTTM-13 evaluation plan that hold no segment of a speaker or language.
@@ -32,11 +33,11 @@ SEGMENT_TYPES = frozenset(("SPEAKER", "LANGUAGE"))
 class TurnColumns(NamedTuple):
     """The segments of an RTTM file as columns of equal length, in the file's order."""
 
-    recording: list[str]
-    channel: list[str]
+    recording: NameColumn
+    channel: NameColumn
     start: np.ndarray
     end: np.ndarray
-    label: list[str]
+    label: NameColumn
 
     def segments(self) -> list[Segment]:
         """Return the rows as segments."""
@@ -71,37 +72,6 @@ def decode_fields(fields: Iterable[bytes], where: str) -> list[str]:
         return [field.decode() for field in fields]
     except UnicodeDecodeError:
         raise DiarizeError(f"{where}: not UTF-8 text; convert the file") from None
-
-
-def plain_columns(block: bytes) -> tuple[list[bytes], ...] | None:
-    """Return (recording, channel, start, duration, label, subtype) columns of plain lines.
-
-    Plain is what systems write: each line a SPEAKER record of 10 fields.  None for any other
-    block; only this way reading is as fast as scoring.
-    """
-    if not block.endswith(b"\n"):
-        block += b"\n"
-    num = block.count(b"\n")
-    if block.count(b"\nSPEAKER") + block.startswith(b"SPEAKER") != num:
-        return None
-    fields = block.split()
-    # Each line begins with SPEAKER, and every 10th field is one, and there are no others:
-    # so each line has 10 fields.
-    if len(fields) != 10 * num or fields[::10].count(b"SPEAKER") != num:
-        return None
-    if block.count(b"SPEAKER") != num:
-        return None
-    return tuple(fields[i::10] for i in (1, 2, 3, 4, 7, 6))
-
-
-def plain_seconds(column: list[bytes]) -> np.ndarray | None:
-    """Return a column of fields as seconds, None if any is not a plain finite number."""
-    try:
-        values = np.array(list(map(float, column)))
-    except ValueError:
-        return None
-    # float() also takes "1_0", which no other reader of these files does.
-    return None if b"_" in b" ".join(column) or not np.isfinite(values).all() else values
 
 
 def blocks_of_lines(data: bytes, size: int = 1 << 20) -> Iterator[bytes]:
@@ -157,25 +127,26 @@ def read_turns(path: str | os.PathLike) -> TurnColumns:
 
     Zero-length segments are kept.  Raises DiarizeError naming file, line and field.
     """
-    names: tuple[list[str], list[str], list[str]] = ([], [], [])
+    names = NameBuilder(), NameBuilder(), NameBuilder()
     times = []
     number = 1
     for block in blocks_of_lines(read_data(path)):
-        plain = plain_columns(block)
-        start = plain and plain_seconds(plain[2])
-        duration = plain and plain_seconds(plain[3])
-        if start is None or duration is None or (duration < 0).any():
+        plain = plain_turns(block)
+        if plain is None or (plain.duration < 0).any():
             part, start, end = _read_block(block, f"{path}", number)
+            for builder, column in zip(names, part, strict=True):
+                builder.add(column)
         else:
             where = f"{path}:{number} or below"
-            part = [decode_fields(plain[k], where) for k in (0, 1, 4)]
-            end = start + duration
-        for column, more in zip(names, part, strict=True):
-            column.extend(more)
+            columns = plain.recording, plain.channel, plain.label
+            for builder, column in zip(names, columns, strict=True):
+                builder.add(decode_fields(column.names, where), column.code)
+            start, end = plain.start, plain.start + plain.duration
         times.append((start, end))
         number += block.count(b"\n")
     start, end = (np.concatenate(x) for x in zip(*times, strict=True)) if times else _NO_TIMES
-    return TurnColumns(names[0], names[1], start, end, names[2])
+    recording, channel, label = (builder.column() for builder in names)
+    return TurnColumns(recording, channel, start, end, label)
 
 
 _NO_TIMES = (np.zeros(0), np.zeros(0))

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Protocol
 
 import numpy as np
 
+from diarize.io.columns import NameColumn
 from diarize.score.timeline import NO_SPANS, Spans, Turns
 from diarize.segments import Segment, merge_segments
 
@@ -41,20 +41,25 @@ def make_side(group: np.ndarray, label: Sequence, start: np.ndarray, end: np.nda
     """Return a side of turns given by columns (n,); turns of group -1 are left out."""
     group = np.asarray(group, np.int64)
     start, end = np.asarray(start, float), np.asarray(end, float)
-    names = sorted(set(label))
-    index = {name: i for i, name in enumerate(names)}
-    code = np.fromiter(map(index.__getitem__, label), np.int64, len(label))
+    label = NameColumn.of(label)
+    names = sorted(label.names)
+    code = label.lookup({name: i for i, name in enumerate(names)})
     keep = group >= 0
     if not keep.all():
         group, code, start, end = group[keep], code[keep], start[keep], end[keep]
-    known, speaker = np.unique(group * max(len(names), 1) + code, return_inverse=True)
+    known, speaker = distinct(group * max(len(names), 1) + code)
     owner, code = np.divmod(known, max(len(names), 1))
     return Side(Turns(group, speaker, start, end), [names[i] for i in code.tolist()], owner)
 
 
-def group_index(number: Mapping, names: Sequence) -> np.ndarray:
-    """Return the index of each name, (n,) int, -1 for one that is not in ``number``."""
-    return np.fromiter(map(number.get, names, repeat(-1)), np.int64, len(names))
+def distinct(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different keys (n,) int, 0 or more, ascending, and where each key is there."""
+    top = int(key.max(initial=0)) + 1
+    if top > 4 * len(key) + 1024:
+        return np.unique(key, return_inverse=True)
+    present = np.zeros(top, bool)
+    present[key] = True
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[key]
 
 
 def extent(turns: Turns, num_groups: int) -> Spans:
@@ -115,12 +120,13 @@ def problem_from_turns(
     ref: TurnTable, sys: TurnTable, uem: Mapping[str, Regions] | None = None
 ) -> Problem:
     """Return the same as `problem_from_segments` for columns, which is faster."""
-    groups = sorted(set(ref.recording))
+    recordings = NameColumn.of(ref.recording), NameColumn.of(sys.recording)
+    groups = sorted(recordings[0].names)
     number = {name: i for i, name in enumerate(groups)}
-    sides = []
-    for table in (ref, sys):
-        group = group_index(number, table.recording)
-        sides.append(make_side(group, table.label, table.start, table.end))
+    sides = [
+        make_side(column.lookup(number), table.label, table.start, table.end)
+        for column, table in zip(recordings, (ref, sys), strict=True)
+    ]
     return Problem(groups, *sides, regions_of(groups, uem or {}, sides[0].turns))
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from diarize.io.nist import METADATA, STATUS_OTHER, Group, NistData, RefusedError, show
-from diarize.score.columns import Problem, group_index, make_side
+from diarize.score.columns import Problem, make_side
 from diarize.score.der import Evaluation, Pieces, pieces_of
 from diarize.score.jer import speaking_times
-from diarize.score.timeline import EPSILON, Spans
+from diarize.score.timeline import EPSILON, Spans, time_order
 from diarize.score.zones import Regions, cut_zones, rank_tokens
 
 # The most that a NON-LEX zone grows, seconds.
@@ -69,13 +69,13 @@ class Setting:
 
     def __init__(self, ref: NistData, sys: NistData, uem: Uem | None) -> None:
         self.ref, self.sys = ref, sys
-        groups = sorted(set(zip(ref.file, ref.channel, strict=True)))
+        columns = [data.file.column().paired(data.channel.column()) for data in (ref, sys)]
+        groups = sorted(columns[0].names)
         self.number = {group: i for i, group in enumerate(groups)}
-        sides = []
-        for data in (ref, sys):
-            keys = list(zip(data.file, data.channel, strict=True))
-            index = group_index(self.number, keys)
-            sides.append(make_side(index, data.speaker, *data.columns()))
+        sides = [
+            make_side(column.lookup(self.number), data.speaker.column(), *data.columns())
+            for column, data in zip(columns, (ref, sys), strict=True)
+        ]
         self.words: dict[int, list] = defaultdict(list)
         self.middles: dict[int, list[float]] = defaultdict(list)
         self.excluded: dict[int, dict[bytes, list]] = defaultdict(lambda: defaultdict(list))
@@ -141,14 +141,11 @@ class Setting:
         for side in (self.evaluation.problem.ref, self.evaluation.problem.sys):
             turns = side.turns
             real = np.flatnonzero(turns.end > turns.start + EPSILON)
-            order = real[np.lexsort((turns.start[real], turns.speaker[real]))]
+            order = real[time_order(turns.start[real], turns.speaker[real])]
             speaker, start, end = turns.speaker[order], turns.start[order], turns.end[order]
             if not len(order):
                 continue
-            reach = end.copy()
-            first = np.flatnonzero(np.diff(speaker, prepend=-1))
-            for a, b in zip(first, [*first[1:], len(order)], strict=True):
-                reach[a:b] = np.maximum.accumulate(end[a:b])
+            reach = _running_latest(speaker, end)
             again = (
                 np.flatnonzero((speaker[1:] == speaker[:-1]) & (start[1:] < reach[:-1] - EPSILON))
                 + 1
@@ -271,6 +268,15 @@ class Setting:
             for s in rest[len(left) :]:
                 out.false_alarm[names[1][s]] += seconds
         return out
+
+
+def _running_latest(speaker: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Return the latest end so far of each speaker, (n,); ``speaker`` ascends."""
+    by_end = np.argsort(end, kind="stable")
+    rank = np.empty(len(end), np.int64)
+    rank[by_end] = np.arange(len(end))
+    base = speaker * len(end)
+    return end[by_end[np.maximum.accumulate(base + rank) - base]]
 
 
 def _untyped_seconds(found: float, miss: float, alarm: float) -> TypeMatrix:
