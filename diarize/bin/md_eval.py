@@ -3,6 +3,7 @@
 md-eval [-1] [-c collar] [-af] [-u uem] -r ref.rttm -s sys.rttm
 """
 
+import gc
 import io
 import os
 import sys
@@ -23,9 +24,9 @@ from diarize.io.nist import (
 from diarize.score.mdeval import Setting
 from diarize.score.mdeval_report import (
     Block,
-    block_lines,
+    block_text,
     blocks,
-    dscore_lines,
+    dscore_text,
     header,
     mapping_csv,
     mapping_lines,
@@ -133,7 +134,10 @@ def _letters(letters: str, rest: list[str], out: Options) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run md-eval; 0 when done, else md-eval.pl's status (255, 25 or 2)."""
-    argv = sys.argv[1:] if argv is None else argv
+    if argv is None:
+        # The process ends with this call: looking for cycles in many thousand rows is in vain.
+        gc.disable()
+        argv = sys.argv[1:]
 
     def body() -> int:
         try:
@@ -209,15 +213,19 @@ def _evaluate(options: Options, argv: list[str], out) -> int:
     show_details(options, setting, collar, skip_overlap, out)
     results = setting.results(collar, skip_overlap)
     conditions = values.get("a", "")
-    lines = dscore_lines if options.dscore else block_lines
+    text = dscore_text if options.dscore else block_text
+    shown: list[str] = []
     for condition, part in blocks(results, "f" in conditions, "c" in conditions):
         block = Block(condition, part)
         if not block.times["scored_speech"] > 0:
+            out.write("".join(shown))
+            shown.clear()
             print(
                 f"WARNING:  no speech is scored for {condition}; md-eval.pl would die here",
                 file=sys.stderr,
             )
-        print("\n" + "\n".join(lines(block)), file=out)
+        shown.append(f"\n{text(block)}\n")
+    out.write("".join(shown))
     return 0
 
 

@@ -40,10 +40,10 @@ class WordCounts:
 
 @dataclass
 class TypeMatrix:
-    """Speakers, or seconds, by (reference type, system type or MISS), and false alarm by type."""
+    """Speakers (int), or seconds, by (reference, system type or MISS), and false alarm by type."""
 
-    cells: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
-    false_alarm: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    cells: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(int))
+    false_alarm: dict[str, float] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, other: "TypeMatrix") -> None:
         """Add the cells of another matrix."""
@@ -150,7 +150,8 @@ class Setting:
                 np.flatnonzero((speaker[1:] == speaker[:-1]) & (start[1:] < reach[:-1] - EPSILON))
                 + 1
             )
-            out += [(show(side.speakers[speaker[i]]), float(start[i])) for i in again.tolist()]
+            names = map(show, map(side.speakers.__getitem__, speaker[again].tolist()))
+            out += zip(names, start[again].tolist(), strict=True)
         return out
 
     def results(self, collar: float, skip_overlap: bool) -> list[GroupResult]:
@@ -161,20 +162,17 @@ class Setting:
         part = pieces_of(evaluation.scored_line(collar, skip_overlap), evaluation.mapping)
         found = part.add(np.minimum(part.ref, part.sys), evaluation.num_groups).tolist()
         speakers = self._speaker_matrices()
+        no_words = WordCounts()
         out = []
         for i, group in enumerate(evaluation.problem.groups):
-            words = self._count_words(i, part, collar, skip_overlap) if self.words[i] else None
-            out.append(
-                GroupResult(
-                    group,
-                    sums[i],
-                    words or WordCounts(),
-                    speakers[i],
-                    self._typed_seconds(i, part, collar, skip_overlap)
-                    if typed
-                    else _untyped_seconds(found[i], *sums[i][1:3]),
-                )
-            )
+            words = no_words
+            if i in self.words:
+                words = self._count_words(i, part, collar, skip_overlap)
+            if typed:
+                seconds = self._typed_seconds(i, part, collar, skip_overlap)
+            else:
+                seconds = _untyped_seconds(found[i], *sums[i][1:3])
+            out.append(GroupResult(group, sums[i], words, speakers[i], seconds))
         return out
 
     def types(self, reference: bool) -> list[str]:
@@ -193,18 +191,18 @@ class Setting:
     def _speaker_matrices(self) -> list[TypeMatrix]:
         evaluation = self.evaluation
         problem, line, mapping = evaluation.problem, evaluation.line, evaluation.mapping
+        ref = np.flatnonzero(speaking_times(line, line.ref, len(problem.ref.speakers)) > 0)
+        sys = np.flatnonzero(speaking_times(line, line.sys, len(problem.sys.speakers)) > 0)
         ref_types, sys_types = self.types(True), self.types(False)
-        ref_time = speaking_times(line, line.ref, len(ref_types))
-        sys_time = speaking_times(line, line.sys, len(sys_types))
+        taken = np.zeros(len(sys_types) + 1, bool)
+        taken[mapping] = True
         out = [TypeMatrix() for _ in problem.groups]
-        for r in np.flatnonzero(ref_time > 0).tolist():
-            s = int(mapping[r])
-            cells = out[int(problem.ref.speaker_group[r])].cells
-            cells[ref_types[r], sys_types[s] if s >= 0 else MISS] += 1
-        taken = set(mapping.tolist())
-        for s in np.flatnonzero(sys_time > 0).tolist():
-            alarms = out[int(problem.sys.speaker_group[s])].false_alarm
-            alarms[sys_types[s]] += s not in taken
+        columns = problem.ref.speaker_group[ref], ref, mapping[ref]
+        for group, r, s in zip(*(column.tolist() for column in columns), strict=True):
+            out[group].cells[ref_types[r], sys_types[s] if s >= 0 else MISS] += 1
+        columns = problem.sys.speaker_group[sys], sys, ~taken[sys]
+        for group, s, alarm in zip(*(column.tolist() for column in columns), strict=True):
+            out[group].false_alarm[sys_types[s]] += alarm
         return out
 
     def _count_words(
@@ -280,13 +278,12 @@ def _running_latest(speaker: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 
 def _untyped_seconds(found: float, miss: float, alarm: float) -> TypeMatrix:
-    out = TypeMatrix()
-    for key, seconds in (((UNKNOWN, UNKNOWN), found), ((UNKNOWN, MISS), miss)):
-        if seconds > 0:
-            out.cells[key] = seconds
-    if alarm > 0:
-        out.false_alarm[UNKNOWN] = alarm
-    return out
+    cells = {}
+    if found > 0:
+        cells[UNKNOWN, UNKNOWN] = found
+    if miss > 0:
+        cells[UNKNOWN, MISS] = miss
+    return TypeMatrix(cells, {UNKNOWN: alarm} if alarm > 0 else {})
 
 
 def _spans(rows: list[tuple[int, float, float]]) -> Spans:

@@ -1,6 +1,8 @@
 """The report of md-eval, line by line, and its shorter dialect that dscore reads."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from operator import add
 
 from diarize.score.der import pieces_of
 from diarize.score.mdeval import MISS, GroupResult, Setting, TypeMatrix, WordCounts
@@ -65,22 +67,22 @@ class Block:
 
     def __init__(self, condition: str, results: Sequence[GroupResult]) -> None:
         self.condition = condition
-        total = [0.0] * len(TIME_FIELDS)
-        self.words = WordCounts()
-        self.speakers, self.seconds = TypeMatrix(), TypeMatrix()
-        # From the last to the first: see Scores.total.
-        for result in reversed(results):
-            total = [a + b for a, b in zip(total, result.sums, strict=True)]
-            self.words += result.words
-            self.speakers.add(result.speakers)
-            self.seconds.add(result.seconds)
+        if len(results) == 1:
+            (only,) = results
+            total, self.words = only.sums, only.words
+            self.speakers, self.seconds = only.speakers, only.seconds
+        else:
+            total = [0.0] * len(TIME_FIELDS)
+            self.words = WordCounts()
+            self.speakers, self.seconds = TypeMatrix(), TypeMatrix()
+            # From the last to the first: see Scores.total.
+            for result in reversed(results):
+                total = list(map(add, total, result.sums))
+                if result.words.evaluated:
+                    self.words += result.words
+                self.speakers.add(result.speakers)
+                self.seconds.add(result.seconds)
         self.times = dict(zip(TIME_FIELDS, total, strict=True))
-
-    @property
-    def der(self) -> float:
-        """The error in percent; 0 or inf where no speech is scored, on which md-eval dies."""
-        t = self.times
-        return percent(t["miss"] + t["false_alarm"] + t["confusion"], t["scored_speech"])
 
 
 def percent(part: float, whole: float) -> float:
@@ -94,113 +96,124 @@ def percent(part: float, whole: float) -> float:
     return float("inf") if part > 0 else 0.0
 
 
-def _word_percent(part: int, whole: int) -> float:
-    return 100 * part / whole if whole else 100.0
+# The lines with numbers: label, key, the key of which a percentage is given and how that is
+# called.  Keys are the fields of ErrorTimes, and of WordCounts behind "words "; None is a rule.
+_SPEAKER = "scored speaker time"
+_ROWS: tuple[tuple[str, str, str, str] | None, ...] = (
+    ("    EVAL TIME", "evaluated_time", "", ""),
+    ("  EVAL SPEECH", "evaluated_speech_time", "evaluated_time", "evaluated time"),
+    ("  SCORED TIME", "scored_time", "evaluated_time", "evaluated time"),
+    ("SCORED SPEECH", "scored_speech_time", "scored_time", "scored time"),
+    ("   EVAL WORDS", "words evaluated", "", ""),
+    (" SCORED WORDS", "words scored", "words evaluated", "evaluated words"),
+    None,
+    ("MISSED SPEECH", "missed_speech_time", "scored_time", "scored time"),
+    ("FALARM SPEECH", "false_alarm_speech_time", "scored_time", "scored time"),
+    (" MISSED WORDS", "words missed", "words scored", "scored words"),
+    None,
+    ("SCORED SPEAKER TIME", "scored_speech", "scored_speech_time", "scored speech"),
+    ("MISSED SPEAKER TIME", "miss", "scored_speech", _SPEAKER),
+    ("FALARM SPEAKER TIME", "false_alarm", "scored_speech", _SPEAKER),
+    (" SPEAKER ERROR TIME", "confusion", "scored_speech", _SPEAKER),
+    ("SPEAKER ERROR WORDS", "words error", "words scored", "scored speaker words"),
+    None,
+)
 
 
-def block_lines(block: Block) -> list[str]:
-    """Return the lines of one condition, as md-eval prints them."""
-    t, w = block.times, block.words
+def _template(seconds: str, with_words: bool) -> str:
+    """Return a block's lines with a ``%(key)`` for each value; percentages have the key ``key%``.
 
-    def seconds(label: str, value: float, base: str | None = None, of: str = "") -> str:
-        line = f"{label} ={value:10.2f} secs"
-        return f"{line} ({percent(value, t[base]):5.1f} percent of {of})" if base else line
-
-    def words(label: str, value: int, base: int | None = None, of: str = "") -> str:
-        line = f"{label} ={value:7d}        "
-        return (
-            line
-            if base is None
-            else (f"{line} ({_word_percent(value, base):5.1f} percent of {of})")
-        )
-
-    speaker = "scored speaker time"
-    return [
-        f"*** Performance analysis for Speaker Diarization for {block.condition} ***",
-        "",
-        seconds("    EVAL TIME", t["evaluated_time"]),
-        seconds("  EVAL SPEECH", t["evaluated_speech_time"], "evaluated_time", "evaluated time"),
-        seconds("  SCORED TIME", t["scored_time"], "evaluated_time", "evaluated time"),
-        seconds("SCORED SPEECH", t["scored_speech_time"], "scored_time", "scored time"),
-        words("   EVAL WORDS", w.evaluated),
-        words(" SCORED WORDS", w.scored, w.evaluated, "evaluated words"),
-        RULE,
-        seconds("MISSED SPEECH", t["missed_speech_time"], "scored_time", "scored time"),
-        seconds("FALARM SPEECH", t["false_alarm_speech_time"], "scored_time", "scored time"),
-        words(" MISSED WORDS", w.missed, w.scored, "scored words"),
-        RULE,
-        seconds("SCORED SPEAKER TIME", t["scored_speech"], "scored_speech_time", "scored speech"),
-        seconds("MISSED SPEAKER TIME", t["miss"], "scored_speech", speaker),
-        seconds("FALARM SPEAKER TIME", t["false_alarm"], "scored_speech", speaker),
-        seconds(" SPEAKER ERROR TIME", t["confusion"], "scored_speech", speaker),
-        words("SPEAKER ERROR WORDS", w.error, w.scored, "scored speaker words"),
-        RULE,
-        _overall(block),
-        RULE,
-        *_matrix(block.speakers, "speaker weighted", "count", "d", None),
-        RULE,
-        *_matrix(block.seconds, "time weighted", "seconds", ".2f", t["scored_speech"]),
+    One formatting for a block: with thousands of files the report would take longer than scoring.
+    """
+    lines = ["*** Performance analysis for Speaker Diarization for %(condition)s ***", ""]
+    for row in _ROWS:
+        if row is None:
+            lines.append(RULE)
+            continue
+        label, key, base, of = row
+        share = f" (%({key}%)5.1f percent of {of})" if base else ""
+        if not key.startswith("words"):
+            lines.append(f"{label} =%({key}){seconds} secs{share}")
+        elif with_words:
+            lines.append(f"{label} =%({key})7d        {share}")
+    lines += [
+        " OVERALL SPEAKER DIARIZATION ERROR = %(der).2f percent of scored speaker time"
+        "  `(%(condition)s)",
         RULE,
     ]
+    return "\n".join(lines)
 
 
-def _overall(block: Block) -> str:
-    return (
-        f" OVERALL SPEAKER DIARIZATION ERROR = {block.der:.2f} percent of scored speaker time"
-        f"  `({block.condition})"
-    )
+_MD_EVAL, _DSCORE = _template("10.2f", True), _template("f", False)
+_SHARES = [(f"{row[1]}%", row[1], row[2]) for row in _ROWS if row and row[2]]
+_TIME_SHARES = [row for row in _SHARES if not row[1].startswith("words")]
+_WORD_SHARES = [row for row in _SHARES if row[1].startswith("words")]
 
 
-def _matrix(matrix: TypeMatrix, title: str, unit: str, form: str, total: float | None) -> list[str]:
-    rows = sorted({ref for ref, _ in matrix.cells})
-    columns = sorted({sys for _, sys in matrix.cells} - {MISS} | set(matrix.false_alarm))
-    if total is None:
-        total = sum(matrix.cells.values())
-
-    def cell(value: float) -> str:
-        number = int(value) if form == "d" else value
-        return f"{number:11{form}} / {min(percent(value, total), 999.9):5.1f}%"
-
-    head = "".join(f"{name:<20}" for name in [*columns, "  MISS"])
-    out = [
-        f" Speaker type confusion matrix -- {title}",
-        f"{f'  REF{chr(92)}SYS ({unit})':<23}{head}",
-    ]
-    for ref in rows:
-        cells = "".join(cell(matrix.cells.get((ref, sys), 0)) for sys in [*columns, MISS])
-        out.append(f"{ref:<16}{cells}")
-    cells = "".join(cell(matrix.false_alarm.get(sys, 0)) for sys in columns)
-    out.append(f"{'  FALSE ALARM':<16}{cells}")
+def _values(block: Block) -> dict[str, str | float]:
+    """Return what goes into the template of a block."""
+    times, words = block.times, block.words
+    out = {
+        **times,
+        "condition": block.condition,
+        "words evaluated": words.evaluated,
+        "words scored": words.scored,
+        "words missed": words.missed,
+        "words error": words.error,
+    }
+    for key, part, whole in _TIME_SHARES:
+        out[key] = percent(times[part], times[whole])
+    for key, part, whole in _WORD_SHARES:
+        out[key] = 100 * out[part] / out[whole] if out[whole] else 100.0
+    # 0 or inf where no speech is scored, on which md-eval dies.
+    error = times["miss"] + times["false_alarm"] + times["confusion"]
+    out["der"] = percent(error, times["scored_speech"])
     return out
 
 
-def dscore_lines(block: Block) -> list[str]:
-    """Return the lines of one condition for dscore's readers: six decimals, no padding."""
-    t = block.times
-
-    def seconds(label: str, value: float, base: str, of: str) -> str:
-        return f"{label} ={value:f} secs ({percent(value, t[base]):5.1f} percent of {of})"
-
-    speaker = "scored speaker time"
-    return [
-        f"*** Performance analysis for Speaker Diarization for {block.condition} ***",
-        "",
-        f"    EVAL TIME ={t['evaluated_time']:f} secs",
-        seconds("  EVAL SPEECH", t["evaluated_speech_time"], "evaluated_time", "evaluated time"),
-        seconds("  SCORED TIME", t["scored_time"], "evaluated_time", "evaluated time"),
-        seconds("SCORED SPEECH", t["scored_speech_time"], "scored_time", "scored time"),
+def block_text(block: Block) -> str:
+    """Return the lines of one condition, as md-eval prints them."""
+    lines = [
+        _MD_EVAL % _values(block),
+        _matrix(block.speakers, "speaker weighted", "count", "11d", None),
         RULE,
-        seconds("MISSED SPEECH", t["missed_speech_time"], "scored_time", "scored time"),
-        seconds("FALARM SPEECH", t["false_alarm_speech_time"], "scored_time", "scored time"),
-        RULE,
-        seconds("SCORED SPEAKER TIME", t["scored_speech"], "scored_speech_time", "scored speech"),
-        seconds("MISSED SPEAKER TIME", t["miss"], "scored_speech", speaker),
-        seconds("FALARM SPEAKER TIME", t["false_alarm"], "scored_speech", speaker),
-        seconds(" SPEAKER ERROR TIME", t["confusion"], "scored_speech", speaker),
-        RULE,
-        _overall(block),
+        _matrix(block.seconds, "time weighted", "seconds", "11.2f", block.times["scored_speech"]),
         RULE,
     ]
+    return "\n".join(lines)
+
+
+def _matrix(matrix: TypeMatrix, title: str, unit: str, form: str, total: float | None) -> str:
+    cells, alarms = matrix.cells, matrix.false_alarm
+    rows = sorted({ref for ref, _ in cells})
+    columns = sorted({sys for _, sys in cells} - {MISS} | alarms.keys())
+    if total is None:
+        total = sum(cells.values())
+    values = [cells.get((ref, sys), 0) for ref in rows for sys in (*columns, MISS)]
+    values += [alarms.get(sys, 0) for sys in columns]
+    pairs = [x for value in values for x in (value, min(percent(value, total), 999.9))]
+    return _matrix_form(tuple(rows), tuple(columns), title, unit, form) % tuple(pairs)
+
+
+@lru_cache
+def _matrix_form(
+    rows: tuple[str, ...], columns: tuple[str, ...], title: str, unit: str, form: str
+) -> str:
+    cell = f"%{form} / %5.1f%%"
+    return "\n".join(
+        [
+            f" Speaker type confusion matrix -- {title}",
+            f"{f'  REF{chr(92)}SYS ({unit})':<23}"
+            + "".join(f"{name:<20}" for name in [*columns, "  MISS"]),
+            *(f"{ref:<16}" + cell * (len(columns) + 1) for ref in rows),
+            f"{'  FALSE ALARM':<16}" + cell * len(columns),
+        ]
+    )
+
+
+def dscore_text(block: Block) -> str:
+    """Return the lines of one condition for dscore's readers: six decimals, no padding."""
+    return _DSCORE % _values(block)
 
 
 def _pairs(setting: Setting) -> Iterator[tuple[int, int, int, float]]:
