@@ -33,9 +33,7 @@ class Data:
 
     def __init__(self, ref: Path, sys: Path, uem: Path | None) -> None:
         self.paths = (ref, sys, uem)
-        started = time.perf_counter()
         self.ref, self.sys = read_turns(ref), read_turns(sys)
-        self.load_seconds = time.perf_counter() - started
         self.uem = read_uem(uem) if uem else None
         if self.uem is None:
             problem = problem_from_turns(self.ref, self.sys)
@@ -138,20 +136,22 @@ import os, resource, subprocess, sys, time
 began = time.perf_counter()
 null = subprocess.DEVNULL
 code = subprocess.call(sys.argv[1:], stdout=null, stderr=null)
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-print(code, time.perf_counter() - began, peak)
+seconds = time.perf_counter() - began
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(code, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 """
 
 
-def run_command(command: list[str]) -> tuple[float, float]:
-    """Return (seconds, peak MB) of a whole command."""
+def run_command(command: list[str]) -> tuple[float, float, float]:
+    """Return (seconds, of these seconds of CPU, peak MB) of a whole command."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, *command]
     done = subprocess.run(launcher, capture_output=True, text=True, env=env, check=True)
-    code, seconds, peak = done.stdout.split()
+    code, *figures = done.stdout.split()
     if code != "0":
         raise SystemExit(f"failed with {code}: {' '.join(command)}")
-    return float(seconds), float(peak)
+    seconds, cpu, peak = map(float, figures)
+    return seconds, cpu, peak
 
 
 def show(title: str, rows: dict[str, list[float]], base: str, extra: dict[str, str]) -> None:
@@ -181,15 +181,20 @@ def compare(data: Data, collar: float, rounds: int, names: list[str]) -> None:
             der = call()
             rows.setdefault(name, []).append(time.perf_counter() - started)
             notes[name] = f"DER {100 * der:.4f}"
+        started = time.perf_counter()
+        _ = [read_turns(path) for path in data.paths[:2]]
+        rows.setdefault("(ours, reading both RTTM)", []).append(time.perf_counter() - started)
     show(f"Scoring call alone, {rounds} rounds, collar {collar}", rows, "spyder", notes)
-    print(f"Loading both files: ours {data.load_seconds:.3f} s\n")
-    rows, notes = {}, {}
+    rows, cpu_rows, notes = {}, {}, {}
     for _ in range(rounds):
         for name, command in commands(data, collar).items():
-            seconds, peak = run_command(command)
+            seconds, cpu, peak = run_command(command)
             rows.setdefault(name, []).append(seconds)
+            cpu_rows.setdefault(name, []).append(cpu)
             notes[name] = f"{peak:.0f} MB"
     show(f"Whole process, {rounds} rounds", rows, "ours (md-eval)", notes)
+    # On a busy machine the seconds by the clock say little.
+    show(f"Whole process, CPU, {rounds} rounds", cpu_rows, "ours (md-eval)", {})
 
 
 def stress_files(folder: Path, recordings: int, turns: int, speakers: int, hours: float) -> Data:
