@@ -239,17 +239,17 @@ def test_wav_scp_and_rttm_are_enough_for_conversations(recipe):
     assert (recipe / "data/real/uem").exists()
 
 
-def test_commands_in_wav_scp_are_run_only_when_allowed(recipe):
+def test_commands_in_wav_scp_are_run_unless_forbidden(recipe):
     write_voices(recipe / "data/voices", 2)
     scp = recipe / "data/voices/wav.scp"
     lines = [line.split() for line in scp.read_text().splitlines()]
     scp.write_text("".join(f"{name} cat {path} |\n" for name, path in lines))
     (recipe / "conf/simulate.conf").write_text("write dev voices 1 2 1 --min-utts 2 --max-utts 3\n")
     args = ["--stage", "2", "--stop-stage", "3", "--train-set", "dev", "--test-sets", "dev"]
-    done = call(recipe / "run.sh", *args)
+    done = call(recipe / "run.sh", *args, "--allow-pipes", "false")
     assert done.returncode == 1
     assert "--allow-pipes" in done.stderr
-    done = call(recipe / "run.sh", *args, "--allow-pipes", "true")
+    done = call(recipe / "run.sh", *args)
     assert done.returncode == 0, done.stderr
     assert len((recipe / "data/dev/wav.scp").read_text().splitlines()) == 2
 
