@@ -158,10 +158,10 @@ def show(title: str, rows: dict[str, list[float]], base: str, extra: dict[str, s
     """Print the median seconds of each row, and its ratio to ``base``."""
     medians = {name: sorted(times)[len(times) // 2] for name, times in rows.items()}
     unit = medians.get(base)
-    print(f"{title}\n{'':28}{'seconds':>10}{'x ' + base:>16}  ")
+    print(f"{title}\n{'':28}{'seconds':>10}{'x ' + base:>18}  ")
     for name, seconds in sorted(medians.items(), key=lambda item: item[1]):
         ratio = f"{seconds / unit:.2f}" if unit else "-"
-        print(f"{name:28}{seconds:10.3f}{ratio:>16}  {extra.get(name, '')}")
+        print(f"{name:28}{seconds:10.3f}{ratio:>18}  {extra.get(name, '')}")
     print()
 
 
