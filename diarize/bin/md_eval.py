@@ -202,7 +202,7 @@ def _evaluate(options: Options, argv: list[str], out) -> int:
         check_uem(uem, values["u"])
     for note in (*ref.notes, *system.notes):
         print(note, file=sys.stderr)
-    setting = Setting(ref, system, uem)
+    setting = Setting(ref, system, uem, collar)
     # One write: standard error is not buffered.
     sys.stderr.write(
         "".join(

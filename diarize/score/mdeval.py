@@ -65,10 +65,10 @@ class GroupResult:
 
 
 class Setting:
-    """A reference and a system output with their regions, ready to be scored."""
+    """A reference and a system output with their regions, ready to be scored at a collar."""
 
-    def __init__(self, ref: NistData, sys: NistData, uem: Uem | None) -> None:
-        self.ref, self.sys = ref, sys
+    def __init__(self, ref: NistData, sys: NistData, uem: Uem | None, collar: float = 0.0) -> None:
+        self.ref, self.sys, self.collar = ref, sys, collar
         columns = [data.file.column().paired(data.channel.column()) for data in (ref, sys)]
         groups = sorted(columns[0].names)
         self.number = {group: i for i, group in enumerate(groups)}
@@ -133,7 +133,9 @@ class Setting:
         tokens = iter(rank_tokens([*speakers, *noscore, *noise, *words]))
         lists = [[next(tokens) for _ in part] for part in (speakers, noscore, noise, words)]
         regions = cut_zones(regions, lists[1], lists[0], lists[3])
-        return regions, cut_zones(regions, lists[2], lists[0], lists[3], NON_LEX_EXTEND)
+        speakers, words = lists[0], lists[3]
+        kept = cut_zones(regions, lists[2], speakers, words, NON_LEX_EXTEND, self.collar)
+        return regions, kept
 
     def speaks_twice(self) -> list[tuple[str, float]]:
         """Return (speaker, time) of turns that begin while the same speaker talks already."""

@@ -2,9 +2,10 @@
 
 The rules were found by experiment with md-eval 22.  A stretch grows on both sides by up to
 ``extend`` seconds, stopped by the boundaries of speakers and words, and by time 0.  It does not
-grow where it begins or ends inside a word, nor backwards where that would reach just the start
-of the region.  One that no boundary follows never ends.  Stretches at most ``2 * extend`` apart
-with no boundary between them are one.
+grow where it begins or ends inside a word, nor backwards where a boundary stops it at just the
+start of the region, or the end of the stretch before, and no collar lies over that.  One that no
+boundary follows never ends.  Stretches at most ``2 * extend`` apart with no boundary between them
+are one.
 """
 
 from bisect import bisect_left, bisect_right
@@ -37,8 +38,12 @@ def cut_zones(
     speakers: Sequence[Token],
     words: Sequence[Token],
     extend: float = EPSILON,
+    collar: float = 0.0,
 ) -> Regions:
-    """Return the ``regions`` (sorted) without the ``zones``; see the module for the rules."""
+    """Return the ``regions`` (sorted) without the ``zones``; see the module for the rules.
+
+    ``collar``: seconds around speaker boundaries that are left out too, by the caller.
+    """
     if not zones:
         return list(regions)
     cuts = _cuts(zones, [*speakers, *words], words, extend)
@@ -50,12 +55,22 @@ def cut_zones(
                 continue
             if cut.low > at + EPSILON:
                 out.append((at, cut.low))
-            elif cut_short and cut.stopped and at - EPSILON < cut.low < cut.start:
+            elif (
+                cut_short
+                and cut.stopped
+                and at - EPSILON < cut.low < cut.start
+                and not _in_collar(speakers, at, collar)
+            ):
                 out.append((at, min(cut.start, end)))
             at, cut_short = max(at, cut.high), cut.cut_short
         if at < end:
             out.append((at, end))
     return out
+
+
+def _in_collar(speakers: Sequence[Token], t: float, collar: float) -> bool:
+    """Return whether a boundary of a speaker is less than ``collar`` away."""
+    return any(abs(x - t) < collar for turn in speakers for x in (turn.start, turn.end))
 
 
 class _Cut(NamedTuple):
