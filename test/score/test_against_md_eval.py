@@ -1,5 +1,6 @@
 """Random cases and fuzzed files, compared with NIST's own md-eval.pl where it is installed."""
 
+import errno
 import os
 import random
 import re
@@ -10,6 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from random_cases import Maker
+
+from diarize.io.nist import STATUS_RECORD
 
 CASES = int(os.environ.get("MD_EVAL_CASES", "500"))
 SEED = int(os.environ.get("MD_EVAL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
@@ -165,6 +168,7 @@ def test_ten_thousand_mutated_lines_are_scored_or_refused(ours, tmp_path):
 
 
 def test_mutated_files_get_md_evals_answer_or_its_refusal(real, ours, tmp_path):
+    """One status differs: md-eval.pl leaves with errno, which numbers such as 1e525 set."""
     count = int(os.environ.get("MD_EVAL_FUZZ", "150"))
     wrong = []
     for args, ref, uem in fuzz(SEED + 1, count, tmp_path):
@@ -173,6 +177,9 @@ def test_mutated_files_get_md_evals_answer_or_its_refusal(real, ours, tmp_path):
         odd = "Inf" in theirs.out or "NaN" in theirs.out or "SUs ***" in theirs.out
         if dead or odd or "finite" in mine.err:
             continue
-        if mine.status != theirs.status or (not mine.status and mine.blocks != theirs.blocks):
+        status = theirs.status
+        if status == errno.ERANGE and re.search(r"e-?\d{3}", ref):
+            status = STATUS_RECORD
+        if mine.status != status or (not mine.status and mine.blocks != theirs.blocks):
             wrong.append((ref, uem, mine.status, theirs.status, mine.err, theirs.err))
     assert not wrong, f"seed {SEED}: {len(wrong)} of {count}; first: {wrong[0]}"
