@@ -17,7 +17,9 @@ COMMANDS = {
     "diarize-rttm": "rttm",
     "diarize-plot": "plot",
     "diarize-datadir": "datadir",
+    "diarize-prepare": "prepare",
     "diarize-results": "results",
+    "diarize-paper-table": "paper_table",
     "diarize-convert-ssl": "convert_ssl",
     "md-eval": "md_eval",
 }

@@ -17,6 +17,8 @@ ALLOWED: dict[str, set[str]] = {
     "io": GROUND,
     "score": GROUND | {"io"},
     "simulate": GROUND | {"config", "io"},
+    # From the archives of corpora to data directories: files in, files out.
+    "prepare": GROUND | {"io"},
     "data": GROUND | {"config", "io", "simulate"},
     "features": {"errors", "timebase", "nn"},
     "nn": {"errors"},
@@ -30,7 +32,8 @@ ALLOWED: dict[str, set[str]] = {
     # How a mask is scored while training, and what a saved model looks like.
     | {"train.mask_der", "train.checkpoint", "train.options"},
 }
-WITHOUT_TORCH = ("errors", "timebase", "segments", "config", "io", "score", "simulate", "plot")
+WITHOUT_TORCH = ("errors", "timebase", "segments", "config", "io", "score", "simulate", "plot",
+                 "prepare")
 
 
 def modules() -> list[Path]:

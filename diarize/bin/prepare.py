@@ -1,0 +1,39 @@
+"""diarize-prepare: data directories from the unpacked archives of a corpus.
+
+Each ends with a check of recordings, speakers, hours and reference seconds against what was
+published; running it twice changes nothing.
+"""
+
+import argparse
+import sys
+
+from diarize.bin.common import run_command
+from diarize.prepare.registry import CORPORA, add_common_options, corpus_module
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, with a command for each corpus."""
+    parser = argparse.ArgumentParser(
+        prog="diarize-prepare", description=__doc__.partition(": ")[2], allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="corpus", required=True)
+    for name in CORPORA:
+        module = corpus_module(name)
+        summary = module.__doc__.splitlines()[0]
+        sub = commands.add_parser(name, help=summary, description=module.__doc__,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter,
+                                  allow_abbrev=False)
+        add_common_options(sub)
+        module.add_options(sub)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Return the exit status: 1 where the corpus is not what was published."""
+    args = make_parser().parse_args(argv)
+    module = corpus_module(args.corpus)
+    return run_command(lambda: module.prepare(args), f"diarize-prepare {args.corpus}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""A part of a corpus as it goes into a data directory: recordings, and who speaks when in them."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from diarize.errors import DiarizeError
+from diarize.io.audio import AudioSource
+from diarize.prepare.counts import Counts
+from diarize.segments import Segment
+
+# Times are written in milliseconds; what lies beyond the end by less is rounding.
+RESOLUTION = 0.001
+
+
+class Recording(NamedTuple):
+    """One line of wav.scp.
+
+    ``audio`` is a path, ``path:offset`` or ``command |``; ``duration`` in seconds is None where
+    the header is to be asked; ``regions`` are the evaluated (start, end), () for all of it.
+    """
+
+    id: str
+    audio: str
+    duration: float | None = None
+    regions: tuple[tuple[float, float], ...] = ()
+
+
+class Clamp(NamedTuple):
+    """What of one recording's annotation lay outside of its audio."""
+
+    cut: int = 0
+    dropped: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: "Clamp") -> "Clamp":  # type: ignore[override]
+        return Clamp(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Recordings with known lengths and a reference that lies inside of them.
+
+    ``left_out`` says of known broken recordings why they are not here, ``clamps`` what was cut,
+    by recording.  Make it by `make_part`.
+    """
+
+    name: str
+    recordings: tuple[Recording, ...]
+    segments: tuple[Segment, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    clamps: Mapping[str, Clamp] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> list[str]:
+        """The recordings, sorted in C byte order."""
+        return [recording.id for recording in self.recordings]
+
+    @property
+    def clamped(self) -> Clamp:
+        """What was cut, of all recordings together."""
+        return sum(self.clamps.values(), Clamp())
+
+    def counts(self) -> Counts:
+        """Return what there is to be compared with published figures."""
+        speakers: dict[str, set[str]] = {key: set() for key in self.ids}
+        for segment in self.segments:
+            speakers[segment.recording].add(segment.label)
+        return Counts(
+            recordings=len(self.recordings) + len(self.left_out),
+            left_out=len(self.left_out),
+            speakers=len(set().union(*speakers.values())) if speakers else 0,
+            hours=sum(recording.duration for recording in self.recordings) / 3600,
+            reference_seconds=sum(segment.duration for segment in self.segments),
+            by_speakers=dict(sorted(Counter(map(len, speakers.values())).items())),
+        )
+
+    def subset(self, ids: Collection[str], name: str) -> "Part":
+        """Return the recordings ``ids`` alone, as a part called ``name``.
+
+        What was left out goes with those ids only where it is among them.
+        """
+        wanted = set(ids)
+        unknown = wanted - set(self.ids) - set(self.left_out)
+        if unknown:
+            raise DiarizeError(f"{self.name}: there is no recording {min(unknown)}")
+        return Part(
+            name,
+            tuple(recording for recording in self.recordings if recording.id in wanted),
+            tuple(segment for segment in self.segments if segment.recording in wanted),
+            {key: why for key, why in self.left_out.items() if key in wanted},
+            {key: clamp for key, clamp in self.clamps.items() if key in wanted},
+        )
+
+
+def make_part(
+    name: str,
+    recordings: Iterable[Recording],
+    segments: Iterable[Segment],
+    left_out: Mapping[str, str] | None = None,
+) -> Part:
+    """Return the part ``name``: lengths read from the audio, the reference cut to them.
+
+    ``left_out`` is recording -> reason for those known to be broken: they are taken out of
+    ``recordings`` and ``segments``, where they are there.  A recording without any segment is
+    kept.  Raises DiarizeError for two recordings of one id, audio that cannot be read, a
+    reference without its recording, and a segment that ends before it begins.
+    """
+    broken = dict(left_out or {})
+    found: dict[str, Recording] = {}
+    missing = set(broken)
+    for recording in recordings:
+        missing.discard(recording.id)
+        if recording.id in found:
+            raise DiarizeError(
+                f"{name}: recording {recording.id} is there twice: {found[recording.id].audio} "
+                f"and {recording.audio}; remove one of the two"
+            )
+        if recording.id not in broken:
+            found[recording.id] = recording
+    lengths = {key: _length(recording) for key, recording in found.items()}
+    kept, clamps = [], {}
+    for segment in segments:
+        if segment.recording in broken:
+            continue
+        if segment.recording not in found:
+            raise DiarizeError(f"{name}: a reference for {segment.recording}, but no audio of it")
+        inside, clamp = clamp_segment(segment, lengths[segment.recording])
+        if inside is not None:
+            kept.append(inside)
+        if any(clamp):
+            clamps[segment.recording] = clamps.get(segment.recording, Clamp()) + clamp
+    return Part(
+        name,
+        tuple(replace_length(found[key], lengths[key]) for key in sorted(found)),
+        tuple(sorted(kept)),
+        {key: why for key, why in sorted(broken.items()) if key not in missing},
+        dict(sorted(clamps.items())),
+    )
+
+
+def join_parts(name: str, parts: Iterable[Part]) -> Part:
+    """Return all ``parts`` as one; DiarizeError where a recording is in two of them."""
+    parts = list(parts)
+    joined = make_part(
+        name,
+        (recording for part in parts for recording in part.recordings),
+        (segment for part in parts for segment in part.segments),
+    )
+    return replace(
+        joined,
+        left_out={key: why for part in parts for key, why in part.left_out.items()},
+        clamps={key: clamp for part in parts for key, clamp in part.clamps.items()},
+    )
+
+
+def clamp_segment(segment: Segment, length: float) -> tuple[Segment | None, Clamp]:
+    """Return what of ``segment`` lies in [0, ``length``) seconds, None for nothing, and the loss.
+
+    >>> clamp_segment(Segment("r", 1.0, 3.5, "a"), 3.0)
+    (Segment(recording='r', start=1.0, end=3.0, label='a'), Clamp(cut=1, dropped=0, seconds=0.5))
+    >>> clamp_segment(Segment("r", 4.0, 5.0, "a"), 3.0)
+    (None, Clamp(cut=0, dropped=1, seconds=1.0))
+    """
+    if segment.end < segment.start:
+        raise DiarizeError(
+            f"{segment.recording}: {segment.label} ends ({segment.end:.3f} s) before it begins "
+            f"({segment.start:.3f} s); correct the reference"
+        )
+    start, end = max(segment.start, 0.0), min(segment.end, length)
+    if round(end - start, 3) < RESOLUTION:
+        return None, Clamp(dropped=1, seconds=round(segment.duration, 6))
+    lost = segment.duration - (end - start)
+    if lost < RESOLUTION:
+        return segment._replace(start=start, end=end), Clamp()
+    return segment._replace(start=start, end=end), Clamp(cut=1, seconds=round(lost, 6))
+
+
+def replace_length(recording: Recording, length: float) -> Recording:
+    """Return ``recording`` with its length, its regions inside of it."""
+    regions = tuple((max(0.0, a), min(b, length)) for a, b in recording.regions)
+    return recording._replace(
+        duration=length, regions=tuple((a, b) for a, b in regions if b - a >= RESOLUTION)
+    )
+
+
+def _length(recording: Recording) -> float:
+    """Seconds, in whole milliseconds, as reco2dur has them."""
+    seconds = recording.duration
+    if seconds is None:
+        # The commands that a preparation writes are its own, so they may run.
+        source = AudioSource(recording.audio, allow_pipes=True, recording=recording.id)
+        seconds = source.info().duration
+    if not seconds > 0:
+        raise DiarizeError(f"recording {recording.id}: {recording.audio} is {seconds} s long")
+    return round(seconds, 3)
