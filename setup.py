@@ -18,6 +18,7 @@ COMMANDS = {
     "diarize-plot": "plot",
     "diarize-datadir": "datadir",
     "diarize-prepare": "prepare",
+    "diarize-sad": "sad",
     "diarize-results": "results",
     "diarize-paper-table": "paper_table",
     "diarize-convert-ssl": "convert_ssl",

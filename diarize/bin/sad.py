@@ -1,0 +1,126 @@
+"""diarize-sad: speech bounds of read speech by its energy, as segments of a data directory.
+
+    diarize-sad detect --data DIR --out FILE
+    diarize-sad apply --data DIR --parts FILE... --out DIR
+
+``detect`` is the work of one job, on a part of the data (utils/split_data.sh); ``apply`` makes
+one data directory of all jobs' files.  utils/make_speech_segments.sh does both.  What counts as
+speech: diarize/simulate/energy_sad.py.
+"""
+
+import argparse
+import sys
+import time
+
+from diarize.bin.common import run_command
+
+PROG = "diarize-sad"
+_REPORT_SECONDS = 10.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Return the exit status of the command line ``argv``."""
+    args = _parser().parse_args(argv)
+    return run_command(lambda: args.run(args), PROG)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_detect(commands.add_parser("detect", help="find the speech of each utterance"))
+    _add_apply(commands.add_parser("apply", help="make a data directory of the speech found"))
+    return parser
+
+
+def _add_detect(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--data", required=True, metavar="DIR", help="data directory, or a part of it")
+    add("--out", required=True, metavar="FILE", help="a line for each utterance")
+    add("--sample-rate", type=int, default=16000, metavar="HZ", help="default 16000")
+    add("--allow-pipes", action="store_true", help="run 'command |' entries in the shell")
+    for name, default, what in (
+        ("split-pause", 0.0, "cut at pauses of SECONDS or more; 0: trim the ends only"),
+        ("min-pause", 0.3, "shorter pauses are part of the speech around them"),
+        ("min-speech", 0.1, "shorter bursts are no speech"),
+        ("pad", 0.05, "added at both ends"),
+    ):
+        add(f"--{name}", type=float, default=default, metavar="SECONDS",
+            help=f"{what}; default %(default)s")  # fmt: skip
+    for name, default, what in (
+        ("min-drop", 15.0, "from the level of speech down to the threshold, at least"),
+        ("max-drop", 35.0, "the same, at most"),
+        ("silent", -75.0, "an utterance whose level is below holds no speech"),
+    ):
+        add(f"--{name}", type=float, default=default, metavar="DB",
+            help=f"{what}; default %(default)s")  # fmt: skip
+    parser.set_defaults(run=_run_detect)
+
+
+def _add_apply(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--data", required=True, metavar="DIR", help="the whole data directory")
+    add("--parts", required=True, nargs="+", metavar="FILE", help="what all jobs of detect wrote")
+    add("--out", required=True, metavar="DIR", help="data directory to make")
+    add("--split", action="store_true", help="utterances were cut: <utterance>-<start>-<end>")
+    add("--max-silent", type=float, default=0.01, metavar="SHARE",
+        help="of utterances without speech, more is an error; default %(default)s")  # fmt: skip
+    parser.set_defaults(run=_run_apply)
+
+
+def _run_detect(args: argparse.Namespace) -> None:
+    from diarize.io.datadir import DataDir
+    from diarize.simulate.energy_sad import SadOptions
+    from diarize.simulate.speech_bounds import find_speech, write_lines
+
+    options = SadOptions(
+        min_drop=args.min_drop,
+        max_drop=args.max_drop,
+        min_speech=args.min_speech,
+        min_pause=args.min_pause,
+        pad=args.pad,
+        split_pause=args.split_pause,
+        silent=args.silent,
+    )
+    data = DataDir.load(args.data, allow_pipes=args.allow_pipes)
+    progress = _Progress(len(data.utterances))
+    write_lines(args.out, find_speech(data, options, args.sample_rate, progress))
+    progress.print()
+
+
+def _run_apply(args: argparse.Namespace) -> None:
+    from diarize.simulate.speech_bounds import apply_speech
+
+    print(
+        apply_speech(args.data, args.parts, args.out, args.split, args.max_silent),
+        file=sys.stderr,
+    )
+
+
+class _Progress:
+    """A line on stderr now and then: utterances, hours, times real time."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.seconds = total, 0, 0.0
+        self.begin = self.last = time.monotonic()
+
+    def __call__(self, seconds: float) -> None:
+        self.done += 1
+        self.seconds += seconds
+        if time.monotonic() - self.last >= _REPORT_SECONDS:
+            self.print()
+
+    def print(self) -> None:
+        self.last = time.monotonic()
+        speed = self.seconds / max(self.last - self.begin, 1e-6)
+        print(
+            f"{PROG}: {self.done}/{self.total} utterances, {self.seconds / 3600:.2f} h, "
+            f"{speed:.0f} x real time",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

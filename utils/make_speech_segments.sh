@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# make_speech_segments.sh [--nj 4] [--cmd run.py] [options] SRC DST
+# Makes DST out of SRC, with the stretches of speech that an energy detector finds in its
+# utterances as segments; for read speech (LibriSpeech), one speaker to a recording.
+# The jobs' files and logs lie in DST/.sad.  See diarize-sad.
+set -euo pipefail
+
+nj=4
+cmd=run.py
+split_pause=0               # cut at pauses of this many seconds; 0: only the ends are trimmed
+max_silent=0.01             # share of utterances that may hold no speech
+sad_opts=                   # further options of "diarize-sad detect"
+help_message="Usage: $0 [--nj 4] [--cmd run.py] [--split-pause 0] [--max-silent 0.01] SRC DST"
+utils=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
+# shellcheck source=parse_options.sh
+. "$utils/parse_options.sh"
+if [ "$#" -ne 2 ]; then
+  echo "$help_message" >&2
+  exit 1
+fi
+src=$1 dst=$2
+if [ -z "${DIARIZE_ROOT:-}" ] && [ -f "$utils/../tools/activate_python.sh" ]; then
+  # shellcheck disable=SC1091
+  . "$utils/../tools/activate_python.sh"
+fi
+export PYTHONPATH="$utils/..${PYTHONPATH:+:$PYTHONPATH}" PATH="$utils:$PATH"
+
+utterances=$(wc -l < "$src/utt2spk")
+[ "$utterances" -ge "$nj" ] || nj=$utterances
+"$utils/split_data.sh" --per-utt "$src" "$nj"
+work=$dst/.sad
+mkdir -p "$work"
+read -r -a extra <<< "$sad_opts"
+"$cmd" JOB=1:"$nj" "$work/log/detect.JOB.log" \
+  python3 -m diarize.bin.sad detect --data "$src/split${nj}utt/JOB" --out "$work/speech.JOB" \
+  --split-pause "$split_pause" "${extra[@]}"
+
+parts=()
+for ((job = 1; job <= nj; job++)); do parts+=("$work/speech.$job"); done
+split=()
+[[ "$split_pause" =~ ^0*(\.0*)?$ ]] || split=(--split)
+python3 -m diarize.bin.sad apply --data "$src" --parts "${parts[@]}" --out "$dst" \
+  --max-silent "$max_silent" "${split[@]}"
