@@ -13,6 +13,7 @@ COMMANDS = {
     "diarize-make-rttm": "make_rttm",
     "diarize-infer": "infer",
     "diarize-score": "score",
+    "diarize-baselines": "baselines",
     "diarize-score-language": "score_language",
     "diarize-rttm": "rttm",
     "diarize-plot": "plot",

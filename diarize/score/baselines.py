@@ -1,0 +1,97 @@
+"""Output that needs no model, which any system has to beat: on a set, and from its reference.
+
+``one speaker`` says that one speaker talks all the time; it needs nothing.  The others are told
+when there is speech (and so are no systems): ``speech, 1 speaker`` says that it is one speaker's,
+``speech, k speakers`` that the same k talk at once whenever anybody does, with the k that is best
+for the set.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from diarize.score.columns import Regions
+from diarize.score.der import ScoreOptions, score_recording
+from diarize.score.times import ErrorTimes
+from diarize.segments import Segment, by_recording, merge_segments
+
+
+class Baseline(NamedTuple):
+    """A name for the table, the number of speakers that it says, and its output."""
+
+    name: str
+    speakers: int
+    segments: list[Segment]
+
+
+def one_speaker(uem: Mapping[str, Regions]) -> list[Segment]:
+    """Return one speaker over all evaluated regions.
+
+    >>> one_speaker({"r": [(0.0, 3.0)]})
+    [Segment(recording='r', start=0.0, end=3.0, label='1')]
+    """
+    return [Segment(name, a, b, "1") for name in sorted(uem) for a, b in uem[name]]
+
+
+def speech_as(reference: Iterable[Segment], speakers: int) -> list[Segment]:
+    """Return ``speakers`` who all talk wherever anybody does in ``reference``.
+
+    >>> speech_as([Segment("r", 0, 2, "a"), Segment("r", 1, 3, "b")], 1)
+    [Segment(recording='r', start=0, end=3, label='1')]
+    """
+    speech = merge_segments(seg._replace(label="") for seg in reference)
+    return [seg._replace(label=str(k + 1)) for seg in speech for k in range(speakers)]
+
+
+def best_constant(
+    reference: list[Segment], uem: Mapping[str, Regions], options: ScoreOptions
+) -> Baseline:
+    """Return the `speech_as` with the number of speakers that makes the fewest errors.
+
+    Of equal ones the smallest number.  Numbers up to that of the recording with most speakers
+    are tried: one more can only add false alarms.
+    """
+    most = max((len({s.label for s in own}) for own in by_recording(reference).values()), default=1)
+    tried = [
+        Baseline(_speech_name(k), k, speech_as(reference, k)) for k in range(1, max(most, 1) + 1)
+    ]
+    errors = [pooled(reference, one.segments, uem, options).error for one in tried]
+    return tried[errors.index(min(errors))]
+
+
+def baselines(
+    reference: list[Segment], uem: Mapping[str, Regions], collar: float = 0.0
+) -> list[tuple[Baseline, ErrorTimes]]:
+    """Return the three trivial baselines of a set and their pooled errors at ``collar`` seconds.
+
+    ``uem`` says what is evaluated of each recording, all of them.
+    """
+    options = ScoreOptions(collar)
+    best = best_constant(reference, uem, options)
+    rows = [
+        Baseline("one speaker all the time", 1, one_speaker(uem)),
+        Baseline(_speech_name(1), 1, speech_as(reference, 1)),
+        best._replace(name=f"best constant number, {best.name}"),
+    ]
+    return [(row, pooled(reference, row.segments, uem, options)) for row in rows]
+
+
+def pooled(
+    reference: list[Segment],
+    found: list[Segment],
+    uem: Mapping[str, Regions],
+    options: ScoreOptions,
+) -> ErrorTimes:
+    """Return the errors of all recordings of ``uem``, also those in whose reference nobody speaks.
+
+    md-eval leaves the latter out; in them all output is false alarm, as in RESULTS.md.
+    """
+    ref, sys = by_recording(reference), by_recording(found)
+    parts = (
+        score_recording(ref.get(name, []), sys.get(name, []), list(regions), options)
+        for name, regions in uem.items()
+    )
+    return sum(parts, ErrorTimes())
+
+
+def _speech_name(speakers: int) -> str:
+    return f"oracle speech as {speakers} speaker{'s' * (speakers > 1)}"
