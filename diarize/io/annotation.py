@@ -6,7 +6,6 @@ a CTM line has no speaker, so its channel stands for one, and words nearer than 
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from diarize.io.rttm import (
     read_data,
     read_rttm,
 )
+from diarize.io.textgrid import read_textgrid_tiers
 from diarize.segments import Segment, merge_segments
 
 # CTM gives words; between words of a turn there are pauses.
@@ -74,62 +74,20 @@ def write_audacity(segments: list[Segment]) -> str:
     return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{s.label}\n" for s in sorted(segments))
 
 
-_TOKEN = re.compile(r'"((?:[^"]|"")*)"|([^\s"]+)')
-
-
-def _praat_tokens(text: str) -> Iterator[str | float]:
-    """Yield the strings and numbers of a Praat text file; all else in it is ornament."""
-    for line in text.split("\n"):
-        for quoted, bare in _TOKEN.findall(re.sub(r"\[\d*\]:?", " ", line)):
-            if bare:
-                try:
-                    yield float(bare)
-                except ValueError:
-                    if bare.startswith("<") and bare.endswith(">"):
-                        yield bare
-            else:
-                yield quoted.replace('""', '"')
-
-
 def read_textgrid(path: Path) -> list[Segment]:
     """Return the labelled intervals of a Praat TextGrid, long or short form.
 
     A tier's name is the label where the interval's text is not one: with several tiers each is
     a speaker; with one tier its texts are the labels.
     """
-    tokens = list(_praat_tokens(_text(path)))
-    if tokens[:2] != ["ooTextFile", "TextGrid"]:
-        raise DiarizeError(f"{path}: not a TextGrid in Praat's text form")
-    rest = iter(tokens[2:])
-    try:
-        next(rest), next(rest)
-        if next(rest) != "<exists>":
-            return []
-        count = int(next(rest))
-        tiers = [_read_tier(rest, path) for _ in range(count)]
-    except (StopIteration, TypeError, ValueError):
-        raise DiarizeError(f"{path}: the TextGrid is cut off or damaged") from None
+    tiers = read_textgrid_tiers(path)
     out = []
-    for name, intervals in tiers:
-        for start, end, text in intervals:
+    for tier in tiers:
+        for start, end, text, _ in tier.intervals:
             if text.strip():
-                label = text if count == 1 else name
+                label = text if len(tiers) == 1 else tier.name
                 out.append(Segment(path.stem, start, end, "_".join(label.split()) or "unnamed"))
     return sorted(out)
-
-
-def _read_tier(rest: Iterator, path: Path) -> tuple[str, list[tuple[float, float, str]]]:
-    kind, name = next(rest), next(rest)
-    next(rest), next(rest)
-    rows = []
-    for _ in range(int(next(rest))):
-        if kind == "IntervalTier":
-            rows.append((float(next(rest)), float(next(rest)), str(next(rest))))
-        elif kind == "TextTier":
-            next(rest), next(rest)
-        else:
-            raise DiarizeError(f"{path}: unknown kind of tier {kind!r}")
-    return str(name), rows
 
 
 def write_textgrid(segments: list[Segment]) -> str:

@@ -15,9 +15,10 @@ from diarize.errors import DiarizeError
 
 @dataclass(frozen=True)
 class Counts:
-    """``recordings`` are those of the archive, the ``left_out`` ones included.
+    """``recordings`` are those that can be used, ``left_out`` those known to be broken.
 
-    ``speakers`` are different labels; ``by_speakers`` is speakers in a recording -> recordings.
+    ``speakers`` are different labels; ``reference_seconds`` are as annotated, also beyond the end
+    of the audio; ``by_speakers`` is speakers in a recording -> recordings.
     """
 
     recordings: int = 0
@@ -33,7 +34,7 @@ class Counts:
         >>> Counts(2, 0, 4, 0.5, 61.25).line()
         '2 recordings, 4 speakers, 0.500 h, 61.2 s of reference'
         """
-        out = f" ({self.left_out} left out)" if self.left_out else ""
+        out = f" and {self.left_out} left out" if self.left_out else ""
         return (
             f"{self.recordings} recordings{out}, {self.speakers} speakers, {self.hours:.3f} h, "
             f"{self.reference_seconds:.1f} s of reference"
@@ -57,11 +58,12 @@ class Expected:
 
     ``hours`` may differ by ``hours_tolerance`` (a share) and ``reference_seconds`` by
     ``seconds_tolerance`` (seconds): half of the last digit published, if not said otherwise.
-    ``by_speakers`` must agree as a whole.
+    ``by_speakers`` must agree as a whole; ``most_speakers`` is the most in one recording.
     """
 
     recordings: int | None = None
     speakers: int | None = None
+    most_speakers: int | None = None
     hours: float | None = None
     reference_seconds: float | None = None
     by_speakers: Mapping[int, int] | None = None
@@ -80,6 +82,9 @@ def differences(counts: Counts, expected: Expected) -> list[str]:
         got, want = getattr(counts, name), getattr(expected, name)
         if want is not None and got != want:
             out.append(f"{name}: got {got}, expected {want}")
+    most = max(counts.by_speakers, default=0)
+    if expected.most_speakers not in (None, most):
+        out.append(f"most speakers in a recording: got {most}, expected {expected.most_speakers}")
     if expected.hours is not None:
         within = expected.hours * expected.hours_tolerance
         if not abs(counts.hours - expected.hours) <= within:

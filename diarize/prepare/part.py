@@ -68,11 +68,12 @@ class Part:
         for segment in self.segments:
             speakers[segment.recording].add(segment.label)
         return Counts(
-            recordings=len(self.recordings) + len(self.left_out),
+            recordings=len(self.recordings),
             left_out=len(self.left_out),
             speakers=len(set().union(*speakers.values())) if speakers else 0,
             hours=sum(recording.duration for recording in self.recordings) / 3600,
-            reference_seconds=sum(segment.duration for segment in self.segments),
+            reference_seconds=sum(segment.duration for segment in self.segments)
+            + self.clamped.seconds,
             by_speakers=dict(sorted(Counter(map(len, speakers.values())).items())),
         )
 
@@ -105,7 +106,8 @@ def make_part(
     ``left_out`` is recording -> reason for those known to be broken: they are taken out of
     ``recordings`` and ``segments``, where they are there.  A recording without any segment is
     kept.  Raises DiarizeError for two recordings of one id, audio that cannot be read, a
-    reference without its recording, and a segment that ends before it begins.
+    reference without its recording, and a segment that ends before it begins; one without any
+    length is passed over.
     """
     broken = dict(left_out or {})
     found: dict[str, Recording] = {}
@@ -122,7 +124,7 @@ def make_part(
     lengths = {key: _length(recording) for key, recording in found.items()}
     kept, clamps = [], {}
     for segment in segments:
-        if segment.recording in broken:
+        if segment.recording in broken or segment.start == segment.end:
             continue
         if segment.recording not in found:
             raise DiarizeError(f"{name}: a reference for {segment.recording}, but no audio of it")

@@ -1,0 +1,153 @@
+"""Praat's TextGrid, in its long and its short text form, UTF-8 or UTF-16.
+
+Praat takes free-standing numbers, strings in quotes and flags in ``<>`` and passes over all else,
+so both forms are one.  Outcomes at the edges:
+
+* a tier without intervals is a `Tier` with none; a file with ``<absent>`` tiers is an empty list;
+* an interval with an empty text is kept: who wants speech leaves it out;
+* intervals may overlap, and a tier may end elsewhere than the file says, as in published corpora;
+* an interval that ends before it begins, an unfinished string, a file that is cut off or is no
+  TextGrid is a DiarizeError that names file and line.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from diarize.errors import DiarizeError
+from diarize.io.rttm import read_data
+
+_TOKEN = re.compile(r'"((?:[^"]|"")*)"|(")|(![^\n]*)|([^\s"!]+)')
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?%?")
+
+
+class Interval(NamedTuple):
+    """[start, end) in seconds, its text, and the line that it begins at."""
+
+    start: float
+    end: float
+    text: str
+    line: int
+
+
+class Tier(NamedTuple):
+    """One tier; a tier of points (``TextTier``) has no intervals."""
+
+    name: str
+    intervals: list[Interval]
+    line: int
+
+
+class _Token(NamedTuple):
+    line: int
+    value: str | float
+    kind: str  # "string", "number" or "flag"
+
+
+def read_textgrid_tiers(path: str | os.PathLike) -> list[Tier]:
+    """Return the tiers of ``path`` in the file's order.
+
+    Raises DiarizeError, naming file and line, as the head of this module says.
+    """
+    reader = _Reader(str(path), _decode(path))
+    if not reader.begins_with("ooTextFile", "TextGrid"):
+        raise DiarizeError(f"{path}:1: not a TextGrid in Praat's text form")
+    reader.take("number")
+    reader.take("number")
+    if reader.take("flag") != "<exists>":
+        return []
+    return [_read_tier(reader) for _ in range(reader.count("tiers"))]
+
+
+def _read_tier(reader: "_Reader") -> Tier:
+    kind = reader.take("string")
+    line = reader.line
+    if kind not in ("IntervalTier", "TextTier"):
+        raise DiarizeError(f"{reader.path}:{line}: unknown kind of tier {kind!r}")
+    name = str(reader.take("string"))
+    reader.take("number")
+    reader.take("number")
+    intervals = []
+    for _ in range(reader.count("intervals")):
+        start = float(reader.take("number"))
+        at = reader.line
+        if kind == "TextTier":
+            reader.take("string")
+            continue
+        end = float(reader.take("number"))
+        text = str(reader.take("string"))
+        if end < start:
+            raise DiarizeError(
+                f"{reader.path}:{at}: interval of {name} ends ({end:g}) before it begins "
+                f"({start:g})"
+            )
+        intervals.append(Interval(start, end, text, at))
+    return Tier(name, intervals, line)
+
+
+class _Reader:
+    """The tokens of one file, taken one by one; ``line`` is that of the last one."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self.line = 1
+        self._tokens = _tokens(path, text)
+
+    def begins_with(self, *words: str) -> bool:
+        """Whether the next values are these strings; they are taken."""
+        return all((token := next(self._tokens, None)) and token.value == word for word in words)
+
+    def take(self, kind: str) -> str | float:
+        """Return the next value, which must be of ``kind``."""
+        token = next(self._tokens, None)
+        if token is None:
+            raise DiarizeError(
+                f"{self.path}:{self.line}: the TextGrid is cut off: a {kind} should follow"
+            )
+        self.line = token.line
+        if token.kind != kind:
+            raise DiarizeError(
+                f"{self.path}:{self.line}: a {kind} is needed, not {token.value!r}: damaged"
+            )
+        return token.value
+
+    def count(self, what: str) -> int:
+        """Return the next value, which must be a number of things."""
+        value = float(self.take("number"))
+        if value < 0 or value != int(value):
+            raise DiarizeError(f"{self.path}:{self.line}: {value:g} is not a number of {what}")
+        return int(value)
+
+
+def _tokens(path: str, text: str) -> Iterator[_Token]:
+    """Yield what Praat would read; comments and ornaments are passed over."""
+    line, seen = 1, 0
+    for found in _TOKEN.finditer(text):
+        line += text.count("\n", seen, found.start())
+        seen = found.start()
+        if found[2]:
+            raise DiarizeError(f"{path}:{line}: a string begins here and has no end: cut off?")
+        if found[1] is not None:
+            yield _Token(line, found[1].replace('""', '"'), "string")
+        elif found[4]:
+            word = found[4]
+            if _NUMBER.fullmatch(word):
+                yield _Token(line, float(word.rstrip("%")), "number")
+            elif word.startswith("<") and word.endswith(">"):
+                yield _Token(line, word, "flag")
+
+
+def _decode(path: str | os.PathLike) -> str:
+    data = read_data(path)
+    coding = "utf-8"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        coding = "utf-16"  # Praat's choice for names beyond ASCII
+    elif b"\0" in data[:4]:
+        coding = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
+    try:
+        text = data.decode(coding)
+    except UnicodeDecodeError as err:
+        line = data.count(b"\n", 0, err.start) + 1
+        raise DiarizeError(f"{path}:{line}: not {coding.upper()} text; convert the file") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")

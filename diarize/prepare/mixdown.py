@@ -1,0 +1,86 @@
+"""One channel of many, written as 16-bit WAV: a sum or mean of files, or one of their channels."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from diarize.errors import DiarizeError
+from diarize.io.audio import AudioInfo, AudioSource
+
+_BLOCK = 1 << 18
+
+
+def parse_channels(text: str) -> str:
+    """Return ``text``, which must be ``mean``, ``sum`` or the number of a channel from 0."""
+    if text not in ("mean", "sum") and not (text.isascii() and text.isdigit()):
+        raise ValueError(f"mean, sum or the number of a channel from 0, not {text!r}")
+    return text
+
+
+def write_mono(path: Path, sources: Sequence[Path], how: str) -> float:
+    """Return by what the samples were multiplied, after writing ``path`` from ``sources``.
+
+    ``how`` is ``sum`` or ``mean`` over all channels of all files, or the number of a channel of
+    one file, from 0.  Shorter files count as silent at their end.  A sum beyond [-1, 1] is made
+    less loud as a whole, which is the factor returned (else 1).  A file that is there with the
+    right length is left as it is, and 1 is returned.  Raises DiarizeError for other sample rates
+    in one recording, no such channel, or what `AudioSource.info` raises.
+    """
+    infos = [AudioSource(str(source)).info() for source in sources]
+    rates = {info.sample_rate for info in infos}
+    if len(rates) > 1:
+        raise DiarizeError(f"{path.stem}: files of {sorted(rates)} Hz cannot be mixed")
+    length = max(info.num_samples for info in infos)
+    if how.isdigit() and int(how) >= infos[0].channels:
+        raise DiarizeError(f"{sources[0]}: no channel {how}: it has {infos[0].channels}, from 0")
+    if _is_there(path, length):
+        return 1.0
+    factor = 1.0
+    if how == "sum":
+        peak = max(float(np.abs(block).max()) for block in _blocks(sources, infos, how))
+        factor = min(1.0, 32767 / 32768 / peak) if peak > 0 else 1.0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, tmp = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    try:
+        with soundfile.SoundFile(tmp, "w", rates.pop(), 1, "PCM_16", format="WAV") as out:
+            for block in _blocks(sources, infos, how):
+                out.write(np.clip(block * factor, -1, 32767 / 32768))
+        os.chmod(tmp, 0o644)
+        os.replace(tmp, path)
+    except (OSError, soundfile.LibsndfileError) as err:
+        raise DiarizeError(f"cannot write {path}: {err}") from err
+    finally:
+        Path(tmp).unlink(missing_ok=True)
+    return factor
+
+
+def _is_there(path: Path, length: int) -> bool:
+    try:
+        return soundfile.info(str(path)).frames == length
+    except soundfile.LibsndfileError:
+        return False
+
+
+def _blocks(
+    sources: Sequence[Path], infos: Sequence[AudioInfo], how: str
+) -> Iterator[np.ndarray]:
+    """Yield the mixture (n,) block by block: a meeting of an hour and 8 channels stays small."""
+    total = sum(info.channels for info in infos)
+    left = max(info.num_samples for info in infos)
+    with ExitStack() as stack:
+        handles = [stack.enter_context(soundfile.SoundFile(str(source))) for source in sources]
+        while left > 0:
+            size = min(left, _BLOCK)
+            mix = np.zeros(size)
+            for handle in handles:
+                block = handle.read(size, always_2d=True)
+                part = block[:, int(how)] if how.isdigit() else block.sum(axis=1)
+                mix[: len(part)] += part
+            yield mix / total if how == "mean" else mix
+            left -= size

@@ -1,0 +1,62 @@
+"""What the preparations of all corpora end with: the check of counts, the split, the writing."""
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from diarize.io.atomic import atomic_write
+from diarize.prepare.counts import Expected, check_counts
+from diarize.prepare.part import Part
+from diarize.prepare.splits import DEFAULT_SEED, describe_rule, split_ids, write_split
+from diarize.prepare.writer import write_part
+
+
+def add_split_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--split-seed`` and ``--split-list`` for a corpus without a validation set."""
+    parser.add_argument("--split-seed", type=int, default=DEFAULT_SEED, metavar="N",
+                        help="of the 80/20 split (default %(default)s)")
+    parser.add_argument("--split-list", metavar="FILE",
+                        help="a committed list, taken instead of the rule where the file exists")
+
+
+def check_parts(
+    corpus: str, parts: Mapping[str, tuple[Part, Expected]], any_counts: bool
+) -> None:
+    """Check all parts against what was published, before any of them is written."""
+    for name, (part, expected) in parts.items():
+        check_counts(f"{corpus} {name}", part.counts(), expected, any_counts)
+
+
+def split_part(part: Part, args: argparse.Namespace, label: str = "") -> tuple[Part, Part, str]:
+    """Return training part, validation part, and the rule that made them, in words.
+
+    The list goes to ``<out>/split<label>.txt``; what was left out stays with training.
+    """
+    split = split_ids(part.ids, args.split_list, args.split_seed, partial=args.any_counts)
+    listed = args.split_list is not None and Path(args.split_list).exists()
+    rule = f"list {os.path.basename(args.split_list)}" if listed else ""
+    rule = rule or describe_rule(args.split_seed)
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_split(out / f"split{label}.txt", split, rule)
+    train = [key for key, where in split.items() if where == "train"]
+    dev = [key for key, where in split.items() if where == "dev"]
+    return (
+        part.subset([*train, *part.left_out], f"{part.name} train"),
+        part.subset(dev, f"{part.name} dev"),
+        rule,
+    )
+
+
+def write_sets(out: str, sets: Mapping[str, Part], options: Mapping[str, object]) -> None:
+    """Write every part as the data directory ``<out>/<name>``."""
+    for name, part in sets.items():
+        write_part(Path(out) / name, part, options)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` unless it is there already."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        with atomic_write(path) as handle:
+            handle.write(text)
