@@ -1,6 +1,9 @@
 """diarize-simulate: mixtures of speakers or of languages, as a manifest and on disk.
 
     diarize-simulate manifest --data DIR --num-speakers K --beta B --num-mixtures N --out FILE
+    diarize-simulate statistics --rttm FILE --out STATS
+    diarize-simulate conversations --data DIR --stats STATS --num-speakers K --num-mixtures N \
+      --out FILE
     diarize-simulate code-switch --data DIR --num-mixtures N --out FILE
     diarize-simulate write --manifest FILE --out DATADIR --job J --num-jobs N
     diarize-simulate finish --manifest FILE --out DATADIR --num-jobs N
@@ -15,6 +18,7 @@ import time
 
 from diarize.bin.common import run_command
 from diarize.bin.simulate_code_switch import add_code_switch, add_units
+from diarize.bin.simulate_conversations import add_conversations, add_statistics
 from diarize.errors import DiarizeError
 
 PROG = "diarize-simulate"
@@ -33,6 +37,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_manifest(commands.add_parser("manifest", help="draw mixtures (Fujita 2019, Alg. 1)"))
+    add_statistics(commands.add_parser("statistics", help="learn how people take turns"), PROG)
+    add_conversations(
+        commands.add_parser("conversations", help="draw conversations (Landini 2022)"),
+        PROG,
+        _numbers,
+    )
     add_code_switch(
         commands.add_parser("code-switch", help="draw mixtures of languages (UniCoM)"), PROG
     )

@@ -115,6 +115,9 @@ make_manifest() {
     if [ "$task" = language ]; then
       kind=(code-switch --num-languages "$labels" --seconds "$length"
         --prefix "${set}_${labels}lang_${number}_")
+    elif [[ "$length" = *.json ]]; then
+      kind=(conversations --num-speakers "$labels" --stats "$length"
+        --prefix "${set}_${labels}spk_${number}_")
     else
       kind=(manifest --num-speakers "$labels" --beta "$length"
         --prefix "${set}_${labels}spk_${number}_")
@@ -123,7 +126,7 @@ make_manifest() {
       --num-mixtures "$mixtures" --seed $((seed * 1000 + number)) --out "$dir/.parts/$number" \
       "${extra[@]}" < /dev/null
   done < <(simulate_lines)
-  LC_ALL=C sort -k1,1 "$dir/.parts/"* > "$dir/.mixture.tmp"
+  LC_ALL=C sort -m -k1,1 "$dir/.parts/"* > "$dir/.mixture.tmp" # each part is sorted
   mv "$dir/.mixture.tmp" "$dir/mixture.scp"
   rm -r "$dir/.parts"
 }

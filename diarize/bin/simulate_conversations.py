@@ -1,0 +1,97 @@
+"""The subcommands ``statistics`` and ``conversations`` of diarize-simulate."""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+
+
+def add_statistics(parser: argparse.ArgumentParser, prog: str) -> None:
+    """Give ``parser`` the options of statistics, and what runs it."""
+    add = parser.add_argument
+    add("--rttm", required=True, nargs="+", metavar="FILE", help="reference of conversations")
+    add("--out", required=True, metavar="FILE", help="statistics to write, as JSON")
+    add("--num-speakers", type=number_range, default=(1, 10**6), metavar="K[-K]",
+        help="learn from recordings with so many speakers only (default: all)")  # fmt: skip
+    add("--max-pause", type=float, default=math.inf, metavar="SECONDS",
+        help="after a longer pause a conversation begins anew (default: no limit)")  # fmt: skip
+    add("--source", metavar="TEXT", help="what the reference is; default: the names of the files")
+    parser.set_defaults(run=lambda args: _run_statistics(args, prog))
+
+
+def add_conversations(
+    parser: argparse.ArgumentParser, prog: str, numbers: Callable[[str], tuple[float, ...]]
+) -> None:
+    """Give ``parser`` the options of conversations, and what runs it; ``numbers``: of --snrs."""
+    add = parser.add_argument
+    add("--data", required=True, metavar="DIR", help="data directory of single speakers")
+    add("--stats", required=True, metavar="FILE", help="from 'statistics'")
+    add("--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
+    add("--num-mixtures", required=True, type=int, metavar="N")
+    add("--num-speakers", required=True, type=number_range, metavar="K[-K]",
+        help="speakers in a conversation; of a range each number in turn")  # fmt: skip
+    add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
+    add("--rir-data", metavar="DIR", help="data directory of impulse responses (default: none)")
+    add("--rir-prob", type=float, default=0.5, metavar="P", help="default 0.5 per speaker")
+    add("--snrs", type=numbers, default="5,10,15,20", metavar="DB,DB,...",
+        help="default %(default)s")  # fmt: skip
+    add("--min-utts", type=int, default=10, metavar="N", help="turns per speaker, default 10")
+    add("--max-utts", type=int, default=20, metavar="N", help="turns per speaker, default 20")
+    add("--seed", type=int, default=0, help="default 0")
+    add("--prefix", default="conv_", help="of the mixtures' ids, default %(default)s")
+    parser.set_defaults(run=lambda args: _run_conversations(args, prog))
+
+
+def number_range(text: str) -> tuple[int, int]:
+    """Return (low, high) of ``2`` or ``1-4``."""
+    low, _, high = text.partition("-")
+    try:
+        found = int(low), int(high or low)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number and no range low-high") from None
+    if not 1 <= found[0] <= found[1]:
+        raise argparse.ArgumentTypeError(f"{text!r}: at least 1, low to high")
+    return found
+
+
+def _run_statistics(args: argparse.Namespace, prog: str) -> None:
+    from diarize.io.rttm import read_rttm
+    from diarize.simulate.turn_taking import learn_statistics, write_statistics
+
+    source = args.source or " ".join(args.rttm)
+    segments = (segment for path in args.rttm for segment in read_rttm(path))
+    found = learn_statistics(segments, args.num_speakers, args.max_pause, source)
+    write_statistics(args.out, found)
+    print(
+        f"{prog}: {args.out}: {found.recordings} recordings, {found.turns} turns; the speaker "
+        f"goes on with probability {found.turn_hold:.3f}, another one begins in overlap with "
+        f"{found.overlap:.3f}",
+        file=sys.stderr,
+    )
+
+
+def _run_conversations(args: argparse.Namespace, prog: str) -> None:
+    from diarize.io.datadir import DataDir
+    from diarize.simulate.conversations import ConversationOptions, make_conversations
+    from diarize.simulate.manifest import write_manifest
+    from diarize.simulate.turn_taking import read_statistics
+    from diarize.simulate.utterances import audio_files
+
+    options = ConversationOptions(
+        args.num_mixtures,
+        args.num_speakers,
+        min_utts=args.min_utts,
+        max_utts=args.max_utts,
+        rir_prob=args.rir_prob,
+        snrs=args.snrs,
+        seed=args.seed,
+        prefix=args.prefix,
+    )
+    noises = audio_files(DataDir.load(args.noise_data)) if args.noise_data else []
+    rirs = audio_files(DataDir.load(args.rir_data)) if args.rir_data else []
+    statistics = read_statistics(args.stats)
+    mixtures = make_conversations(DataDir.load(args.data), statistics, options, noises, rirs)
+    count = write_manifest(args.out, mixtures)
+    low, high = options.speakers
+    what = f"{low}" if low == high else f"{low} to {high}"
+    print(f"{prog}: {count} conversations of {what} speakers in {args.out}", file=sys.stderr)

@@ -1,0 +1,191 @@
+"""Simulated conversations: single utterances put in turn as people take turns.
+
+After Landini et al. 2022 (arXiv 2204.00890), Algorithm 1: pauses and overlaps between turns are
+drawn from what was learnt of real conversations (:mod:`diarize.simulate.turn_taking`), where the
+mixtures of Fujita 2019 (:mod:`diarize.simulate.mixtures`) place each speaker without regard to
+the others.  The entries have the same form, so that all that reads a manifest takes them.
+
+Turn n follows turn n - 1: with the probability of a hold it has the same speaker, after a pause;
+else another one, each with equal probability, after a pause or in overlap.  An overlap is drawn
+of those lengths that fit: both turns are at least as long, and the speaker's own last turn has
+ended.  So ends and beginnings of the turns have the same order, and nobody overlaps himself.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from diarize.errors import DiarizeError
+from diarize.simulate.mixtures import MixtureOptions, rxfilename_of
+from diarize.simulate.turn_taking import TurnStatistics
+
+if TYPE_CHECKING:
+    from diarize.io.datadir import DataDir
+
+_DECIMALS = 6  # of silences: a microsecond, finer than a sample
+_TRIES = 100
+
+
+@dataclass(frozen=True)
+class ConversationOptions:
+    """What is drawn for every conversation.
+
+    ``speakers`` (low, high): how many there are, each number in turn.  A conversation has as
+    many turns as Alg. 1 of Fujita 2019 would give its speakers: ``min_utts`` to ``max_utts`` for
+    each, drawn for each, but who has them is left to the turn-taking; everybody has at least
+    one.  The rest is as in :class:`diarize.simulate.mixtures.MixtureOptions`.
+    """
+
+    num_mixtures: int
+    speakers: tuple[int, int]
+    min_utts: int = 10
+    max_utts: int = 20
+    rir_prob: float = 0.5
+    snrs: tuple[float, ...] = (5.0, 10.0, 15.0, 20.0)
+    seed: int = 0
+    prefix: str = "conv_"
+
+    def __post_init__(self) -> None:
+        low, high = self.speakers
+        if high < low:
+            raise DiarizeError(f"simulation: speakers must be a range, low to high: {low}-{high}")
+        MixtureOptions(  # for its checks
+            self.num_mixtures,
+            low,
+            0.0,
+            self.min_utts,
+            self.max_utts,
+            self.rir_prob,
+            self.snrs,
+            self.seed,
+            self.prefix,
+        )
+
+
+@dataclass
+class _Pool:
+    """The utterances of one speaker: as a manifest writes them, and their lengths in seconds."""
+
+    name: str
+    items: list
+    seconds: list[float]
+
+
+def make_conversations(
+    data: "DataDir",
+    statistics: TurnStatistics,
+    options: ConversationOptions,
+    noises: list[str] | None = None,
+    rirs: list[str] | None = None,
+) -> Iterator[tuple[str, dict]]:
+    """Yield (id, mixture) for each conversation, ids ``<prefix>0000001``... in C order.
+
+    ``noises`` and ``rirs`` are audio files; with or without them, speakers, utterances and times
+    are the same.  Conversation i depends on ``options.seed`` and i alone.  Of each, only itself
+    is held.  Raises DiarizeError where ``data`` has too few speakers, or ``statistics`` lack
+    what they need.
+    """
+    pools = _pools(data)
+    low, high = options.speakers
+    if len(pools) < high:
+        raise DiarizeError(
+            f"{data.path}: {len(pools)} speakers, but up to {high} are wanted in each "
+            "conversation; give a larger data directory or fewer speakers"
+        )
+    if low == 1 and statistics.pause_same is None:
+        raise DiarizeError("statistics: no pause between turns of one speaker was ever seen")
+    if high > 1 and statistics.turn_hold == 1:
+        raise DiarizeError("statistics: the speaker never changes: no conversation of several")
+    return _draw_all(pools, statistics, options, noises or [], rirs or [])
+
+
+def _draw_all(
+    pools: list[_Pool],
+    statistics: TurnStatistics,
+    options: ConversationOptions,
+    noises: list[str],
+    rirs: list[str],
+) -> Iterator[tuple[str, dict]]:
+    width = max(7, len(str(options.num_mixtures)))
+    low, high = options.speakers
+    for index in range(options.num_mixtures):
+        name = f"{options.prefix}{index + 1:0{width}d}"
+        rng = np.random.default_rng(np.random.SeedSequence(options.seed, spawn_key=(index,)))
+        number = low + index % (high - low + 1)
+        chosen = [pools[i] for i in rng.choice(len(pools), size=number, replace=False)]
+        turns = int(rng.integers(options.min_utts, options.max_utts + 1, size=number).sum())
+        order = draw_order(number, turns, statistics.turn_hold, rng)
+        rows = _place(chosen, order, statistics, rng)
+        coins, picks = rng.random(number), rng.random(number + 2)
+        for row, coin, pick in zip(rows, coins, picks, strict=False):
+            row["rir"] = rirs[int(pick * len(rirs))] if rirs and coin < options.rir_prob else None
+        yield name, {
+            "speakers": rows,
+            "noise": noises[int(picks[-2] * len(noises))] if noises else None,
+            "snr": options.snrs[int(picks[-1] * len(options.snrs))] if noises else None,
+            "recid": name,
+        }
+
+
+def draw_order(speakers: int, turns: int, hold: float, rng: np.random.Generator) -> list[int]:
+    """Return who has each turn, every speaker at least one, speaker 0 the first."""
+    if speakers == 1:
+        return [0] * turns
+    for _ in range(_TRIES):
+        # A step of 0 is a hold; any other leads to each other speaker with one probability.
+        steps = rng.integers(1, speakers, size=turns) * (rng.random(turns) >= hold)
+        steps[0] = 0
+        order = np.cumsum(steps) % speakers
+        if len(np.unique(order)) == speakers:
+            return order.tolist()
+    # Hardly ever: few turns, or a hold next to certain.  Then everybody begins once, in turn.
+    return [*range(speakers), *order[speakers:].tolist()]
+
+
+def _place(
+    chosen: list[_Pool], order: list[int], statistics: TurnStatistics, rng: np.random.Generator
+) -> list[dict]:
+    """Return a row for each speaker, utterances at the times of their turns."""
+    shuffled = [rng.permutation(len(pool.items)) for pool in chosen]
+    rows = [{"spkid": pool.name, "rir": None, "utts": [], "intervals": []} for pool in chosen]
+    ends = [0.0] * len(chosen)  # of each speaker's last turn
+    last, end, before = None, 0.0, 0.0  # speaker, end and length of the turn before
+    for speaker, coin, share in zip(order, *rng.random((2, len(order))), strict=True):
+        pool, row = chosen[speaker], rows[speaker]
+        item = shuffled[speaker][len(row["utts"]) % len(pool.items)]
+        seconds = pool.seconds[item]
+        if last is None:
+            lead = statistics.pause_different or statistics.pause_same
+            start = lead.draw(share) if lead else 0.0
+        elif speaker == last:
+            start = end + statistics.pause_same.draw(share)
+        elif coin >= statistics.overlap:
+            start = end + statistics.pause_different.draw(share)
+        else:
+            limit = min(before, seconds, end - ends[speaker])
+            start = end - statistics.overlap_seconds.draw(share, limit)
+        silence = max(0.0, round(start - ends[speaker], _DECIMALS))
+        row["utts"].append(pool.items[item])
+        row["intervals"].append(silence)
+        ends[speaker] += silence + seconds
+        last, end, before = speaker, ends[speaker], seconds
+    return rows
+
+
+def _pools(data: "DataDir") -> list[_Pool]:
+    """Return the speakers, in C order, with all their utterances."""
+    pools: dict[str, _Pool] = {}
+    names: dict[str, str] = {}
+    for utt in data.utterances:
+        if not utt.speaker:
+            raise DiarizeError(f"{data.path}: utterance {utt.id} has no speaker in utt2spk")
+        if utt.recording not in names:
+            names[utt.recording] = rxfilename_of(data, utt.recording)
+        name = names[utt.recording]
+        whole = utt.end is None
+        pool = pools.setdefault(utt.speaker, _Pool(utt.speaker, [], []))
+        pool.items.append(name if whole else [name, utt.start, utt.end])
+        pool.seconds.append(data.duration(utt.recording) if whole else utt.end - utt.start)
+    return [pools[name] for name in sorted(pools)]

@@ -1,0 +1,237 @@
+"""Turn-taking statistics of real conversations: learnt from a reference, kept in a readable file.
+
+After Landini et al., "From simulated mixtures to simulated conversations as training data for
+end-to-end neural diarization" (Interspeech 2022, arXiv 2204.00890), section 3.  The segments of
+a recording, those of one speaker joined where they overlap, are taken in the order of their
+beginnings.  Each is compared with the one before it that ends last, which holds the floor:
+
+* the same speaker goes on (a hold), after a pause;
+* another speaker begins (a switch), after a pause, or before the floor is free: an overlap, as
+  long as both speak.
+
+From that come the probability of a hold, that of an overlap at a switch, and the distributions
+of the three times.  The paper draws the order of speakers at random; the probability of a hold
+is an addition to it.
+"""
+
+import itertools
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from diarize.errors import DiarizeError
+from diarize.io.atomic import atomic_write
+from diarize.io.table import read_text
+from diarize.segments import Segment, by_recording, merge_segments
+
+FORMAT = "turn-taking 1"
+TIMES = ("pause_same", "pause_different", "overlap_seconds")
+_MAX_QUANTILES = 200
+_PER_LINE = 20
+
+
+class Distribution:
+    """Times in seconds, as the quantiles (i + 0.5) / n for i < n, straight lines between them.
+
+    >>> Distribution([1.0, 3.0]).quantile(np.array([0.0, 0.25, 0.5, 1.0])).tolist()
+    [1.0, 1.0, 2.0, 3.0]
+    """
+
+    def __init__(self, quantiles: Sequence[float], count: int | None = None,
+                 mean: float | None = None) -> None:  # fmt: skip
+        self.quantiles = np.asarray(quantiles, dtype=np.float64)
+        self.count = len(self.quantiles) if count is None else count
+        self.mean = float(np.mean(self.quantiles)) if mean is None else mean
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Distribution":
+        """Return the distribution of ``values`` (n > 0), by at most 200 quantiles."""
+        size = min(len(values), _MAX_QUANTILES)
+        # Hazen's rule puts value k of n at (k + 0.5) / n, so that few values stay themselves.
+        places = (np.arange(size) + 0.5) / size
+        return cls(np.quantile(values, places, method="hazen"), len(values), float(np.mean(values)))
+
+    def quantile(self, share: float | np.ndarray) -> float | np.ndarray:
+        """Return the time below which ``share`` (0 to 1) of all times lie."""
+        size = len(self.quantiles)
+        return np.interp(np.asarray(share) * size - 0.5, np.arange(size), self.quantiles)
+
+    def draw(self, share: float, limit: float = math.inf) -> float:
+        """Return the time that a uniform number ``share`` stands for, of those up to ``limit``.
+
+        Where all times are longer, it is ``limit`` itself.
+        """
+        first, last = self.quantiles[0], self.quantiles[-1]
+        if limit <= first:
+            return max(limit, 0.0)
+        if limit < last:
+            size = len(self.quantiles)
+            below = (np.interp(limit, self.quantiles, np.arange(size)) + 0.5) / size
+            share = share * below
+        return min(float(self.quantile(share)), limit)
+
+
+@dataclass(frozen=True)
+class TurnStatistics:
+    """How turns follow one another; a distribution is None where it was never seen.
+
+    ``turn_hold``: the probability that the next turn is of the same speaker; ``overlap``: that
+    another speaker begins before the floor is free.
+    """
+
+    turn_hold: float
+    overlap: float
+    pause_same: Distribution | None
+    pause_different: Distribution | None
+    overlap_seconds: Distribution | None
+    recordings: int = 0
+    turns: int = 0
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("turn_hold", "overlap"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise DiarizeError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
+        needed = {
+            "pause_same": self.turn_hold,
+            "pause_different": (1 - self.turn_hold) * (1 - self.overlap),
+            "overlap_seconds": (1 - self.turn_hold) * self.overlap,
+        }
+        for name, probability in needed.items():
+            times = getattr(self, name)
+            if times is None and probability > 0:
+                raise DiarizeError(f"{name} is missing, though its probability is not 0")
+            if times is not None and not _is_distribution(times.quantiles):
+                raise DiarizeError(f"{name} must be rising numbers, none of them negative")
+
+
+def learn_statistics(
+    segments: Iterable[Segment],
+    speakers: tuple[int, int] = (1, 10**6),
+    max_pause: float = math.inf,
+    source: str = "",
+) -> TurnStatistics:
+    """Return the statistics of a reference, of recordings with ``speakers`` (low, high) only.
+
+    A pause above ``max_pause`` seconds is none: there the conversation begins anew.  Raises
+    DiarizeError where nothing is left to learn from.
+    """
+    times: dict[str, list[float]] = {name: [] for name in TIMES}
+    recordings = turns = 0
+    for found in by_recording(segments).values():
+        if not speakers[0] <= len({s.label for s in found}) <= speakers[1]:
+            continue
+        recordings += 1
+        turns += len(merge_segments(found))
+        for name, values in turn_times(found, max_pause).items():
+            times[name] += values
+    holds, switches = len(times["pause_same"]), len(times["pause_different"])
+    overlaps = len(times["overlap_seconds"])
+    switches += overlaps
+    if holds + switches == 0:
+        raise DiarizeError(
+            f"{source or 'reference'}: no turns to learn from in {recordings} recordings with "
+            f"{speakers[0]} to {speakers[1]} speakers"
+        )
+    return TurnStatistics(
+        holds / (holds + switches),
+        overlaps / switches if switches else 0.0,
+        *(Distribution.of(times[name]) if times[name] else None for name in TIMES),
+        recordings=recordings,
+        turns=turns,
+        source=source,
+    )
+
+
+def turn_times(
+    segments: Iterable[Segment], max_pause: float = math.inf
+) -> dict[str, list[float]]:
+    """Return the pauses and overlaps of one recording in seconds, by the names in ``TIMES``.
+
+    >>> ann, bob = Segment("r", 0, 4, "ann"), Segment("r", 3, 5, "bob")
+    >>> turn_times([ann, bob, Segment("r", 6, 7, "bob")])
+    {'pause_same': [1], 'pause_different': [], 'overlap_seconds': [1]}
+    """
+    times: dict[str, list[float]] = {name: [] for name in TIMES}
+    turns = merge_segments(segments)
+    floor = turns[0]
+    for turn in itertools.islice(turns, 1, None):
+        pause = turn.start - floor.end
+        if pause < 0:
+            times["overlap_seconds"].append(min(turn.end, floor.end) - turn.start)
+        elif pause <= max_pause:
+            name = "pause_same" if turn.label == floor.label else "pause_different"
+            times[name].append(pause)
+        if turn.end >= floor.end:
+            floor = turn
+    return times
+
+
+def write_statistics(path: str | os.PathLike, statistics: TurnStatistics) -> None:
+    """Write ``statistics`` as JSON that a person can read; times in seconds."""
+    head = {
+        "format": FORMAT,
+        "source": statistics.source,
+        "recordings": statistics.recordings,
+        "turns": statistics.turns,
+        "turn_hold": round(statistics.turn_hold, 6),
+        "overlap": round(statistics.overlap, 6),
+    }
+    parts = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+    parts += [f" {json.dumps(name)}: {_text(getattr(statistics, name))}" for name in TIMES]
+    with atomic_write(path) as handle:
+        handle.write("{\n" + ",\n".join(parts) + "\n}\n")
+
+
+def _text(times: Distribution | None) -> str:
+    if times is None:
+        return "null"
+    numbers = [f"{value:.3f}" for value in times.quantiles]
+    lines = [", ".join(numbers[i : i + _PER_LINE]) for i in range(0, len(numbers), _PER_LINE)]
+    body = ",\n   ".join(lines)
+    return f'{{"count": {times.count}, "mean": {times.mean:.3f}, "quantiles": [\n   {body}]}}'
+
+
+def read_statistics(path: str | os.PathLike) -> TurnStatistics:
+    """Return the statistics of a file; DiarizeError, naming it, where it is not one."""
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as err:
+        raise DiarizeError(f"{path}:{err.lineno}: no JSON: {err.msg}") from err
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DiarizeError(
+            f"{path}: not a file of turn-taking statistics (format {FORMAT!r}); "
+            "'diarize-simulate statistics' makes one"
+        )
+    try:
+        times = {
+            name: None if content[name] is None else Distribution(
+                [float(value) for value in content[name]["quantiles"]],
+                int(content[name]["count"]),
+                float(content[name]["mean"]),
+            )
+            for name in TIMES
+        }  # fmt: skip
+        return TurnStatistics(
+            float(content["turn_hold"]),
+            float(content["overlap"]),
+            **times,
+            recordings=int(content["recordings"]),
+            turns=int(content["turns"]),
+            source=str(content["source"]),
+        )
+    except KeyError as err:
+        raise DiarizeError(f"{path}: key {err} is missing") from err
+    except (TypeError, ValueError) as err:
+        raise DiarizeError(f"{path}: a value is not what it should be: {err}") from err
+    except DiarizeError as err:
+        raise DiarizeError(f"{path}: {err}") from err
+
+
+def _is_distribution(values: np.ndarray) -> bool:
+    rising = len(values) and values[0] >= 0 and (np.diff(values) >= 0).all()
+    return bool(rising and np.isfinite(values).all())
