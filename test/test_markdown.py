@@ -58,6 +58,8 @@ def script_options(path: Path) -> set[str]:
     options |= set(re.findall(r"^ *(--[a-z-]+)\)", text, re.MULTILINE))
     if "./diar.sh" in text:
         options |= script_options(ROOT / "egs/TEMPLATE/diar.sh")
+    if "TEMPLATE/ablations.sh" in text:
+        options |= script_options(ROOT / "egs/TEMPLATE/ablations.sh")
     if "datadir.sh" in text:
         sub = re.search(r'datadir\.sh" (\S+)', text)
         options |= set(OPTION.findall(help_of("diarize-datadir", sub[1]) if sub else ""))

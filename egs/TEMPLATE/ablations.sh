@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Trains every variant of a list from the same seed for the same number of steps, and writes one
+# table.  Run in the directory of a recipe whose data are there (stages 1 to 3 of ./run.sh).
+# What is done is not done again.
+set -euo pipefail
+
+variants=conf/ablations.txt # lines of "table|variant|published DER or nothing|overrides"
+config=conf/train.yaml      # what the overrides change
+title="Ablations"
+steps=                      # of each variant; default: those of the config
+only=                       # variants whose table or name holds this text
+opts=                       # further options for every ./run.sh
+pretrained_dir=             # experiments that a word init=NAME of the overrides names
+out=exp/ablations.md
+list=false                  # true: check and show the variants, train nothing
+
+# shellcheck disable=SC2034  # it is for parse_options.sh
+help_message="Usage: $0 [--variants FILE] [--config YAML] [--steps N] [--only TEXT] [--list true]
+Options and their defaults stand at the head of $0."
+command_line="${0##*/} $*"
+. ./path.sh
+# shellcheck source=/dev/null
+. utils/parse_options.sh
+[ "$#" -eq 0 ] || { printf '%s\n' "$help_message" >&2 && exit 1; }
+
+fail() {
+  printf '%s: error: %s\n' "$0" "$*" >&2
+  exit 1
+}
+
+# The overrides of a variant without its init=NAME; and that NAME.
+settings_of() { tr ' ' '\n' <<< "$1" | grep -v '^init=' | tr '\n' ' ' | sed 's/ *$//' || true; }
+init_of() { tr ' ' '\n' <<< "$1" | sed -n 's/^init=//p'; }
+
+result_of() { # overrides -> the RESULT line of that variant, trained now unless it is there
+  local settings init name tag words=()
+  settings=$(settings_of "$1")
+  init=$(init_of "$1")
+  name=$(printf '%s' "$settings" | tr -c 'A-Za-z0-9' '_')
+  tag=ablation_${steps:-all}_${name:-base}
+  [ -z "$steps" ] || settings="train.steps=$steps $settings"
+  [ -z "$settings" ] || words=(--args "--set $settings")
+  if [ -n "$init" ]; then
+    [ -f "$pretrained_dir/$init/final.pth" ] ||
+      fail "$pretrained_dir/$init/final.pth is missing: pretrain that model first"
+    words+=(--init-model "$pretrained_dir/$init/final.pth")
+  fi
+  if [ ! -s "exp/$tag/result.txt" ]; then
+    # shellcheck disable=SC2086  # opts holds several words
+    ./run.sh --config "$config" $opts --stage 4 --stop-stage 8 --tag "$tag" "${words[@]}" \
+      > "exp/$tag.stdout" < /dev/null
+    grep '^RESULT ' "exp/$tag.stdout" | tail -n 1 > "exp/$tag/result.txt"
+  fi
+  cat "exp/$tag/result.txt"
+}
+
+field() { sed -n "s/.* $1=\([^ ]*\).*/\1/p" <<< "$2"; }
+
+[ -f "$variants" ] || fail "$variants is missing"
+chosen=$(grep -v '^ *\(#\|$\)' "$variants" | grep -F -- "$only" || true)
+[ -n "$chosen" ] || fail "no variant of $variants holds '$only'"
+# A row that changes nothing, or the same as another, would only look like an ablation.
+python3 "$DIARIZE_ROOT/egs/TEMPLATE/check_ablations.py" "$config" "$variants"
+[ "$list" = false ] || { printf '%s\n' "$chosen" && exit 0; }
+
+mkdir -p exp
+rows=
+while IFS='|' read -r table variant published overrides; do
+  echo "$0: table $table: $variant" >&2
+  line=$(result_of "$overrides")
+  rows+="| $table | $variant | $(field miss "$line") | $(field fa "$line") |"
+  rows+=" $(field conf "$line") | $(field der "$line") | ${published:-–} |"
+  rows+=" $(field count_acc "$line") |"$'\n'
+done <<< "$chosen"
+
+{
+  echo "# $title"
+  echo
+  echo "\`$command_line\`, $(date -u +%Y-%m-%d), git $(git rev-parse --short HEAD),"
+  echo "${steps:-all} steps of $config. Collar 0, overlap scored, percent; thresholds from the"
+  echo "validation set."
+  echo
+  echo "| table | variant | miss | FA | conf | DER | published DER | count right |"
+  echo "|---|---|---:|---:|---:|---:|---:|---:|"
+  printf '%s' "$rows"
+} > "$out.tmp"
+mv "$out.tmp" "$out"
+cat "$out"
