@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from diarize.errors import require_at_least
 from diarize.features.logmel import LogMel, LogMelOptions
 from diarize.nn.conformer import Conformer
-from diarize.nn.outputs import QueryPredictions
+from diarize.nn.outputs import Encoded, Queries, QueryPredictions
+from diarize.nn.pieces import piece_size
 from diarize.nn.query_decoder import QueryDecoder
-from diarize.nn.resample import ConvDown, ConvUp
+from diarize.nn.resample import ConvDown, ConvUp, downsample
 
 
 @dataclass(frozen=True)
@@ -108,3 +110,42 @@ class EendM2f(nn.Module):
         features, lengths = self.features(waveforms, num_samples)
         frames, memory, memory_lengths = self.backbone(features, lengths)
         return self.decoder(frames, lengths, memory, memory_lengths, self.backbone.factor)
+
+    # What follows is the same in steps, for inference: the full-rate E and its masks are
+    # made a stretch at a time, and only of the queries that are kept.
+
+    def encode(self, features: Tensor, lengths: Tensor | None = None) -> Encoded:
+        """Return the low-rate sequence of ``features`` (B, T, D'), of which all are valid
+        or ``lengths`` (B,).
+        """
+        low, low_lengths = self.backbone.down(features, lengths)
+        low = self.backbone.conformer(low, low_lengths)
+        return Encoded(low, features.shape[1], low_lengths, lengths)
+
+    def refine(self, encoded: Encoded) -> tuple[Queries, Tensor]:
+        """Return the refined queries and E at the low rate (B, T', D)."""
+        factor, step = self.backbone.factor, piece_size(encoded.memory)
+        coarse = torch.empty_like(encoded.memory)
+        for low in range(0, coarse.shape[1], step):
+            first = low * factor
+            last = min(first + step * factor, encoded.num_frames)
+            lengths = encoded.frame_lengths
+            lengths = None if lengths is None else (lengths - first).clamp(0, last - first)
+            part = self.frames(encoded, first, last)
+            coarse[:, low : low + step] = downsample(part, lengths, factor)
+        embeddings, activities, _ = self.decoder.refine(coarse, encoded.memory, encoded.lengths)
+        return Queries(embeddings[-1], activities[-1]), coarse
+
+    def frames(self, encoded: Encoded, first: int, last: int) -> Tensor:
+        """Return the frames [first, last) of E (B, last - first, D); ``first`` must be a
+        multiple of ``factor``.
+        """
+        factor = self.backbone.factor
+        low = first // factor
+        part = self.backbone.up.part(encoded.memory, encoded.lengths, low, -(-last // factor))
+        return part[:, : last - first]
+
+    @property
+    def factor(self) -> int:
+        """How many frames of the grid are one of the encoder's."""
+        return self.backbone.factor

@@ -10,7 +10,7 @@ from diarize.features.ssl_conv import SslConv, SslConvOptions
 from diarize.features.ssl_full import SslFull, SslFullOptions
 from diarize.models.eend_m2f import DecoderOptions
 from diarize.nn.conformer import Conformer
-from diarize.nn.outputs import QueryPredictions
+from diarize.nn.outputs import Encoded, Queries, QueryPredictions
 from diarize.nn.query_decoder import QueryDecoder
 
 
@@ -66,7 +66,7 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(o.dropout)
         self.conformer = Conformer(o.dim, o.layers, o.heads, o.ff_dim, o.kernel, o.dropout)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return E (B, T, D) for ``features`` (B, T, D')."""
         return self.conformer(self.dropout(self.linear(features)), lengths)
 
@@ -111,6 +111,26 @@ class SageLd(nn.Module):
         if self.language_head is None:
             return predictions
         return replace(predictions, label_logits=self.language_head(predictions.queries))
+
+    # The same in steps, for inference; see EendM2f.
+
+    factor = 1
+
+    def encode(self, features: Tensor, lengths: Tensor | None = None) -> Encoded:
+        """Return E of ``features`` (B, T, D'), of which all are valid or ``lengths`` (B,)."""
+        return Encoded(self.encoder(features, lengths), features.shape[1], lengths, lengths)
+
+    def refine(self, encoded: Encoded) -> tuple[Queries, Tensor]:
+        """Return the refined queries and E (B, T, D)."""
+        memory = encoded.memory
+        embeddings, activities, refined = self.decoder.refine(memory, memory, encoded.lengths)
+        head = self.language_head
+        labels = None if head is None else head(refined[-1])
+        return Queries(embeddings[-1], activities[-1], labels), memory
+
+    def frames(self, encoded: Encoded, first: int, last: int) -> Tensor:
+        """Return the frames [first, last) of E (B, last - first, D)."""
+        return encoded.memory[:, first:last]
 
 
 def make_front_end(options: SageLdOptions) -> SslConv | SslFull | LogMel:

@@ -6,8 +6,28 @@ what a recording gives does not depend on what else is in its batch.
 """
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from diarize.nn.attention import FeedForward, MultiHeadAttention, length_mask
+from diarize.nn.pieces import in_pieces
+
+
+class DepthwiseConv(nn.Conv1d):
+    """Depthwise convolution over time, as long as its input; channels are the last dimension."""
+
+    def __init__(self, dim: int, kernel: int) -> None:
+        super().__init__(dim, dim, kernel, padding=kernel // 2, groups=dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, T, D) for ``x`` (B, T, D)."""
+        if x.is_cuda:
+            return super().forward(x.transpose(1, 2)).transpose(1, 2)
+        # An image one pixel high with its channels last: what x is in memory already, and
+        # more than ten times as fast on a CPU as channels first.
+        image = x.transpose(1, 2).unsqueeze(2)  # (B, D, 1, T)
+        padding = (0, self.padding[0])
+        out = F.conv2d(image, self.weight.unsqueeze(2), self.bias, 1, padding, 1, self.groups)
+        return out.squeeze(2).transpose(1, 2)
 
 
 class ConvolutionModule(nn.Module):
@@ -20,7 +40,7 @@ class ConvolutionModule(nn.Module):
         self.norm_in = nn.LayerNorm(dim)
         self.expand = nn.Linear(dim, 2 * dim)
         self.gate = nn.GLU(dim=-1)
-        self.depthwise = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
+        self.depthwise = DepthwiseConv(dim, kernel)
         self.norm = nn.LayerNorm(dim)
         self.activation = nn.SiLU()
         self.project = nn.Linear(dim, dim)
@@ -28,10 +48,15 @@ class ConvolutionModule(nn.Module):
 
     def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
         """Return (B, T, D); ``padding`` (B, T) is True at frames that must not be seen."""
-        x = self.gate(self.expand(self.norm_in(x)))
+        x = in_pieces(self._before, x)
         if padding is not None:
             x = x.masked_fill(padding[..., None], 0.0)
-        x = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
+        return in_pieces(self._behind, self.depthwise(x))
+
+    def _before(self, x: Tensor) -> Tensor:
+        return self.gate(self.expand(self.norm_in(x)))
+
+    def _behind(self, x: Tensor) -> Tensor:
         return self.dropout(self.project(self.activation(self.norm(x))))
 
 
@@ -52,13 +77,18 @@ class ConformerLayer(nn.Module):
 
     def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
         """Return (B, T, D); ``padding`` (B, T) is True at frames that must not be seen."""
-        x = x + 0.5 * self.ff_in(self.ff_in_norm(x))
+        x = in_pieces(self._enter, x)
         h = self.attention_norm(x)
         visible = None if padding is None else ~padding[:, None, :]
         x = x + self.attention_dropout(self.attention(h, h, h, visible))
         x = x + self.convolution(x, padding)
-        x = x + 0.5 * self.ff_out(self.ff_out_norm(x))
-        return self.norm(x)
+        return in_pieces(self._leave, x)
+
+    def _enter(self, x: Tensor) -> Tensor:
+        return x + 0.5 * self.ff_in(self.ff_in_norm(x))
+
+    def _leave(self, x: Tensor) -> Tensor:
+        return self.norm(x + 0.5 * self.ff_out(self.ff_out_norm(x)))
 
 
 class Conformer(nn.Module):
@@ -72,9 +102,12 @@ class Conformer(nn.Module):
             ConformerLayer(dim, heads, ff_dim, kernel, dropout) for _ in range(layers)
         )
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Return (B, T, D) for ``x`` (B, T, D) of which ``lengths`` (B,) frames are valid."""
-        padding = ~length_mask(lengths, x.shape[1])
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return (B, T, D) for ``x`` (B, T, D) of which ``lengths`` (B,) frames are valid.
+
+        Without ``lengths`` all are, and attention needs no mask.
+        """
+        padding = None if lengths is None else ~length_mask(lengths, x.shape[1])
         for layer in self.layers:
             x = layer(x, padding)
         return x

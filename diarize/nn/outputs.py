@@ -7,6 +7,33 @@ from torch import Tensor
 
 
 @dataclass
+class Encoded:
+    """What the encoder makes of a batch, kept at its low rate: the input of inference.
+
+    ``memory`` (B, T', D); ``lengths`` (B,) of its frames are valid, all without it.  It
+    stands for ``num_frames`` T frames at the full rate, of which ``frame_lengths`` (B,) are
+    valid.
+    """
+
+    memory: Tensor
+    num_frames: int
+    lengths: Tensor | None = None
+    frame_lengths: Tensor | None = None
+
+
+@dataclass
+class Queries:
+    """The queries behind the last layer: ``mask_embeddings`` (B, N, D) are MLP(Q),
+    ``activity_logits`` (B, N) Linear(Q), ``label_logits`` (B, N, C) those of the names of a
+    language head.
+    """
+
+    mask_embeddings: Tensor
+    activity_logits: Tensor
+    label_logits: Tensor | None = None
+
+
+@dataclass
 class QueryPredictions:
     """Masks and activities of N queries, from the initial ones and after each layer.
 

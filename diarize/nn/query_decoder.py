@@ -8,15 +8,18 @@ from diarize.nn.outputs import QueryPredictions
 from diarize.nn.resample import downsample
 
 
-def attention_mask(mask_logits: Tensor, valid: Tensor) -> Tensor:
+def attention_mask(mask_logits: Tensor, valid: Tensor | None) -> Tensor:
     """Return which frames each query may attend to, bool (B, N, T').
 
-    ``mask_logits`` is (B, T', N), ``valid`` (B, T').  A query sees the frames where its
-    logit is positive (probability over 0.5); one that would see none sees every valid
-    frame, since a softmax over nothing is NaN.  Padding is never seen.
+    ``mask_logits`` is (B, T', N), ``valid`` (B, T'), None where all are.  A query sees the
+    frames where its logit is positive (probability over 0.5); one that would see none sees
+    every valid frame, since a softmax over nothing is NaN.  Padding is never seen.
     """
+    seen = mask_logits.detach().transpose(1, 2) > 0
+    if valid is None:
+        return seen | ~seen.any(-1, keepdim=True)
     valid = valid[:, None, :]
-    seen = (mask_logits.detach().transpose(1, 2) > 0) & valid
+    seen = seen & valid
     return torch.where(seen.any(-1, keepdim=True), seen, valid)
 
 
@@ -41,10 +44,13 @@ class QueryLayer(nn.Module):
         self.ff_norm = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, queries: Tensor, position: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self, queries: Tensor, position: Tensor, memory: Tensor, mask: Tensor | None
+    ) -> Tensor:
         """Return Q^(l+1) (B, N, D) from Q^(l) (B, N, D), P (N, D), the low-rate E (B, T', D).
 
-        ``mask`` (B, N, T') or (B, 1, T') is True at frames that a query may attend to.
+        ``mask`` (B, N, T') or (B, 1, T') is True at frames that a query may attend to; None:
+        to all.
         """
         attended = self.cross_attention(queries + position, memory, memory, mask)
         queries = self.cross_norm(queries + self.dropout(attended))
@@ -87,11 +93,24 @@ class QueryDecoder(nn.Module):
         ``frames`` (B, T, D) is the full-rate E, ``memory`` (B, T', D) the low-rate one,
         T' = ceil(T / factor).
         """
-        valid = length_mask(memory_lengths, memory.shape[1])  # (B, T')
         # Interpolating E once commutes with the product of eq. (2) and spares the
         # full-rate masks of the intermediate layers.
         coarse = downsample(frames, lengths, factor).detach()  # (B, T', D)
-        queries = self.queries.expand(frames.shape[0], -1, -1)  # (B, N, D)
+        embeddings, activities, refined = self.refine(coarse, memory, memory_lengths)
+        return QueryPredictions(
+            frames, torch.stack(embeddings), torch.stack(activities), lengths, torch.stack(refined)
+        )
+
+    def refine(
+        self, coarse: Tensor, memory: Tensor, lengths: Tensor | None
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Return MLP(Q), Linear(Q) and Q of the initial queries and behind each layer.
+
+        ``coarse`` (B, T', D) is E interpolated to the rate of ``memory`` (B, T', D), of
+        which ``lengths`` (B,) frames are valid; None: all.
+        """
+        valid = None if lengths is None else length_mask(lengths, memory.shape[1])  # (B, T')
+        queries = self.queries.expand(memory.shape[0], -1, -1)  # (B, N, D)
         embeddings, activities, refined = [], [], []
         for index in range(len(self.layers) + 1):
             embedding, activity = self.predict(queries)
@@ -100,13 +119,11 @@ class QueryDecoder(nn.Module):
             refined.append(queries)
             if index == len(self.layers):
                 break
-            mask = valid[:, None, :]
+            mask = None if valid is None else valid[:, None, :]
             if self.masked_attention:
                 mask = attention_mask(mask_module(coarse, embedding.detach()), valid)
             queries = self.layers[index](queries, self.position, memory, mask)
-        return QueryPredictions(
-            frames, torch.stack(embeddings), torch.stack(activities), lengths, torch.stack(refined)
-        )
+        return embeddings, activities, refined
 
     def predict(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Return MLP(Q) (B, N, D) and the logits of eq. (5) (B, N)."""
