@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Data preparation: speechocean762 (OpenSLR 101), and LibriSpeech where given.
+#
+# Writes data/{train,dev,test}_voices (stretches of speech, no person in two of them), of
+# LibriSpeech data/libri_test_voices, and data/{rirs,noises} and data/unheard/{rirs,noises},
+# simulated rooms and noises for training and for dev and test.  The audio goes to data/wav.
+# Can be interrupted and run again.
+set -euo pipefail
+
+data=data
+data_root=                  # default: $SPEECHOCEAN762 of db.sh
+librispeech_root=           # default: $LIBRISPEECH of db.sh; the directory above LibriSpeech
+librispeech_train=true
+seed=1
+speeds=90,100,110
+nj=2
+any_counts=false
+
+help_message="Usage: local/data.sh [options]   (in the directory of the recipe)
+  --data-root DIR             speechocean762, as it is unpacked (default \$SPEECHOCEAN762)
+  --librispeech-root DIR      the directory above LibriSpeech (default \$LIBRISPEECH; may be empty)
+  --librispeech-train B       its speakers join the training, but for 40 (default $librispeech_train)
+  --speeds LIST               speeds in percent at which training voices are played ($speeds)
+  --seed N                    of splits, levels, rooms, noises (default $seed)
+  --any-counts B              take a corpus of other counts than the published (default $any_counts)
+  --nj N                      processes (default $nj)
+  --data DIR                  where all of it goes (default $data)"
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../../../.." && pwd)
+if [ -f ./path.sh ]; then
+  # shellcheck disable=SC1091
+  . ./path.sh
+fi
+if [ -f ./db.sh ]; then
+  # shellcheck disable=SC1091
+  . ./db.sh
+fi
+# shellcheck disable=SC1091
+. "$root/utils/parse_options.sh"
+if [ "$#" -ne 0 ]; then
+  printf '%s: unexpected argument "%s"\n%s\n' "$0" "$1" "$help_message" >&2
+  exit 1
+fi
+: "${data_root:=${SPEECHOCEAN762:-}}" "${librispeech_root:=${LIBRISPEECH:-}}"
+if [ -z "$data_root" ]; then
+  printf '%s: error: where is speechocean762? --data-root, or SPEECHOCEAN762 in db.sh\n' "$0" >&2
+  exit 1
+fi
+
+# One thread to a process: --nj is the number of cores that it may take.
+export PYTHONPATH="$root:$root/egs/mini${PYTHONPATH:+:$PYTHONPATH}"
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+others=()
+[ -z "$librispeech_root" ] || others=(--librispeech-root "$librispeech_root")
+
+python3 "$here/prepare_voices.py" "$data" --root "$data_root" "${others[@]}" \
+  --librispeech-train "$librispeech_train" --speeds "$speeds" --seed "$seed" --nj "$nj" \
+  --any-counts "$any_counts"
+make_rooms=$root/egs/mini/diar1/local/make_rooms.py
+python3 "$make_rooms" "$data" --rirs 100 --noises 60 --noise-seconds 20 --seed "$seed"
+python3 "$make_rooms" "$data/unheard" --rirs 40 --noises 30 --noise-seconds 20 \
+  --seed $((seed + 1000))

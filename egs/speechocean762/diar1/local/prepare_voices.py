@@ -1,0 +1,204 @@
+"""Data directories of single speakers, {train,dev,test}_voices, out of speechocean762.
+
+Of every utterance the stretches of speech are kept (energy SAD), each as a recording of its own;
+every speaker is put to one level.  No person is in two sets.  With --librispeech-root speakers
+of LibriSpeech join the training, and others stand by themselves in libri_test_voices.  Everything
+follows from the corpus and --seed.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from speakers import Person, Source, make_person
+
+from diarize.bin.common import run_command
+from diarize.errors import DiarizeError
+from diarize.io.table import read_table
+from diarize.prepare.counts import Counts, Expected, check_counts
+from diarize.prepare.part import Recording
+from diarize.prepare.splits import read_split, seeded_split, write_split
+from diarize.prepare.writer import Spoken, write_utterances
+
+LIST = Path(__file__).parents[1] / "conf" / "split.list"
+PUBLISHED = Expected(recordings=2500, speakers=125)  # of each of the two parts
+UTTERANCES = 20  # of each speaker
+
+
+class Split(NamedTuple):
+    """The persons of each set, and what it goes back to, for prepare.json."""
+
+    sets: dict[str, list[Person]]
+    rules: dict[str, str]
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("data", type=Path, help="where the data directories go, and the audio (wav)")
+    add("--root", type=Path, required=True, help="speechocean762, as OpenSLR 101 has it")
+    add("--librispeech-root", type=Path, help="the directory above LibriSpeech")
+    add("--librispeech-test", type=int, default=40, help="its speakers for tests (%(default)s)")
+    add("--librispeech-utts", type=int, default=20, help="of a speaker, at most (%(default)s)")
+    add("--librispeech-train", choices=("true", "false"), default="true",
+        help="whether its other speakers join the training (default %(default)s)")
+    add("--dev", type=int, default=12, help="speakers of dev (default %(default)s)")
+    add("--test", type=int, default=20,
+        help="speakers of test where the corpus' own test part is not there (%(default)s)")
+    add("--speeds", default="90,100,110", help="in percent, for training (%(default)s)")
+    add("--seed", type=int, default=1, help="of splits and levels (default %(default)s)")
+    add("--nj", type=int, default=2, help="processes (default %(default)s)")
+    add("--any-counts", choices=("true", "false"), default="false",
+        help="take a corpus of other counts than the published ones")
+    return parser
+
+
+def read_speechocean(root: Path) -> dict[str, list[Source]]:
+    """Return the utterances of the parts that are there, "train" and perhaps "test".
+
+    The archive has a data directory for each part, with paths from the root on; a root that is
+    itself a data directory is the training part.  Raises DiarizeError for missing audio.
+    """
+    train = root / "train" if (root / "train").is_dir() else root
+    parts: dict[str, list[Source]] = {}
+    for name, place in (("train", train), ("test", root / "test")):
+        if not (place / "wav.scp").is_file():
+            continue
+        wav, speakers = read_table(place / "wav.scp"), read_table(place / "utt2spk", fields=2)
+        for key, path in wav.items():
+            if key not in speakers:
+                raise DiarizeError(f"{place}/utt2spk: utterance {key} of wav.scp is missing")
+            if not (root / path).is_file():
+                raise DiarizeError(f"{place}/wav.scp: utterance {key}: no file {root / path}")
+            speaker = "so" + speakers[key].removeprefix("so")
+            utterance = Source(key.rpartition("-")[2], speaker, str(root / path))
+            parts.setdefault(name, []).append(utterance)
+    if "train" not in parts:
+        raise DiarizeError(f"{root}: neither train/wav.scp nor wav.scp: is this speechocean762?")
+    return parts
+
+
+def check_part(name: str, sources: list[Source], any_counts: bool) -> None:
+    """Raise DiarizeError unless the part has the published numbers, or ``any_counts``."""
+    speakers = by_speaker(sources)
+    counts = Counts(recordings=len(sources), speakers=len(speakers))
+    check_counts(f"speechocean762 {name}", counts, PUBLISHED, any_counts)
+    for speaker, own in speakers.items():
+        if len(own) != UTTERANCES and not any_counts:
+            raise DiarizeError(
+                f"speechocean762 {name}: speaker {speaker} has {len(own)} utterances, not "
+                f"{UTTERANCES}. Is it unpacked whole? For a part of it: --any-counts true"
+            )
+
+
+def read_librispeech(root: Path, most: int) -> list[Source]:
+    """Return at most ``most`` utterances of each speaker below ``root``/LibriSpeech."""
+    base = root / "LibriSpeech" if (root / "LibriSpeech").is_dir() else root
+    found: dict[str, list[Source]] = {}
+    for path in sorted(base.glob("*/*/*/*.flac")):
+        speaker = f"ls{path.parts[-3]}"
+        found.setdefault(speaker, []).append(Source(path.stem, speaker, str(path)))
+    if not found:
+        raise DiarizeError(f"{base}: no PART/SPEAKER/CHAPTER/*.flac: is this LibriSpeech?")
+    return [utterance for own in found.values() for utterance in own[:most]]
+
+
+def by_speaker(sources: Iterable[Source]) -> dict[str, list[Source]]:
+    """Return the utterances of each speaker, speakers in C order."""
+    found: dict[str, list[Source]] = {}
+    for utterance in sources:
+        found.setdefault(utterance.speaker, []).append(utterance)
+    return {speaker: found[speaker] for speaker in sorted(found)}
+
+
+def hold_out(speakers: Iterable[str], sizes: dict[str, int], seed: int) -> dict[str, str]:
+    """Return speaker -> set: ``sizes`` says how many are held out for which, the rest is train."""
+    left, out = sorted(speakers), {}
+    if sum(sizes.values()) >= len(left):
+        raise DiarizeError(f"{len(left)} speakers, of whom {sizes} cannot be held out")
+    for name, size in sizes.items():
+        drawn = seeded_split(left, seed, size / len(left)) if size else {}
+        out |= {speaker: name for speaker in left if drawn.get(speaker) == "dev"}
+        left = [speaker for speaker in left if speaker not in out]
+    return out | dict.fromkeys(left, "train")
+
+
+def split_of_corpus(args: argparse.Namespace, speakers: Iterable[str]) -> dict[str, str]:
+    """Return speaker -> set of the training part: the committed list's, else by the rule."""
+    names = sorted(speakers)
+    sizes = {"dev": args.dev, "test": args.test}
+    drawn = hold_out(names, sizes, args.seed)
+    if LIST.exists():
+        listed = read_split(LIST)
+        ours = {name: sum(v == name for v in listed.values()) for name in sizes}
+        if sorted(listed) == names and ours == sizes and args.seed == 1:
+            return listed
+    return drawn
+
+
+def choose(args: argparse.Namespace) -> Split:
+    """Return who is in which set."""
+    parts = read_speechocean(args.root)
+    for name, sources in parts.items():
+        check_part(name, sources, args.any_counts == "true")
+    speeds = tuple(int(speed) for speed in args.speeds.split(","))
+    speakers = by_speaker(parts["train"])
+    split = split_of_corpus(args, speakers)
+    rules = {"split": (f"seed {args.seed}: {args.dev} speakers for dev, {args.test} of the others "
+                       f"for test, the first ordered by sha256('{args.seed}:' + speaker)")}
+    write_split(args.data / "split.list", split, rules["split"])
+    own_test = by_speaker(parts.get("test", []))
+    both = sorted(own_test.keys() & speakers.keys())
+    if both:
+        raise DiarizeError(f"{args.root}: speaker {both[0]} is in train and in test")
+    sets: dict[str, list[Person]] = {"train": [], "dev": [], "test": []}
+    for speaker, drawn in split.items():
+        name = "train" if drawn == "test" and own_test else drawn
+        played = speeds if name == "train" else (100,)
+        sets[name].append(Person(speaker, tuple(speakers[speaker]), played))
+    sets["test"] += [Person(speaker, tuple(own), (100,)) for speaker, own in own_test.items()]
+    rules["test"] = "the corpus' own" if own_test else "held out of its training part"
+    if args.librispeech_root:
+        others = by_speaker(read_librispeech(args.librispeech_root, args.librispeech_utts))
+        split = hold_out(others, {"libri_test": args.librispeech_test}, args.seed)
+        write_split(args.data / "librispeech.list", split, f"seed {args.seed}")
+        sets["libri_test"] = [Person(s, tuple(others[s]), (100,)) for s in others
+                              if split[s] != "train"]
+        if args.librispeech_train == "true":
+            sets["train"] += [Person(s, tuple(others[s]), speeds) for s in others
+                              if split[s] == "train"]
+        rules["librispeech in training"] = args.librispeech_train
+    return Split(sets, rules)
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Write all data directories."""
+    args.data.mkdir(parents=True, exist_ok=True)
+    chosen = choose(args)
+    for name, persons in chosen.sets.items():
+        make = partial(make_person, directory=args.data / "wav" / name, seed=args.seed)
+        with ProcessPoolExecutor(args.nj) as pool:
+            rows = [row for found in pool.map(make, persons, chunksize=4) for row in found]
+        options = {**chosen.rules, "seed": args.seed, "persons": len(persons),
+                   "speeds": args.speeds if name == "train" else "100"}
+        write_utterances(
+            args.data / f"{name}_voices",
+            [Recording(row.id, row.path, row.seconds) for row in rows],
+            [Spoken(row.id, row.voice, row.id) for row in rows],
+            options,
+        )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Return the exit status of the command."""
+    args = get_parser().parse_args(argv)
+    return run_command(lambda: prepare(args), "prepare_voices.py")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

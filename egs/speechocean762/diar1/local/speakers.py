@@ -1,0 +1,102 @@
+"""The audio of one speaker: the speech of all utterances, at one level, at one or more speeds."""
+
+import json
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from diarize.errors import DiarizeError
+from diarize.io.atomic import atomic_write
+from diarize.io.audio import read_audio, resample, write_wav
+from diarize.simulate.energy_sad import SadOptions, energy_sad
+
+RATE = 16000
+LEVEL, LEVEL_SPREAD = -26.0, 3.0  # dB below full scale, of a speaker's speech: mean, deviation
+MIN_PIECE = 0.5  # s; shorter stretches of speech are left out
+SAD = SadOptions(split_pause=0.25)
+VERSION = 1  # of the making: other audio is made again
+_PEAK = np.float32(0.99)
+
+
+class Source(NamedTuple):
+    """An utterance of the corpus: its id without the speaker, its speaker, its file."""
+
+    id: str
+    speaker: str
+    path: str
+
+
+class Person(NamedTuple):
+    """A speaker of the corpus, and the speeds in percent; each speed gives a voice of its own."""
+
+    name: str
+    sources: tuple[Source, ...]
+    speeds: tuple[int, ...]
+
+
+class Row(NamedTuple):
+    """One stretch of speech as it is written: id, voice, path, seconds."""
+
+    id: str
+    voice: str
+    path: str
+    seconds: float
+
+
+def voice_of(person: str, speed: int) -> str:
+    """Return the name of the voice that ``person`` has at ``speed`` percent.
+
+    >>> voice_of("so0001", 100), voice_of("so0001", 90)
+    ('so0001', 'so0001_90')
+    """
+    return person if speed == 100 else f"{person}_{speed}"
+
+
+def stretches(person: Person) -> list[tuple[str, np.ndarray]]:
+    """Return (name, samples) of each stretch of speech; DiarizeError where there is none."""
+    found = []
+    for source in person.sources:
+        wave = read_audio(source.path, sample_rate=RATE)
+        for number, (start, end) in enumerate(energy_sad(wave, RATE, SAD), 1):
+            if end - start >= MIN_PIECE:
+                piece = wave[round(start * RATE) : round(end * RATE)]
+                found.append((f"{source.id}-{number}", piece))
+    if not found:
+        raise DiarizeError(f"speaker {person.name}: no stretch of {MIN_PIECE} s of speech found")
+    return found
+
+
+def gain_of(person: str, pieces: list[tuple[str, np.ndarray]], seed: int) -> np.float32:
+    """Return the factor that puts all of a person's speech to the level drawn for it."""
+    energy = sum(float(np.sum(np.square(wave, dtype=np.float64))) for _, wave in pieces)
+    power = energy / sum(len(wave) for _, wave in pieces)
+    rng = np.random.default_rng((seed, zlib.crc32(person.encode())))
+    level = LEVEL + LEVEL_SPREAD * rng.standard_normal()
+    return np.float32(10 ** (level / 20) / np.sqrt(power))
+
+
+def make_person(person: Person, directory: Path, seed: int) -> list[Row]:
+    """Write the audio of all voices of ``person``, unless it is there; return what there is."""
+    note = directory / f"{person.name}.json"
+    key = json.dumps([VERSION, seed, person.speeds, [(s.id, s.path) for s in person.sources]])
+    if note.is_file():
+        kept = json.loads(note.read_text())
+        if kept["key"] == key and all(Path(row[2]).is_file() for row in kept["rows"]):
+            return [Row(*row) for row in kept["rows"]]
+    pieces = stretches(person)
+    gain = gain_of(person.name, pieces, seed)
+    rows = []
+    for speed in person.speeds:
+        voice = voice_of(person.name, speed)
+        (directory / voice).mkdir(parents=True, exist_ok=True)
+        for name, wave in pieces:
+            played = resample(wave * gain, speed, 100)
+            peak = np.abs(played).max()
+            path = directory / voice / f"{voice}-{name}.wav"
+            write_wav(path, played * min(np.float32(1), _PEAK / peak), RATE)
+            rows.append(Row(path.stem, voice, str(path), round(len(played) / RATE, 4)))
+    with atomic_write(note) as handle:
+        json.dump({"key": key, "rows": rows}, handle)
+    return rows
