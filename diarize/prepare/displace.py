@@ -1,0 +1,93 @@
+"""DISPLACE: conversations of several Indian languages, labelled by language (by registration).
+
+Of the 2024 edition the development part has labels: 35 recordings.  It is split by whole
+recordings, since windows of one recording on both sides of a split would be known beforehand.
+Its layout is the default of the globs; that of the 2023 edition is not published: give them.
+The audio of a label file is that whose name it has, less ``_LANGUAGE``.
+"""
+
+import argparse
+from pathlib import Path
+
+from diarize.errors import DiarizeError
+from diarize.prepare.archive import corpus_root, files_by_stem, read_reference
+from diarize.prepare.counts import Expected
+from diarize.prepare.part import Part, Recording, make_part
+from diarize.prepare.recipe import add_split_options, check_parts, write_sets
+from diarize.prepare.splits import describe_rule, seeded_split, split_ids, write_split
+
+LAYOUT = {
+    "audio": "Displace2024_{part}_audio_supervised/AUDIO_supervised/Track1_SD_Track2_LD/*.wav",
+    "labels": "Displace2024_{part}_labels_supervised/Labels/Track2_LD/*_LANGUAGE.rttm",
+}
+EXPECTED = {"2024": Expected(recordings=35)}
+TEST_SHARE = 0.2
+_SUFFIXES = ("_LANGUAGE", "_LANG", "_SPEAKER")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what DISPLACE needs."""
+    add = parser.add_argument
+    add("--root", metavar="DIR", help="where the archives are unpacked: DISPLACE of db.sh")
+    add("--edition", default="2024", choices=("2023", "2024"), help="default %(default)s")
+    add("--audio", metavar="GLOB", help="of the audio below the root (2024: known)")
+    add("--labels", metavar="GLOB", help="of the RTTM files below the root (2024: known)")
+    add_split_options(parser)
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Write train, dev and test by whole recordings, and eval where its labels are there."""
+    root = corpus_root(args.root, "DISPLACE", "DISPLACE")
+    if args.edition != "2024" and not (args.audio and args.labels):
+        raise DiarizeError(
+            "DISPLACE 2023: its layout is not published: give --audio and --labels, such as "
+            "--audio 'dev/audio/*.wav' --labels 'dev/labels/*.rttm'"
+        )
+    audio, labels = args.audio or LAYOUT["audio"], args.labels or LAYOUT["labels"]
+    whole = read_part(root, audio.replace("{part}", "dev"), labels.replace("{part}", "dev"))
+    expected = EXPECTED.get(args.edition, Expected())
+    check_parts("DISPLACE", {"labelled": (whole, expected)}, args.any_counts)
+    split = three_ways(whole, args)
+    sets = {
+        name: whole.subset([key for key, where in split.items() if where == name], name)
+        for name in ("train", "dev", "test")
+    }
+    there = [next(root.glob(x.replace("{part}", "eval")), None) for x in (audio, labels)]
+    if "{part}" in audio and "{part}" in labels and all(there):
+        sets["eval"] = read_part(
+            root, audio.replace("{part}", "eval"), labels.replace("{part}", "eval")
+        )
+    options = {"edition": args.edition, "split_seed": args.split_seed, "labels": "languages"}
+    write_sets(args.out, sets, options)
+
+
+def read_part(root: Path, audio: str, labels: str) -> Part:
+    """Return the recordings of the globs; each must have its label file, and the other way."""
+    files = files_by_stem(root, audio)
+    found: dict[str, Path] = {}
+    for stem, path in files_by_stem(root, labels).items():
+        key = next((stem.removesuffix(s) for s in _SUFFIXES if stem.endswith(s)), stem)
+        if key in found:
+            raise DiarizeError(f"{key} has two label files: {found[key]} and {path}")
+        found[key] = path
+    for key in sorted(files.keys() ^ found.keys()):
+        have, lack = (files, "labels") if key in files else (found, "audio")
+        raise DiarizeError(f"{have[key]}: no {lack} of it: is the archive unpacked whole?")
+    segments = [s for key, path in found.items() for s in read_reference(path, key)]
+    return make_part("DISPLACE", (Recording(k, str(p)) for k, p in files.items()), segments)
+
+
+def three_ways(part: Part, args: argparse.Namespace) -> dict[str, str]:
+    """Return recording -> train, dev or test; the list goes to ``<out>/split.txt``."""
+    if args.split_list and Path(args.split_list).exists():
+        split = split_ids(part.ids, args.split_list, partial=args.any_counts)
+        rule = f"list {Path(args.split_list).name}"
+    else:
+        seed = args.split_seed
+        outer = seeded_split(part.ids, seed, TEST_SHARE)
+        rest = [key for key, where in outer.items() if where == "train"]
+        split = dict.fromkeys(outer, "test") | seeded_split(rest, seed + 1)
+        rule = f"test: {describe_rule(seed, TEST_SHARE)}; of the rest {describe_rule(seed + 1)}"
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    write_split(Path(args.out) / "split.txt", split, rule)
+    return split
