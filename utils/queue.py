@@ -37,7 +37,9 @@ def main() -> int:
             array_limit="-tc",
             name_flag="-N",
             log_flag="-o",
-            query=("qstat", "-j"),
+            index_in_log="$TASK_ID",
+            query=("qstat", "-g", "d"),
+            gone="do not exist",
             cancel=("qdel",),
         )
     )

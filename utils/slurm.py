@@ -36,8 +36,11 @@ def main() -> int:
             array_limit="",
             name_flag="--job-name",
             log_flag="--output",
-            query=("squeue", "--noheader", "--format=%A", "--jobs"),
+            index_in_log="%a",
+            query=("squeue", "--noheader", "--array", "--format=%F %K", "--jobs={id}"),
+            gone="Invalid job id",
             cancel=("scancel",),
+            state=("scontrol", "--oneliner", "show", "job"),
         )
     )
 

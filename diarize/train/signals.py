@@ -4,6 +4,7 @@ import ctypes
 import signal
 import sys
 import threading
+import time
 from types import FrameType, TracebackType
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -12,11 +13,15 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 class StopSignals:
     """Context in which SIGTERM and SIGINT only set ``code`` (143, 130; 0 before any).
 
-    A second signal acts at once, as if this were not there.
+    A second signal acts at once, as if this were not there, unless it comes within
+    ``same_request`` seconds: terminals and Slurm tell all processes, and torchrun, told
+    itself, tells its own once more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, same_request: float = 3.0) -> None:
         self.code = 0
+        self.same_request = same_request
+        self._first = 0.0
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "StopSignals":
@@ -26,8 +31,11 @@ class StopSignals:
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.code = 128 + number
-        self._restore()
+        if not self.code:
+            self.code, self._first = 128 + number, time.monotonic()
+        elif time.monotonic() - self._first > self.same_request:
+            self._restore()
+            signal.raise_signal(number)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

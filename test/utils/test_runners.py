@@ -34,7 +34,7 @@ esac
 CANCEL = r"""#!/usr/bin/env bash
 here=$(dirname "$0")
 echo "$(basename "$0") $*" >> "$here/calls"
-while read -r pid; do kill -TERM -- "$pid"; done < "$here/pids"
+while read -r pid; do kill -TERM -- "-$pid"; done < "$here/pids"
 """
 
 
@@ -66,8 +66,9 @@ def batch_system(tmp_path) -> dict[str, str]:
         ("qsub", STAND_IN),
         ("scancel", CANCEL),
         ("qdel", CANCEL),
-        ("squeue", "#!/bin/sh\nexit 1\n"),
-        ("qstat", "#!/bin/sh\nexit 1\n"),
+        ("squeue", "#!/bin/sh\necho 'error: Invalid job id specified' >&2\nexit 1\n"),
+        ("qstat", "#!/bin/sh\n"),
+        ("scontrol", "#!/bin/sh\nexit 1\n"),
     ):
         (place / name).write_text(text)
         (place / name).chmod(0o755)

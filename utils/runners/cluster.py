@@ -1,15 +1,15 @@
 """Jobs handed to a batch system: submission, waiting, and ending them.  Used by queue.py, slurm.py.
 
-The batch system runs ``cluster.py SPECIFICATION`` for each index; that writes the log as run.py
-does and leaves the exit code in a small file, for which the submitter waits.  The log's directory
-must be shared by all machines, under the same name.
+The batch system runs task.py for each index; that writes the log as run.py does and leaves the
+exit code in a small file, for which the submitter waits.  The log's directory must be shared by
+all machines, under the same name.
 """
 
 import contextlib
 import json
 import os
+import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -17,15 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jobs
+from config import submission_words
 
 POLL_SECONDS = float(os.environ.get("DIARIZE_POLL_SECONDS", "2"))
 CHECKS_APART = 15  # polls between two questions to the batch system
 MISSES_ALLOWED = 2  # answers in a row that a job is gone, before it is taken for lost
+END_SECONDS = 60.0  # for jobs to leave the queue once they are cancelled
+STATE_SECONDS = 5.0  # for the batch system to notice the end of a job
 
 
 @dataclass(frozen=True)
 class System:
-    """A batch system: its configuration, and how it submits, lists and cancels."""
+    """A batch system: its configuration, and how it submits, lists, explains and cancels.
+
+    ``query`` prints a line for each job that is left, with the number of the submission first
+    and the index last; ``gone`` is what it says instead where it knows of none.
+    """
 
     prog: str
     config_file: str
@@ -35,59 +42,11 @@ class System:
     array_limit: str  # the flag of --max-jobs-run, "" where it is part of the range (1-9%4)
     name_flag: str
     log_flag: str
+    index_in_log: str  # what stands for the index in the name of a log
     query: tuple[str, ...]
+    gone: str
     cancel: tuple[str, ...]
-
-
-def read_config(system: System, job: jobs.Job) -> str:
-    """The text of --config, else of the recipe's conf file, else the built-in one."""
-    path = job.options.get("config")
-    if path is None and Path(system.config_file).is_file():
-        path = system.config_file
-    if path is None:
-        return system.config
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError as err:
-        raise jobs.UsageError(f"cannot read --config {path}: {err.strerror}") from err
-
-
-def submit_words(text: str, options: dict[str, str]) -> list[str]:
-    """The submission command that a Kaldi-style configuration makes of the options.
-
-    ``command`` gives the program; ``option name=value`` or ``option name=*`` (the value is $0)
-    what to add for an option, an exact value before ``*``; ``default name=value`` an option that
-    is not given.  An option that the configuration does not know adds nothing.
-    """
-    command = ""
-    rules: dict[tuple[str, str], str] = {}
-    values: dict[str, str] = {}
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.split("#", 1)[0].strip()
-        if not line:
-            continue
-        kind, _, rest = line.partition(" ")
-        rest = rest.strip()
-        if kind == "command" and rest:
-            command = rest
-        elif kind == "option" and "=" in rest.split()[0]:
-            head, _, flags = rest.partition(" ")
-            name, _, value = head.partition("=")
-            rules[name.replace("-", "_"), value] = flags.strip()
-        elif kind == "default" and "=" in rest:
-            name, _, value = rest.partition("=")
-            values[name.replace("-", "_")] = value
-        else:
-            raise jobs.UsageError(f"line {number} of the queue configuration is wrong: {raw!r}")
-    if not command:
-        raise jobs.UsageError("the queue configuration has no 'command' line")
-    values.update(options)
-    words = shlex.split(command)
-    for name, value in values.items():
-        exact = rules.get((name, value))
-        flags = exact if exact is not None else rules.get((name, "*"), "")
-        words += shlex.split(flags.replace("$0", value))
-    return words
+    state: tuple[str, ...] = ()  # prints JobState=... of a job
 
 
 class ClusterRun:
@@ -100,14 +59,46 @@ class ClusterRun:
         self.work = log.parent / "q"
         self.base = f"{log.stem}.{os.getpid()}"
         self.id = ""
+        self.failed: dict[int, str] = {}
+        self._warned = False
 
     def status_file(self, index: int) -> Path:
         """Where the exit code of one job will be."""
         return self.work / f"{self.base}.{index}.status"
 
+    def out_file(self, index: int | str) -> Path:
+        """Where the batch system writes what is not in a job's log."""
+        return self.work / (f"{self.base}.{index}.out" if self.job.array else f"{self.base}.out")
+
     def submit(self) -> None:
         """Hand all jobs to the batch system, as one array where there are indices."""
         self.work.mkdir(parents=True, exist_ok=True)
+        script = self._write_script()
+        command = submission_words(self.job, self.system.config_file, self.system.config)
+        command += self.job.native
+        command += [self.system.name_flag, Path(self.job.log).stem[:60]]
+        command += [self.system.log_flag, str(self.out_file(self.system.index_in_log))]
+        if self.job.array:
+            command += self._array_words()
+        try:
+            # Interrupted in the middle, it would leave a job that nobody knows of.
+            with jobs.signals_held_back():
+                done = subprocess.run(
+                    [*command, str(script)], capture_output=True, text=True, check=False,
+                    stdin=subprocess.DEVNULL, start_new_session=True,
+                )
+                digits = [word.split(".")[0] for word in done.stdout.replace(";", " ").split()]
+                ids = [word for word in digits if word.isdigit()]
+                self.id = ids[0] if ids and not done.returncode else ""
+        except OSError as err:
+            raise jobs.UsageError(f"cannot run {command[0]}: {err.strerror}") from err
+        if not self.id:
+            self._clean()
+            raise jobs.UsageError(
+                f"{shlex.join(command)} failed: {(done.stderr or done.stdout).strip()}"
+            )
+
+    def _write_script(self) -> Path:
         specification = {
             "job": self.job.as_dict(),
             "status": str(self.work.resolve() / f"{self.base}.JOB.status"),
@@ -115,38 +106,17 @@ class ClusterRun:
         }
         spec_path = self.work / f"{self.base}.json"
         spec_path.write_text(json.dumps(specification), encoding="utf-8")
+        index = f'"${{{self.system.task_variable}}}"' if self.job.array else "1"
+        task = Path(__file__).resolve().with_name("task.py")
+        words = [sys.executable, str(task), str(spec_path.resolve())]
         script = self.work / f"{self.base}.sh"
-        variable = self.system.task_variable
-        index = f'"${{{variable}}}"' if self.job.array else "1"
-        words = [sys.executable, str(Path(__file__).resolve()), str(spec_path.resolve())]
         script.write_text(
             f"#!/bin/bash\ncd {shlex.quote(os.getcwd())} || exit 1\n"
             f"exec {shlex.join(words)} {index}\n",
             encoding="utf-8",
         )
         script.chmod(0o755)
-        command = submit_words(read_config(self.system, self.job), self._config_options())
-        command += self.job.native
-        command += [self.system.name_flag, Path(self.job.log).stem[:60]]
-        command += [self.system.log_flag, str(self.work / f"{self.base}.out")]
-        if self.job.array:
-            command += self._array_words()
-        try:
-            done = subprocess.run(
-                [*command, str(script)], capture_output=True, text=True, check=False
-            )
-        except OSError as err:
-            raise jobs.UsageError(f"cannot run {command[0]}: {err.strerror}") from err
-        digits = [word.split(".")[0] for word in done.stdout.replace(";", " ").split()]
-        ids = [word for word in digits if word.isdigit()]
-        if done.returncode or not ids:
-            raise jobs.UsageError(
-                f"{shlex.join(command)} failed: {(done.stderr or done.stdout).strip()}"
-            )
-        self.id = ids[0]
-
-    def _config_options(self) -> dict[str, str]:
-        return {name: value for name, value in self.job.options.items() if name != "config"}
+        return script
 
     def _array_words(self) -> list[str]:
         words = [self.system.array_flag, f"{self.job.first}-{self.job.last}"]
@@ -161,42 +131,34 @@ class ClusterRun:
         """What failed (index -> reason), when all jobs have ended."""
         try:
             self.submit()
-            return self._wait()
-        except jobs.Interrupted:
+            self._wait()
+        except jobs.Interrupted as err:
             if self.id:
-                subprocess.run(
-                    [*self.system.cancel, self.id], capture_output=True, check=False, timeout=60
-                )
+                err.outcome = self._cancel()
+            self._clean()
             raise
+        self._clean()
+        return self.failed
 
-    def _wait(self) -> dict[int, str]:
+    def _wait(self) -> None:
         waiting = set(self.job.indices)
-        failed: dict[int, str] = {}
-        polls = misses = 0
-        while True:
+        polls = 0
+        misses = dict.fromkeys(waiting, 0)
+        while waiting:
             for index in sorted(waiting):
                 code = self._code_of(index)
-                if code is None:
-                    continue
-                waiting.discard(index)
-                if code:
-                    failed[index] = f"job {index} ended with code {code}"
-            if not waiting:
-                break
+                if code is not None and self._has_ended(index, code):
+                    waiting.discard(index)
             polls += 1
-            if polls % CHECKS_APART == 0:
-                misses = 0 if self._listed() else misses + 1
-                if misses > MISSES_ALLOWED:
-                    for index in waiting:
-                        failed[index] = f"job {index} was lost by the batch system ({self.id})"
-                    break
-            time.sleep(POLL_SECONDS)
-        if not failed:
-            for path in self.work.glob(f"{self.base}.*"):
-                path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # others may be at work there
-                self.work.rmdir()
-        return failed
+            if waiting and polls % CHECKS_APART == 0:
+                left = self._in_queue()
+                for index in sorted(waiting if left is not None else ()):
+                    misses[index] = 0 if index in left else misses[index] + 1
+                    if misses[index] > MISSES_ALLOWED:
+                        self._lose(index)
+                        waiting.discard(index)
+            if waiting:
+                time.sleep(POLL_SECONDS)
 
     def _code_of(self, index: int) -> int | None:
         try:
@@ -204,32 +166,91 @@ class ClusterRun:
         except (FileNotFoundError, ValueError):
             return None
 
-    def _listed(self) -> bool:
-        query = subprocess.run(
-            [*self.system.query, self.id], capture_output=True, text=True, check=False
-        )
-        return query.returncode == 0 and self.id in query.stdout
+    def _has_ended(self, index: int, code: int) -> bool:
+        """False for a job that was stopped in order to be run again later."""
+        if not code:
+            return True
+        reason = f"job {index} ended with code {code}"
+        if code > 128:  # by a signal: whose?
+            state = self._state(index)
+            if self._code_of(index) != code:  # it has run again meanwhile
+                return False
+            if state in {"PENDING", "REQUEUED", "RUNNING", "SUSPENDED"}:
+                self.status_file(index).unlink(missing_ok=True)
+                return False
+            if state not in {"", "FAILED"}:
+                reason += f" ({state})"
+        self.failed[index] = reason
+        return True
 
+    def _lose(self, index: int) -> None:
+        state = self._state(index)
+        known = f"{self.id}, {state}" if state else self.id
+        self.failed[index] = f"job {index} was lost by the batch system ({known})"
+        path = self.out_file(index)
+        if path.is_file() and path.stat().st_size:
+            self.failed[index] += f"; what it said: {path}"
 
-def run_task(specification: str, index: int) -> int:
-    """Run one job on the machine that the batch system chose; its exit code, also on disk."""
-    spec = json.loads(Path(specification).read_text(encoding="utf-8"))
-    os.chdir(spec["directory"])
-    job = jobs.Job(**spec["job"])
-    running: list[subprocess.Popen] = []
-    jobs.raise_on_signals()
-    try:
-        code = jobs.run_logged(job, index, running.append, {})
-    except jobs.Interrupted:
-        jobs.end_groups(running)
-        code = 128 + signal.SIGTERM
-    except OSError as err:
-        print(f"{err.filename}: {err.strerror}", file=sys.stderr)
-        code = 126
-    status = spec["status"].replace("JOB.status", f"{index}.status")
-    Path(f"{status}.tmp").write_text(str(code), encoding="utf-8")
-    os.replace(f"{status}.tmp", status)
-    return code & 255
+    def _ask(self, words: list[str]) -> subprocess.CompletedProcess | None:
+        try:
+            return subprocess.run(
+                words, capture_output=True, text=True, check=False, timeout=60,
+                stdin=subprocess.DEVNULL, start_new_session=True,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+
+    def _in_queue(self) -> set[int] | None:
+        """The indices that the batch system still has; None where it gives no answer."""
+        words = [word.replace("{id}", self.id) for word in self.system.query]
+        done = self._ask(words)
+        said = done.stdout + done.stderr if done else ""
+        if done and not done.returncode:
+            lines = [line.split() for line in done.stdout.splitlines()]
+            found = [line[-1] for line in lines if line and line[0] == self.id]
+            if not self.job.array:
+                return set(self.job.indices) if found else set()
+            return {int(word) for word in found if word.isdigit()}
+        if re.search(self.system.gone, said):
+            return set()
+        if not self._warned:
+            print(f"{self.system.prog}: waiting, although {shlex.join(words)} gives no answer: "
+                  f"{said.strip()[-200:]}", file=sys.stderr)
+            self._warned = True
+        return None
+
+    def _state(self, index: int) -> str:
+        """What the batch system says of a job that has ended, such as TIMEOUT; "" if nothing."""
+        if not self.system.state:
+            return ""
+        name = f"{self.id}_{index}" if self.job.array else self.id
+        deadline = time.monotonic() + STATE_SECONDS
+        while True:
+            done = self._ask([*self.system.state, name])
+            found = re.search(r"JobState=(\w+)", done.stdout) if done else None
+            state = found[1] if found else ""
+            if state not in {"RUNNING", "COMPLETING"} or time.monotonic() > deadline:
+                return state
+            time.sleep(min(POLL_SECONDS, 0.5))
+
+    def _cancel(self) -> str:
+        """End all jobs; what became of them, in words."""
+        words = [*self.system.cancel, self.id]
+        self._ask(words)
+        deadline = time.monotonic() + END_SECONDS
+        while time.monotonic() < deadline:
+            if self._in_queue() == set():
+                return "its jobs have been ended"
+            time.sleep(min(POLL_SECONDS, 0.5))
+        return f"jobs of it are still in the queue: {shlex.join(words)}"
+
+    def _clean(self) -> None:
+        """Remove the files beside the logs, but for what the batch system said of failures."""
+        for path in self.work.glob(f"{self.base}.*"):
+            if not (self.failed and path.suffix == ".out" and path.stat().st_size):
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # others may be at work there
+            self.work.rmdir()
 
 
 def main_of(system: System) -> int:
@@ -238,7 +259,3 @@ def main_of(system: System) -> int:
         system.prog,
         lambda job: jobs.report_failures(system.prog, job, ClusterRun(system, job).run()),
     )
-
-
-if __name__ == "__main__":
-    sys.exit(run_task(sys.argv[1], int(sys.argv[2])))

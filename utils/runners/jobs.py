@@ -9,6 +9,7 @@ in Kaldi; all others reach the command as they are, blanks and quotes included. 
 library is used, because the scripts run before and outside of the project's environment.
 """
 
+import contextlib
 import os
 import re
 import shlex
@@ -16,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ REDIRECTION = re.compile(r"^(\d*(?:>>|>&|<&|>|<)|&>>|&>)(.*)$", re.DOTALL)
 RANGE = re.compile(r"^([A-Za-z_]\w*)=(\d+)(?::(\d+))?$")
 GRACE_SECONDS = 5.0
 LONGEST_LIST = 10
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class UsageError(Exception):
@@ -150,25 +152,28 @@ def prepare_logs(job: Job) -> None:
 
 
 def run_logged(
-    job: Job, index: int, started: Callable[[subprocess.Popen], None], extra_env: dict[str, str]
+    job: Job, index: int, started: Callable[[subprocess.Popen], None], extra_env: dict[str, str],
+    own_group: bool = True,
 ) -> int:
     """Exit code of one job of the array, run with its log; ``started`` is shown the process.
 
-    The process leads a group of its own, so that all its children can be ended with it.
-    A negative code is the signal that ended it.
+    With ``own_group`` the process leads a group, so that all its children can be ended with it;
+    else it stays in this process's group, and its shell outlives a polite kill of that, to tell
+    how the command ended.  A negative code is the signal that ended the shell.
     """
     line = shell_line(job.words_of(index))
+    shell = "set -o pipefail" if own_group else "set -o pipefail; trap : TERM"
     begin = time.time()
     with open(job.log_of(index), "w", encoding="utf-8", errors="surrogateescape") as log:
         log.write(f"# {line}\n# Host: {os.uname().nodename}\n")
         log.write(f"# Started at {time.ctime(begin)}\n#\n")
         log.flush()
         process = subprocess.Popen(
-            ["bash", "-c", f"set -o pipefail\n{line}"],
+            ["bash", "-c", f"{shell}\n{line}"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            start_new_session=own_group,
             env={**os.environ, **extra_env},
         )
         started(process)
@@ -222,19 +227,47 @@ def report_failures(prog: str, job: Job, failed: dict[int, str]) -> int:
 
 
 class Interrupted(BaseException):
-    """A signal asked the runner to stop."""
+    """A signal asked the runner to stop: its name, and what became of the jobs."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.outcome = "its jobs have been ended"
 
 
 def raise_on_signals() -> None:
     """From now on Ctrl-C, a hang-up and a polite kill raise Interrupted."""
 
     def stop(number: int, _frame: object) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for each in STOPPING:
             signal.signal(each, signal.SIG_IGN)
         raise Interrupted(signal.Signals(number).name)
 
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for each in STOPPING:
         signal.signal(each, stop)
+
+
+@contextlib.contextmanager
+def signals_held_back() -> Iterator[None]:
+    """A context at whose end a signal that came meanwhile takes effect; a second one at once."""
+    before = {each: signal.getsignal(each) for each in STOPPING}
+    noted: list[int] = []
+
+    def restore() -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    def note(number: int, _frame: object) -> None:
+        noted.append(number)
+        restore()
+
+    for each in STOPPING:
+        signal.signal(each, note)
+    try:
+        yield
+    finally:
+        restore()
+        if noted:
+            signal.raise_signal(noted[0])
 
 
 def main_of(prog: str, body: Callable[[Job], int]) -> int:
@@ -249,6 +282,6 @@ def main_of(prog: str, body: Callable[[Job], int]) -> int:
     except OSError as err:
         print(f"{prog}: error: {err.filename or ''}: {err.strerror}", file=sys.stderr)
     except Interrupted as err:
-        print(f"{prog}: interrupted by {err}; its jobs have been ended", file=sys.stderr)
+        print(f"{prog}: interrupted by {err}; {err.outcome}", file=sys.stderr)
         return 130
     return 1
