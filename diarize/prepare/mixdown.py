@@ -15,13 +15,6 @@ from diarize.io.audio import AudioInfo, AudioSource
 _BLOCK = 1 << 18
 
 
-def parse_channels(text: str) -> str:
-    """Return ``text``, which must be ``mean``, ``sum`` or the number of a channel from 0."""
-    if text not in ("mean", "sum") and not (text.isascii() and text.isdigit()):
-        raise ValueError(f"mean, sum or the number of a channel from 0, not {text!r}")
-    return text
-
-
 def write_mono(path: Path, sources: Sequence[Path], how: str) -> float:
     """Return by what the samples were multiplied, after writing ``path`` from ``sources``.
 

@@ -14,10 +14,11 @@ from diarize.prepare.writer import write_part
 
 def add_split_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--split-seed`` and ``--split-list`` for a corpus without a validation set."""
-    parser.add_argument("--split-seed", type=int, default=DEFAULT_SEED, metavar="N",
-                        help="of the 80/20 split (default %(default)s)")
     parser.add_argument("--split-list", metavar="FILE",
-                        help="a committed list, taken instead of the rule where the file exists")
+                        help="a committed list of the 80/20 split, where the file exists")
+    parser.add_argument("--split-seed", type=int, metavar="N",
+                        help="a split by the rule with this seed, whatever the list says; "
+                        f"without a list: {DEFAULT_SEED}")
 
 
 def check_parts(
@@ -33,10 +34,11 @@ def split_part(part: Part, args: argparse.Namespace, label: str = "") -> tuple[P
 
     The list goes to ``<out>/split<label>.txt``; what was left out stays with training.
     """
-    split = split_ids(part.ids, args.split_list, args.split_seed, partial=args.any_counts)
-    listed = args.split_list is not None and Path(args.split_list).exists()
-    rule = f"list {os.path.basename(args.split_list)}" if listed else ""
-    rule = rule or describe_rule(args.split_seed)
+    listed, seed = args.split_list, args.split_seed
+    if seed is not None or listed is None or not Path(listed).exists():
+        listed, seed = None, DEFAULT_SEED if seed is None else seed
+    split = split_ids(part.ids, listed, seed, partial=args.any_counts)
+    rule = describe_rule(seed) if listed is None else f"list {os.path.basename(listed)}"
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     write_split(out / f"split{label}.txt", split, rule)

@@ -8,7 +8,18 @@ import argparse
 import importlib
 from types import ModuleType
 
-CORPORA: dict[str, str] = {}
+CORPORA: dict[str, str] = {
+    "ami": "diarize.prepare.ami",
+    "alimeeting": "diarize.prepare.alimeeting",
+    "aishell4": "diarize.prepare.aishell4",
+    "ramc": "diarize.prepare.ramc",
+    "voxconverse": "diarize.prepare.voxconverse",
+    "dihard3": "diarize.prepare.dihard3",
+    "callhome": "diarize.prepare.callhome",
+    "displace": "diarize.prepare.displace",
+    "soapies": "diarize.prepare.soapies",
+    "fleurs": "diarize.prepare.fleurs",
+}
 
 
 def corpus_module(name: str) -> ModuleType:
@@ -23,6 +34,13 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--any-counts", type=true_or_false, default=False, metavar="true|false",
                         help="other counts than the published ones are a warning, not an error "
                         "(a part of the corpus); default false")
+
+
+def channel_choice(text: str) -> str:
+    """Return how channels become one: ``mean``, ``sum`` or the number of a channel from 0."""
+    if text not in ("mean", "sum") and not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"mean, sum or a channel's number from 0, not {text!r}")
+    return text
 
 
 def true_or_false(text: str) -> bool:

@@ -9,7 +9,6 @@ import itertools
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
@@ -78,16 +77,16 @@ def read_split(path: str | os.PathLike) -> dict[str, str]:
 def split_ids(
     ids: Collection[str],
     listed: str | os.PathLike | None,
-    seed: int = DEFAULT_SEED,
+    seed: int | None = DEFAULT_SEED,
     partial: bool = False,
 ) -> dict[str, str]:
-    """Return id -> set, by the committed list ``listed`` where there is one, else by the rule.
+    """Return id -> set, by the committed list ``listed``, for None by the rule and ``seed``.
 
     The list must have these ids and no others; ``partial`` (a subset of the corpus) allows ids
     of the list that are not here.
     """
-    if listed is None or not Path(listed).exists():
-        return seeded_split(ids, seed)
+    if listed is None:
+        return seeded_split(ids, DEFAULT_SEED if seed is None else seed)
     split = read_split(listed)
     unlisted = sorted(set(ids) - split.keys())
     if unlisted:

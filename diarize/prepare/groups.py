@@ -1,0 +1,150 @@
+"""Splits without leakage: recordings that belong together are in one set, whole.
+
+Recordings belong together that share a speaker or that a list puts into one group (a meeting, a
+show, a room), directly or through others.  Groups are ordered by the SHA-256 of
+``<seed>:<smallest id>`` and taken in that order, first for validation, then for test, each until
+it has its share of the audio; a group that would leave nothing for the sets after it is passed
+over.  It depends on no library's random numbers.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from diarize.errors import DiarizeError
+from diarize.prepare.part import Part
+from diarize.segments import Segment
+
+SETS = ("train", "dev", "test")
+_SHOWN = 3
+
+
+def speakers_of(segments: Iterable[Segment]) -> dict[str, set[str]]:
+    """Return the speakers of each recording that has any."""
+    out: dict[str, set[str]] = {}
+    for segment in segments:
+        out.setdefault(segment.recording, set()).add(segment.label)
+    return out
+
+
+def groups_of(ids: Iterable[str], links: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Return the recordings that ``links`` (recording, anything in common) hold together.
+
+    Each group is sorted, and the groups by their first recording.
+
+    >>> groups_of(["r1", "r2", "r3"], [("r1", "ann"), ("r3", "ann")])
+    [['r1', 'r3'], ['r2']]
+    """
+    head = {name: name for name in ids}
+
+    def find(name: str) -> str:
+        while head[name] != name:
+            head[name] = head[head[name]]
+            name = head[name]
+        return name
+
+    first: dict[str, str] = {}
+    for name, common in links:
+        a, b = find(first.setdefault(common, name)), find(name)
+        head[max(a, b)] = min(a, b)
+    groups: dict[str, list[str]] = {}
+    for name in sorted(head):
+        groups.setdefault(find(name), []).append(name)
+    return list(groups.values())
+
+
+def split_groups(
+    groups: list[list[str]],
+    seconds: Mapping[str, float],
+    shares: Mapping[str, float],
+    seed: int,
+    fixed: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return recording -> set; ``shares`` of the audio go to dev and test, the rest to train.
+
+    ``fixed`` says of some recordings where they are; a group with one of them goes there whole.
+    Raises DiarizeError where ``fixed`` tears a group apart, or a set would have nothing.
+    """
+    split: dict[str, str] = {}
+    free = []
+    for group in groups:
+        places = sorted({fixed[name] for name in group if name in fixed}) if fixed else []
+        if len(places) > 1:
+            raise DiarizeError(_torn(group, fixed))
+        if places:
+            split |= dict.fromkeys(group, places[0])
+        else:
+            free.append(group)
+    wanted = [name for name in ("dev", "test") if shares.get(name, 0) > 0]
+    empty = [name for name in [*wanted, "train"] if name not in split.values()]
+    if len(free) < len(empty):
+        raise DiarizeError(_too_few(groups, empty))
+    total = sum(seconds.values())
+    free.sort(key=lambda group: (_digest(f"{seed}:{group[0]}"), group))
+    for place in wanted:
+        have = sum(seconds[name] for name, where in split.items() if where == place)
+        for group in list(free):
+            later = [name for name in SETS if name in empty and name != place]
+            if have >= shares[place] * total or len(free) <= len(later):
+                break
+            length = sum(seconds[name] for name in group)
+            # One that is far too long is passed over, unless nothing else is left.
+            if have + length > 2 * shares[place] * total and len(free) > len(later) + 1:
+                smaller = any(_length(g, seconds) < length for g in free)
+                if smaller:
+                    continue
+            free.remove(group)
+            split |= dict.fromkeys(group, place)
+            have += length
+        if place in empty and have == 0 and free:
+            group = min(free, key=lambda g: _length(g, seconds))
+            free.remove(group)
+            split |= dict.fromkeys(group, place)
+        empty = [name for name in empty if name != place]
+    for group in free:
+        split |= dict.fromkeys(group, "train")
+    return {name: split[name] for name in sorted(split)}
+
+
+def shared_speakers(part: Part, split: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return speaker -> sets, for the labels that are in recordings of more than one set."""
+    places: dict[str, set[str]] = {}
+    for recording, labels in speakers_of(part.segments).items():
+        for label in labels:
+            places.setdefault(label, set()).add(split[recording])
+    return {label: sorted(where) for label, where in sorted(places.items()) if len(where) > 1}
+
+
+def _length(group: list[str], seconds: Mapping[str, float]) -> float:
+    return sum(seconds[name] for name in group)
+
+
+def _torn(group: list[str], fixed: Mapping[str, str]) -> str:
+    examples = {fixed[name]: name for name in group if name in fixed}
+    shown = " and ".join(f"{name} ({place})" for place, name in sorted(examples.items()))
+    return (
+        f"the list tears a group apart: {shown} share a speaker or a group, directly or through "
+        f"others ({len(group)} recordings). Put them into one set, or, where equal labels are "
+        "different persons, give --speakers local"
+    )
+
+
+def _too_few(groups: list[list[str]], empty: list[str]) -> str:
+    largest = max(groups, key=len)
+    names = ", ".join(largest[:_SHOWN]) + (", ..." if len(largest) > _SHOWN else "")
+    return (
+        f"{len(groups)} groups of recordings cannot give {', '.join(empty)} one each: the largest "
+        f"has {len(largest)} recordings ({names}) held together by speakers or groups. Where equal "
+        "labels are different persons (spk1, spk2), give --speakers local; a set that is not "
+        "needed has the share 0"
+    )
+
+
+def most_shared(part: Part) -> str:
+    """Return the label that is in most recordings, '' without any; for messages."""
+    counts = Counter(label for labels in speakers_of(part.segments).values() for label in labels)
+    return min(counts, key=lambda label: (-counts[label], label)) if counts else ""
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
