@@ -27,10 +27,10 @@ if [ -n "$corpora" ]; then
 fi
 
 if [ "$prepare" = true ]; then
-  while read -r recipe; do
+  while read -r _ recipe _ _ _ options; do
     [ -x "../../$recipe/run.sh" ] || fail "there is no recipe egs/$recipe"
-    "../../$recipe/run.sh" --stop-stage 2 >&2 < /dev/null
-  done < <(awk '{ print $2 }' <<< "$lines" | sort -u)
+    read -r -a words <<< "$options"
+    "../../$recipe/run.sh" --stop-stage 1 "${words[@]}" >&2 < /dev/null
+  done <<< "$lines"
 fi
-
 python3 local/join_sets.py ../.. "$data" <<< "$lines"

@@ -1,7 +1,7 @@
 """Copies the sets of several corpora as <name>_{train,dev,test}; joined: train, dev, test_all.
 
-Standard input has lines ``<name> <recipe> <train> <dev> <test>`` (conf/corpora.txt): the sets of a
-corpus are the directories of those names in <recipes>/<recipe>/data.  In the joined sets the
+Standard input has lines ``<name> <recipe> <train> <dev> <test> ...`` (conf/corpora.txt): the sets
+of a corpus are the directories of those names in <recipes>/<recipe>/data.  In the joined sets the
 corpus comes before each id, since the same meeting is there by several microphones.
 """
 
@@ -22,7 +22,7 @@ def join_sets(lines: list[list[str]], recipes: Path, data: Path) -> None:
     for number, (part, together) in enumerate(PARTS.items()):
         with tempfile.TemporaryDirectory(dir=data, prefix=".joint.") as place:
             copies = []
-            for name, recipe, *sets in lines:
+            for name, recipe, *sets in (line[:5] for line in lines):
                 source = recipes / recipe / "data" / sets[number]
                 if not (source / "wav.scp").is_file():
                     raise DiarizeError(

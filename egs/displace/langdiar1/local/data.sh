@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Stage 1: DISPLACE as data/{train,dev,test}, whole recordings on one side, labelled by language;
+# data/eval too, where its labels are there.
+set -euo pipefail
+
+root=                       # default: DISPLACE of db.sh
+edition=2024                # 2023: give audio and labels, its layout is not published
+audio=                      # globs below the root
+labels=
+split_seed=1
+split_list=conf/split.txt   # taken instead of the seed where it exists
+any_counts=false            # true: a part of the corpus will do
+data=data
+
+# shellcheck disable=SC2034  # it is for parse_options.sh
+help_message="Usage: local/data.sh [--root DIR] [--edition 2023|2024] [--audio GLOB] [--labels GLOB]
+  [--split-seed N] [--split-list FILE] [--any-counts true|false] [--data data]"
+. ./path.sh
+. ./db.sh
+# shellcheck source=/dev/null
+. utils/parse_options.sh
+
+python3 -m diarize.bin.prepare displace --root "${root:-$DISPLACE}" --edition "$edition" \
+  ${audio:+--audio "$audio"} ${labels:+--labels "$labels"} --split-seed "$split_seed" \
+  --split-list "$split_list" --any-counts "$any_counts" --out "$data"

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Stage 1: FLEURS as data/{train,dev,test}_voices for the simulation of code-switching: word times
+# by forced alignment (or given), units of unspaced text, one voice by voice conversion.
+set -euo pipefail
+
+root=                       # default: FLEURS of db.sh
+languages=en_us,hi_in,bn_in,ta_in,te_in,mr_in,gu_in,kn_in,ml_in,pa_in,or_in,as_in,ur_pk,ne_np,sd_in,zu_za,xh_za,nso_za,sw_ke,sn_zw,ln_cd,lg_ug,ny_mw,kam_ke,umb_ao
+ctm=                        # directory with {train,dev,test}.ctm, or
+align_cache=                # of the aligner's weights (diarize-align); neither: no word times
+align_download=false        # true: they may be fetched
+spelling=                   # directory with {train,dev,test}.txt: the texts in Latin letters
+unspaced=cmn,yue,ja,th,lo,my,km  # languages whose text has no blanks
+unit_size=1000
+convert=                    # voice conversion: a command with {wav} {reference} {out}, or module:function
+num_voices=20
+any_counts=false            # true: a part of the corpus will do
+data=data
+
+# shellcheck disable=SC2034  # it is for parse_options.sh
+help_message="Usage: local/data.sh [--root DIR] [--languages en_us,hi_in] [--convert PLUGIN]
+  [--ctm DIR | --align-cache DIR]   (the others stand at the head of $0)"
+. ./path.sh
+. ./db.sh
+# shellcheck source=/dev/null
+. utils/parse_options.sh
+
+python3 -m diarize.bin.prepare fleurs --root "${root:-$FLEURS}" --languages "$languages" \
+  --any-counts "$any_counts" --out "$data"
+
+# align SET: word times; characters are the words of text without blanks
+align() {
+  local dir=$data/${1}_utts options=(--cache "$align_cache") kind
+  [ "$align_download" = false ] || options+=(--download)
+  [ -z "$spelling" ] || options+=(--spelling "$spelling/$1.txt")
+  mkdir -p "$data/.align"
+  awk -v list=",$unspaced," -v out="$data/.align/" '
+    { print $1 > (out (index(list, "," $2 ",") ? "characters" : "words")) }' "$dir/utt2lang"
+  for kind in characters words; do
+    [ -f "$data/.align/$kind" ] || continue
+    utils/subset_data_dir.sh --utt-list "$data/.align/$kind" "$dir" "$data/.align/$kind.dir"
+    [ "$kind" = words ] || options+=(--characters)
+    python3 -m diarize.bin.align --data "$data/.align/$kind.dir" "${options[@]}" \
+      --out "$data/.align/$kind.ctm"
+    [ "$kind" = words ] || unset 'options[-1]'
+  done
+  LC_ALL=C sort -s -k1,1 "$data"/.align/*.ctm > "$data/.ctm.tmp"
+  mv "$data/.ctm.tmp" "$dir/ctm"
+  rm -r "$data/.align"
+}
+
+for name in train dev test; do
+  dir=$data/${name}_utts
+  if [ -n "$ctm" ]; then
+    cp "$ctm/$name.ctm" "$dir/ctm"
+  elif [ -n "$align_cache" ] && [ ! "$dir/ctm" -nt "$dir/wav.scp" ]; then
+    align "$name"
+  fi
+  python3 local/convert_voices.py "$dir" "$data/${name}_voices" --wav "$data/wav/$name" \
+    --convert "$convert" --num-voices "$num_voices"
+done
+[ -f "$data/train_voices/ctm" ] ||
+  echo "local/data.sh: no word times: simulate with --simulate-config conf/simulate_inter.conf" >&2
+for language in ${unspaced//,/ }; do
+  grep -q " $language\$" "$data/train_voices/utt2lang" || continue
+  python3 -m diarize.bin.simulate units --data "$data/train_voices" --language "$language" \
+    --size "$unit_size" --out "$data/units.$language.model"
+done
