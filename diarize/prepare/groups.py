@@ -2,13 +2,12 @@
 
 Recordings belong together that share a speaker or that a list puts into one group (a meeting, a
 show, a room), directly or through others.  Groups are ordered by the SHA-256 of
-``<seed>:<smallest id>`` and taken in that order, first for validation, then for test, each until
-it has its share of the audio; a group that would leave nothing for the sets after it is passed
-over.  It depends on no library's random numbers.
+``<seed>:<smallest id>``; in that order validation, then test, take those that fit into their
+share of the audio, or else the shortest, and the rest is for training.  It depends on no
+library's random numbers.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from diarize.errors import DiarizeError
@@ -83,27 +82,30 @@ def split_groups(
     free.sort(key=lambda group: (_digest(f"{seed}:{group[0]}"), group))
     for place in wanted:
         have = sum(seconds[name] for name, where in split.items() if where == place)
-        for group in list(free):
-            later = [name for name in SETS if name in empty and name != place]
-            if have >= shares[place] * total or len(free) <= len(later):
-                break
-            length = sum(seconds[name] for name in group)
-            # One that is far too long is passed over, unless nothing else is left.
-            if have + length > 2 * shares[place] * total and len(free) > len(later) + 1:
-                smaller = any(_length(g, seconds) < length for g in free)
-                if smaller:
-                    continue
-            free.remove(group)
-            split |= dict.fromkeys(group, place)
-            have += length
-        if place in empty and have == 0 and free:
-            group = min(free, key=lambda g: _length(g, seconds))
+        later = sum(name != place for name in empty)
+        taken = _fitting(free, seconds, shares[place] * total - have, later)
+        if not taken and place in empty:
+            taken = [min(free, key=lambda group: _length(group, seconds))]
+        for group in taken:
             free.remove(group)
             split |= dict.fromkeys(group, place)
         empty = [name for name in empty if name != place]
     for group in free:
         split |= dict.fromkeys(group, "train")
     return {name: split[name] for name in sorted(split)}
+
+
+def _fitting(
+    free: list[list[str]], seconds: Mapping[str, float], lacking: float, later: int
+) -> list[list[str]]:
+    """Return the groups, in order, that fit into ``lacking`` seconds, but leave ``later`` ones."""
+    taken: list[list[str]] = []
+    for group in free:
+        length = _length(group, seconds)
+        if length <= lacking + 1e-6 and len(free) - len(taken) > later:
+            taken.append(group)
+            lacking -= length
+    return taken
 
 
 def shared_speakers(part: Part, split: Mapping[str, str]) -> dict[str, list[str]]:
@@ -138,12 +140,6 @@ def _too_few(groups: list[list[str]], empty: list[str]) -> str:
         "labels are different persons (spk1, spk2), give --speakers local; a set that is not "
         "needed has the share 0"
     )
-
-
-def most_shared(part: Part) -> str:
-    """Return the label that is in most recordings, '' without any; for messages."""
-    counts = Counter(label for labels in speakers_of(part.segments).values() for label in labels)
-    return min(counts, key=lambda label: (-counts[label], label)) if counts else ""
 
 
 def _digest(text: str) -> str:

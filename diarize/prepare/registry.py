@@ -19,6 +19,7 @@ CORPORA: dict[str, str] = {
     "displace": "diarize.prepare.displace",
     "soapies": "diarize.prepare.soapies",
     "fleurs": "diarize.prepare.fleurs",
+    "folders": "diarize.prepare.folders",
 }
 
 

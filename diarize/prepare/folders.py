@@ -1,0 +1,223 @@
+"""Your own data: a folder of audio and a folder of RTTM, split without leakage.
+
+``--audio`` and ``--rttm`` are folders (looked through with their subfolders) or files, one or
+more; the name of an audio file without its suffix is the recording.  Recordings that share a
+speaker or a group are in one set.  Writes {train,dev,test} as far as they have recordings, and
+``split.list``, which ``--split`` takes.
+"""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from diarize.errors import DiarizeError
+from diarize.io.rttm import read_rttm
+from diarize.io.table import read_table
+from diarize.io.uem import read_uem
+from diarize.prepare.groups import (
+    SETS,
+    groups_of,
+    shared_speakers,
+    speakers_of,
+    split_groups,
+)
+from diarize.prepare.part import Part, Recording, make_part
+from diarize.prepare.recipe import write_sets
+from diarize.prepare.splits import read_split, write_split
+from diarize.segments import Segment
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph")
+_SHOWN = 5
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add where audio and references lie, and how they are split."""
+    add = parser.add_argument
+    add("--audio", nargs="+", required=True, metavar="PATH", help="folders or files")
+    add("--rttm", nargs="+", required=True, metavar="PATH", help="folders or files")
+    add("--uem", nargs="*", default=[], metavar="PATH",
+        help="folders or files: what is annotated; default: the whole recordings")
+    add("--names", choices=("lines", "files"), default="lines",
+        help="the recording of an RTTM or UEM: as its lines say, or its file's name")
+    add("--speakers", choices=("shared", "local"), default="shared",
+        help="equal labels in two recordings are one person (default), or have nothing to do "
+        "with each other")
+    add("--groups", metavar="FILE", help="lines '<recording> <group>': kept in one set")
+    add("--split", metavar="FILE",
+        help="lines '<recording> train|dev|test'; the recordings not in it go by the rule")
+    add("--dev-share", type=float, default=0.1, help="of the audio (default %(default)s)")
+    add("--test-share", type=float, default=0.1, help="of the audio (default %(default)s)")
+    add("--seed", type=int, default=1, help="of the rule (default %(default)s)")
+    add("--incomplete", choices=("error", "skip"), default="error",
+        help="audio without RTTM, and RTTM without audio: an error, or left out with a warning")
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Write the sets."""
+    for name in ("dev_share", "test_share"):
+        if not 0 <= getattr(args, name) < 1:
+            raise DiarizeError(f"--{name.replace('_', '-')} is a share from 0 to below 1")
+    part = read_folders(args)
+    split, rule = split_of(part, args)
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_split(out / "split.list", split, rule)
+    names = {place: [key for key in part.ids if split[key] == place] for place in SETS}
+    options = {"split": rule, "speakers": args.speakers}
+    sets = {place: part.subset(ids, f"own data, {place}") for place, ids in names.items() if ids}
+    write_sets(args.out, sets, options)
+
+
+def read_folders(args: argparse.Namespace) -> Part:
+    """Return all recordings that have both audio and a reference."""
+    audio = audio_files(args.audio)
+    segments, labelled = references(args.rttm, args.names)
+    silent = sorted(audio.keys() - labelled.keys())
+    mute = sorted(labelled.keys() - audio.keys())
+    if mute and args.incomplete == "error":
+        raise DiarizeError(_no_audio(mute, labelled, audio))
+    if silent and args.incomplete == "error":
+        raise DiarizeError(
+            f"{_some(silent)}: audio ({audio[silent[0]]}), but no RTTM. Where nobody speaks, an "
+            "empty RTTM of that name says so; --incomplete skip leaves such recordings out"
+        )
+    if not audio.keys() & labelled.keys():
+        text = _no_audio(mute, labelled, audio)
+        raise DiarizeError(f"no recording has both audio and RTTM: {text}")
+    for names, lack in ((silent, "RTTM"), (mute, "audio")):
+        if names:
+            print(f"WARNING: left out for want of {lack}: {_some(names)}", file=sys.stderr)
+    left_out = dict.fromkeys([*silent, *mute], "no RTTM or no audio")
+    regions = evaluated(args.uem, args.names, audio)
+    recordings = [
+        Recording(key, str(path.resolve()), None, tuple(regions.get(key, ())))
+        for key, path in audio.items()
+    ]
+    return make_part("own data", recordings, segments, left_out)
+
+
+def audio_files(paths: Iterable[str]) -> dict[str, Path]:
+    """Return recording -> file; DiarizeError for none, a name with blanks, or one twice."""
+    found: dict[str, Path] = {}
+    for path in _files(paths, SUFFIXES, "audio"):
+        if path.stem.split() != [path.stem]:
+            raise DiarizeError(f"{path}: a recording's name must not have blanks; rename the file")
+        if path.stem in found:
+            raise DiarizeError(
+                f"recording {path.stem} is there twice: {found[path.stem]} and {path}; rename one"
+            )
+        found[path.stem] = path
+    return dict(sorted(found.items()))
+
+
+def references(paths: Iterable[str], names: str) -> tuple[list[Segment], dict[str, Path]]:
+    """Return the segments, and recording -> RTTM of all that are labelled.
+
+    An RTTM without a line says of the recording of its name that nobody speaks.
+    """
+    segments: list[Segment] = []
+    labelled: dict[str, Path] = {}
+    for path in _files(paths, (".rttm",), "RTTM"):
+        found = read_rttm(path)
+        if names == "files":
+            found = [segment._replace(recording=path.stem) for segment in found]
+        for key in sorted({segment.recording for segment in found} or {path.stem}):
+            if key in labelled:
+                raise DiarizeError(
+                    f"recording {key} is labelled twice: in {labelled[key]} and in {path}; "
+                    "keep one of the two"
+                )
+            labelled[key] = path
+        segments += found
+    return segments, labelled
+
+
+def evaluated(
+    paths: Iterable[str], names: str, audio: Mapping[str, Path]
+) -> dict[str, list[tuple[float, float]]]:
+    """Return the regions of each recording that has any; DiarizeError for one without audio."""
+    regions: dict[str, list[tuple[float, float]]] = {}
+    for path in _files(paths, (".uem",), "UEM") if paths else []:
+        for key, found in read_uem(path).items():
+            name = path.stem if names == "files" else key
+            if name not in audio:
+                raise DiarizeError(f"{path}: regions of {name}, but there is no audio of it")
+            if name in regions:
+                raise DiarizeError(f"{path}: regions of {name}, which another file has, too")
+            regions[name] = found
+    return regions
+
+
+def split_of(part: Part, args: argparse.Namespace) -> tuple[dict[str, str], str]:
+    """Return recording -> set, and the rule in words."""
+    links = []
+    if args.speakers == "shared":
+        own = speakers_of(part.segments)
+        links += [(key, f"speaker {label}") for key in own for label in sorted(own[key])]
+    if args.groups:
+        listed = read_table(args.groups, fields=2)
+        absent = [key for key in part.ids if key not in listed]
+        if absent:
+            raise DiarizeError(f"{args.groups}: no line for recording {_some(absent)}")
+        links += [(key, f"group {listed[key]}") for key in part.ids]
+    fixed = _fixed(args.split, part) if args.split else {}
+    shares = {"dev": args.dev_share, "test": args.test_share}
+    seconds = {recording.id: recording.duration for recording in part.recordings}
+    split = split_groups(groups_of(part.ids, links), seconds, shares, args.seed, fixed)
+    same = shared_speakers(part, split)
+    if same:
+        print(f"WARNING: {len(same)} labels are in more than one set, such as {min(same)}; by "
+              "--speakers local they are different persons", file=sys.stderr)
+    rule = f"seed {args.seed}, dev {args.dev_share:g}, test {args.test_share:g} of the audio"
+    if fixed:
+        rule += f", {len(fixed)} recordings by {Path(args.split).name}"
+    return split, f"{rule}, speakers {args.speakers}" + (", groups" if args.groups else "")
+
+
+def _fixed(path: str, part: Part) -> dict[str, str]:
+    """Return the sets that the list ``path`` gives, of the recordings that are there."""
+    with_head = Path(path).is_file() and Path(path).read_text("utf-8").startswith("# split")
+    listed = read_split(path) if with_head else read_table(path, fields=2)
+    for key, place in listed.items():
+        if place not in SETS:
+            raise DiarizeError(f"{path}: {key}: the set is train, dev or test, not '{place}'")
+        if key not in part.ids and key not in part.left_out:
+            raise DiarizeError(f"{path}: there is no recording {key}")
+    return {key: place for key, place in listed.items() if key in part.ids}
+
+
+def _files(paths: Iterable[str], suffixes: tuple[str, ...], what: str) -> list[Path]:
+    """Return the files of these suffixes in all folders, and the files among ``paths``."""
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(
+                file for file in path.rglob("*")
+                if file.suffix.lower() in suffixes and not file.name.startswith(".")
+            )
+            if not inside:
+                raise DiarizeError(f"{path}: no {what} in it ({', '.join(suffixes)})")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise DiarizeError(f"{path}: no such file or folder of {what}")
+    return found
+
+
+def _no_audio(mute: list[str], labelled: Mapping[str, Path], audio: Mapping[str, Path]) -> str:
+    """Return what is wrong with RTTM that has no audio, and what may have been meant."""
+    path = labelled[mute[0]]
+    text = f"{_some(mute)}: an RTTM ({path}), but no audio"
+    near = difflib.get_close_matches(mute[0], audio, n=1)
+    if path.stem in audio and path.stem not in labelled:
+        return f"{text}; there is audio of the file's name, {path.stem}: --names files takes that"
+    hint = f"; is {near[0]} meant?" if near else ""
+    return f"{text} of that name{hint} --incomplete skip leaves such recordings out"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"recording{'s' * (len(names) > 1)} {', '.join(names[:_SHOWN])}{more}"
