@@ -1,0 +1,214 @@
+"""Own data: a folder of audio and a folder of RTTM, good and bad."""
+
+import numpy as np
+import pytest
+
+from diarize.bin.prepare import main
+from diarize.io.audio import write_wav
+from diarize.io.datadir import DataDir
+from diarize.prepare.groups import groups_of, split_groups
+from diarize.prepare.splits import read_split
+
+SPEAKERS = {"m1": "ann bob", "m2": "bob cid", "m3": "dan", "m4": "eve", "m5": "fay gus"}
+
+
+def line(recording, start, duration, speaker):
+    return f"SPEAKER {recording} 1 {start} {duration} <NA> <NA> {speaker} <NA> <NA>\n"
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Audio and RTTM of five recordings, of which m1 and m2 share a speaker."""
+    audio, rttm = tmp_path / "audio" / "day1", tmp_path / "rttm"
+    audio.mkdir(parents=True)
+    rttm.mkdir()
+    for name, speakers in SPEAKERS.items():
+        write_wav(audio / f"{name}.wav", np.zeros(32000, np.float32), 16000)
+        lines = [line(name, 0.2 * i, 1, who) for i, who in enumerate(speakers.split())]
+        (rttm / f"{name}.rttm").write_text("".join(lines))
+    return tmp_path
+
+
+def prepare(folders, *more):
+    where = ["--audio", str(folders / "audio"), "--rttm", str(folders / "rttm")]
+    return main(["folders", "--out", str(folders / "data"), *where, *more])
+
+
+def sets(folders):
+    names = ("train", "dev", "test")
+    return {n: DataDir.load(folders / "data" / n).recordings for n in names
+            if (folders / "data" / n).exists()}
+
+
+def test_no_recording_and_no_speaker_is_in_two_sets(folders):
+    assert prepare(folders, "--dev-share", "0.2", "--test-share", "0.2") == 0
+    found = sets(folders)
+    assert sorted(name for names in found.values() for name in names) == sorted(SPEAKERS)
+    assert [len(found[name]) for name in ("train", "dev", "test")] == [3, 1, 1]
+    assert any({"m1", "m2"} <= set(names) for names in found.values())
+    assert (folders / "data/train/uem").read_text().splitlines()[0].endswith("1 0.000 2.000")
+
+
+def test_twice_is_the_same_and_the_list_can_be_given(folders):
+    assert prepare(folders, "--dev-share", "0.2") == 0
+    first = (folders / "data/split.list").read_bytes()
+    times = (folders / "data/train/rttm").stat().st_mtime_ns
+    assert prepare(folders, "--dev-share", "0.2") == 0
+    assert (folders / "data/split.list").read_bytes() == first
+    assert (folders / "data/train/rttm").stat().st_mtime_ns == times
+    kept = folders / "mine.list"
+    kept.write_bytes(first)
+    before = sets(folders)
+    assert prepare(folders, "--seed", "7", "--split", str(kept)) == 0
+    assert sets(folders) == before
+    assert read_split(folders / "data/split.list") == read_split(kept)
+
+
+def test_groups_of_a_list_stay_together(folders):
+    groups = folders / "groups"
+    groups.write_text("m1 a\nm2 b\nm3 c\nm4 c\nm5 c\n")
+    same = ("--groups", str(groups), "--dev-share", "0.3", "--test-share", "0")
+    assert prepare(folders, *same) == 0
+    assert sorted(map(sorted, sets(folders).values())) == [["m1", "m2"], ["m3", "m4", "m5"]]
+    groups.write_text("m1 a\n")
+    assert prepare(folders, *same) == 1
+
+
+def test_list_that_tears_a_speaker_apart(folders, capsys):
+    listed = folders / "list"
+    listed.write_text("m1 train\nm2 test\n")
+    assert prepare(folders, "--split", str(listed)) == 1
+    assert "m2 (test) and m1 (train) share a speaker" in capsys.readouterr().err
+    assert not (folders / "data").exists() or not sets(folders)
+    assert prepare(folders, "--split", str(listed), "--speakers", "local") == 0
+    assert "1 labels are in more than one set, such as bob" in capsys.readouterr().err
+    assert "m1" in sets(folders)["train"]
+    assert "m2" in sets(folders)["test"]
+
+
+def test_labels_that_say_nothing(folders, capsys):
+    for name in SPEAKERS:
+        (folders / "rttm" / f"{name}.rttm").write_text(line(name, 0, 1, "spk1"))
+    assert prepare(folders) == 1
+    err = capsys.readouterr().err
+    assert "cannot give dev, test, train one each" in err
+    assert "--speakers local" in err
+    assert prepare(folders, "--speakers", "local") == 0
+
+
+def audio_too_much(folders):
+    write_wav(folders / "audio" / "m9.wav", np.zeros(16000, np.float32), 16000)
+
+
+def rttm_too_much(folders):
+    (folders / "rttm/m9.rttm").write_text(line("m9", 0, 1, "zoe"))
+
+
+def other_name(folders):
+    (folders / "rttm/m3.rttm").write_text(line("meeting-3", 0, 1, "dan"))
+
+
+def twice(folders):
+    write_wav(folders / "audio" / "m1.wav", np.zeros(16000, np.float32), 16000)
+
+
+def labelled_twice(folders):
+    (folders / "rttm/again.rttm").write_text(line("m1", 0, 1, "ann"))
+
+
+def blank(folders):
+    write_wav(folders / "audio" / "my meeting.wav", np.zeros(16000, np.float32), 16000)
+
+
+def bad_line(folders):
+    (folders / "rttm/m3.rttm").write_text("SPEAKER m3 1 0 x <NA> <NA> dan <NA> <NA>\n")
+
+
+def no_audio_file(folders):
+    (folders / "audio/day1/m3.wav").write_text("not audio")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (audio_too_much, "recording m9: audio ("),
+        (rttm_too_much, "recording m9: an RTTM ("),
+        (other_name, "there is audio of the file's name, m3: --names files"),
+        (twice, "recording m1 is there twice"),
+        (labelled_twice, "recording m1 is labelled twice"),
+        (blank, "must not have blanks"),
+        (bad_line, "m3.rttm:1"),
+        (no_audio_file, "m3"),
+    ],
+)
+def test_what_is_wrong_is_named(folders, capsys, spoil, message):
+    spoil(folders)
+    assert prepare(folders) == 1
+    err = capsys.readouterr().err
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_what_is_incomplete_can_be_skipped(folders, capsys):
+    audio_too_much(folders)
+    rttm_too_much(folders)
+    (folders / "rttm/m9.rttm").rename(folders / "rttm/m8.rttm")
+    (folders / "rttm/m8.rttm").write_text(line("m8", 0, 1, "zoe"))
+    assert prepare(folders, "--incomplete", "skip") == 0
+    assert "left out for want of RTTM: recording m9" in capsys.readouterr().err
+    assert sorted(name for names in sets(folders).values() for name in names) == sorted(SPEAKERS)
+
+
+def test_names_of_files_and_an_empty_rttm(folders):
+    other_name(folders)
+    (folders / "rttm/m4.rttm").write_text("")
+    assert prepare(folders, "--names", "files") == 0
+    own = next(p for p in (folders / "data").iterdir() if p.is_dir()
+               and "m3" in DataDir.load(p).recordings)
+    assert line("m3", "0.000", "1.000", "dan") in (own / "rttm").read_text()
+
+
+def test_uem_is_kept_and_checked(folders, capsys):
+    (folders / "all.uem").write_text("m3 1 0.5 1.5\n")
+    assert prepare(folders, "--uem", str(folders / "all.uem"), "--speakers", "local") == 0
+    text = "".join(p.read_text() for p in (folders / "data").glob("*/uem"))
+    assert "m3 1 0.500 1.500\n" in text
+    assert "m1 1 0.000 2.000\n" in text
+    (folders / "all.uem").write_text("m9 1 0.5 1.5\n")
+    assert prepare(folders, "--uem", str(folders / "all.uem")) == 1
+    assert "regions of m9, but there is no audio" in capsys.readouterr().err
+
+
+def test_turns_beyond_the_audio_are_cut(folders, capsys):
+    (folders / "rttm/m3.rttm").write_text(line("m3", 1, 4, "dan"))
+    assert prepare(folders) == 0
+    assert "m3: 1 turns cut" in capsys.readouterr().err
+    text = "".join(p.read_text() for p in (folders / "data").glob("*/rttm"))
+    assert line("m3", "1.000", "1.000", "dan") in text
+
+
+def test_no_such_folder(tmp_path, capsys):
+    assert prepare(tmp_path) == 1
+    assert "no such file or folder of audio" in capsys.readouterr().err
+
+
+def test_groups_through_others():
+    links = [("a", "x"), ("c", "x"), ("c", "y"), ("d", "y")]
+    assert groups_of("abcd", links) == [["a", "c", "d"], ["b"]]
+
+
+def test_shares_are_of_the_audio():
+    seconds = {f"r{i}": 10.0 for i in range(10)}
+    groups = [[name] for name in sorted(seconds)]
+    split = split_groups(groups, seconds, {"dev": 0.2, "test": 0.3}, 1)
+    assert [list(split.values()).count(n) for n in ("train", "dev", "test")] == [5, 2, 3]
+    assert split_groups(groups, seconds, {"dev": 0.2, "test": 0.3}, 1) == split
+    assert split_groups(groups, seconds, {"dev": 0.2, "test": 0.3}, 2) != split
+
+
+def test_a_group_too_long_for_its_share_is_passed_over():
+    seconds = {"long": 100.0, "a": 10.0, "b": 10.0}
+    for seed in range(5):
+        split = split_groups([["a"], ["b"], ["long"]], seconds, {"dev": 0.1}, seed)
+        assert split["long"] == "train"
+        assert sorted(split.values()) == ["dev", "train", "train"]
