@@ -14,11 +14,17 @@ from diarize.prepare.archive import corpus_root, files_by_stem, read_reference
 from diarize.prepare.counts import Expected
 from diarize.prepare.part import Part, Recording, make_part
 from diarize.prepare.recipe import add_split_options, check_parts, write_sets
-from diarize.prepare.splits import describe_rule, seeded_split, split_ids, write_split
+from diarize.prepare.splits import (
+    DEFAULT_SEED,
+    describe_rule,
+    seeded_split,
+    split_ids,
+    write_split,
+)
 
 LAYOUT = {
     "audio": "Displace2024_{part}_audio_supervised/AUDIO_supervised/Track1_SD_Track2_LD/*.wav",
-    "labels": "Displace2024_{part}_labels_supervised/Labels/Track2_LD/*_LANGUAGE.rttm",
+    "labels": "Displace2024_{part}_labels_supervised/Labels/Track2_LD/*.rttm",
 }
 EXPECTED = {"2024": Expected(recordings=35)}
 TEST_SHARE = 0.2
@@ -47,7 +53,7 @@ def prepare(args: argparse.Namespace) -> None:
     whole = read_part(root, audio.replace("{part}", "dev"), labels.replace("{part}", "dev"))
     expected = EXPECTED.get(args.edition, Expected())
     check_parts("DISPLACE", {"labelled": (whole, expected)}, args.any_counts)
-    split = three_ways(whole, args)
+    split, rule = three_ways(whole, args)
     sets = {
         name: whole.subset([key for key, where in split.items() if where == name], name)
         for name in ("train", "dev", "test")
@@ -57,7 +63,7 @@ def prepare(args: argparse.Namespace) -> None:
         sets["eval"] = read_part(
             root, audio.replace("{part}", "eval"), labels.replace("{part}", "eval")
         )
-    options = {"edition": args.edition, "split_seed": args.split_seed, "labels": "languages"}
+    options = {"edition": args.edition, "split": rule, "labels": "languages"}
     write_sets(args.out, sets, options)
 
 
@@ -77,17 +83,17 @@ def read_part(root: Path, audio: str, labels: str) -> Part:
     return make_part("DISPLACE", (Recording(k, str(p)) for k, p in files.items()), segments)
 
 
-def three_ways(part: Part, args: argparse.Namespace) -> dict[str, str]:
-    """Return recording -> train, dev or test; the list goes to ``<out>/split.txt``."""
-    if args.split_list and Path(args.split_list).exists():
+def three_ways(part: Part, args: argparse.Namespace) -> tuple[dict[str, str], str]:
+    """Return recording -> train, dev or test, and the rule; the list goes to ``split.txt``."""
+    if args.split_seed is None and args.split_list and Path(args.split_list).exists():
         split = split_ids(part.ids, args.split_list, partial=args.any_counts)
         rule = f"list {Path(args.split_list).name}"
     else:
-        seed = args.split_seed
+        seed = DEFAULT_SEED if args.split_seed is None else args.split_seed
         outer = seeded_split(part.ids, seed, TEST_SHARE)
         rest = [key for key, where in outer.items() if where == "train"]
         split = dict.fromkeys(outer, "test") | seeded_split(rest, seed + 1)
         rule = f"test: {describe_rule(seed, TEST_SHARE)}; of the rest {describe_rule(seed + 1)}"
     Path(args.out).mkdir(parents=True, exist_ok=True)
     write_split(Path(args.out) / "split.txt", split, rule)
-    return split
+    return split, rule

@@ -25,7 +25,7 @@ from diarize.errors import DiarizeError
 from diarize.io.table import read_text
 from diarize.prepare.archive import corpus_root
 from diarize.prepare.counts import Expected
-from diarize.prepare.part import Part, Recording, make_part
+from diarize.prepare.part import Part, Recording, join_parts, make_part
 from diarize.prepare.recipe import check_parts, write_sets
 from diarize.prepare.splits import DEFAULT_SEED, describe_rule, seeded_split, write_split
 from diarize.segments import Segment, merge_segments
@@ -75,11 +75,7 @@ def prepare(args: argparse.Namespace) -> None:
         sides = _by_episode(said, args.split_seed)
     _tell_episodes(said, sides)
     split = {f"{pair}-{name}": side for pair in pairs for name, side in sides[pair].items()}
-    whole = make_part(
-        "soap operas",
-        (r for part in parts.values() for r in part.recordings),
-        (s for part in parts.values() for s in part.segments),
-    )
+    whole = join_parts("soap operas", parts.values())
     expected = EXPECTED if set(pairs) == set(PAIRS) else Expected()
     check_parts("South African soap operas", {"balanced": (whole, expected)}, args.any_counts)
     dropped = drop_shared(split)

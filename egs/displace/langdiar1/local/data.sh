@@ -7,8 +7,8 @@ root=                       # default: DISPLACE of db.sh
 edition=2024                # 2023: give audio and labels, its layout is not published
 audio=                      # globs below the root
 labels=
-split_seed=1
-split_list=conf/split.txt   # taken instead of the seed where it exists
+split_seed=                 # of another 60/20/20 split (seed 1 if there is no list)
+split_list=conf/split.txt   # the split, if it exists and no seed is given
 any_counts=false            # true: a part of the corpus will do
 data=data
 
@@ -21,5 +21,5 @@ help_message="Usage: local/data.sh [--root DIR] [--edition 2023|2024] [--audio G
 . utils/parse_options.sh
 
 python3 -m diarize.bin.prepare displace --root "${root:-$DISPLACE}" --edition "$edition" \
-  ${audio:+--audio "$audio"} ${labels:+--labels "$labels"} --split-seed "$split_seed" \
+  ${audio:+--audio "$audio"} ${labels:+--labels "$labels"} ${split_seed:+--split-seed "$split_seed"} \
   --split-list "$split_list" --any-counts "$any_counts" --out "$data"
