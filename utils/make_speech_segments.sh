@@ -2,7 +2,8 @@
 # make_speech_segments.sh [--nj 4] [--cmd run.py] [options] SRC DST
 # Makes DST out of SRC, with the stretches of speech that an energy detector finds in its
 # utterances as segments; for read speech (LibriSpeech), one speaker to a recording.
-# The jobs' files and logs lie in DST/.sad.  See diarize-sad.
+# The jobs' files and logs lie in DST/.sad.  Nothing is done where DST is newer than SRC and was
+# made with the same options.  See diarize-sad.
 set -euo pipefail
 
 nj=4
@@ -25,11 +26,22 @@ if [ -z "${DIARIZE_ROOT:-}" ] && [ -f "$utils/../tools/activate_python.sh" ]; th
 fi
 export PYTHONPATH="$utils/..${PYTHONPATH:+:$PYTHONPATH}" PATH="$utils:$PATH"
 
+work=$dst/.sad
+made_with="$split_pause $max_silent $sad_opts"
+up_to_date() {
+  [ -f "$dst/segments" ] && [ -f "$work/done" ] && [ "$(cat "$work/done")" = "$made_with" ] &&
+    [ -z "$(find "$src/" -maxdepth 1 \( -name wav.scp -o -name segments -o -name utt2spk \) \
+      -newer "$work/done")" ]
+}
+if up_to_date; then
+  echo "$dst: is there already" >&2
+  exit 0
+fi
 utterances=$(wc -l < "$src/utt2spk")
 [ "$utterances" -ge "$nj" ] || nj=$utterances
 "$utils/split_data.sh" --per-utt "$src" "$nj"
-work=$dst/.sad
 mkdir -p "$work"
+rm -f "$work/done"
 read -r -a extra <<< "$sad_opts"
 "$cmd" JOB=1:"$nj" "$work/log/detect.JOB.log" \
   python3 -m diarize.bin.sad detect --data "$src/split${nj}utt/JOB" --out "$work/speech.JOB" \
@@ -41,3 +53,4 @@ split=()
 [[ "$split_pause" =~ ^0*(\.0*)?$ ]] || split=(--split)
 python3 -m diarize.bin.sad apply --data "$src" --parts "${parts[@]}" --out "$dst" \
   --max-silent "$max_silent" "${split[@]}"
+printf '%s\n' "$made_with" > "$work/done"

@@ -20,6 +20,9 @@ CORPORA: dict[str, str] = {
     "soapies": "diarize.prepare.soapies",
     "fleurs": "diarize.prepare.fleurs",
     "folders": "diarize.prepare.folders",
+    "librispeech": "diarize.prepare.librispeech",
+    "musan": "diarize.prepare.musan",
+    "rirs-noises": "diarize.prepare.rirs_noises",
 }
 
 

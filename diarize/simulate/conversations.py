@@ -134,7 +134,7 @@ def draw_order(speakers: int, turns: int, hold: float, rng: np.random.Generator)
     if speakers == 1:
         return [0] * turns
     for _ in range(_TRIES):
-        # A step of 0 is a hold; any other leads to each other speaker with one probability.
+        # A step of 0 is a hold; the others lead to the other speakers, all equally probable.
         steps = rng.integers(1, speakers, size=turns) * (rng.random(turns) >= hold)
         steps[0] = 0
         order = np.cumsum(steps) % speakers
@@ -148,11 +148,11 @@ def _place(
     chosen: list[_Pool], order: list[int], statistics: TurnStatistics, rng: np.random.Generator
 ) -> list[dict]:
     """Return a row for each speaker, utterances at the times of their turns."""
-    shuffled = [rng.permutation(len(pool.items)) for pool in chosen]
+    shuffled = [rng.permutation(len(pool.items)).tolist() for pool in chosen]
     rows = [{"spkid": pool.name, "rir": None, "utts": [], "intervals": []} for pool in chosen]
     ends = [0.0] * len(chosen)  # of each speaker's last turn
     last, end, before = None, 0.0, 0.0  # speaker, end and length of the turn before
-    for speaker, coin, share in zip(order, *rng.random((2, len(order))), strict=True):
+    for speaker, coin, share in zip(order, *rng.random((2, len(order))).tolist(), strict=True):
         pool, row = chosen[speaker], rows[speaker]
         item = shuffled[speaker][len(row["utts"]) % len(pool.items)]
         seconds = pool.seconds[item]

@@ -71,6 +71,17 @@ def test_a_distribution_stands_for_what_it_is_of():
     assert np.mean(drawn) == pytest.approx(values.mean(), rel=0.03)
 
 
+def test_shares_and_times_are_each_others_inverse():
+    times = Distribution.of(np.random.default_rng(0).gamma(1.5, 0.7, 5000))
+    for share in np.linspace(0.01, 0.99, 50):
+        assert times.share_below(times.quantile(share)) == pytest.approx(share)
+    assert times.share_below(0.0) == 0.0
+    assert times.share_below(1e9) == 1.0
+    flat = Distribution([0.04] * 10 + [0.08] * 10)  # as references on a frame grid have it
+    assert flat.share_below(0.04) == pytest.approx(0.475)
+    assert {flat.quantile(0.2), flat.quantile(0.8)} == {0.04, 0.08}
+
+
 def test_times_up_to_a_limit_are_drawn_as_if_longer_ones_had_been_drawn_again():
     values = np.random.default_rng(0).gamma(1.5, 0.7, 5000)
     times = Distribution.of(values)
@@ -91,7 +102,7 @@ def test_the_file_gives_the_same_back(tmp_path):
     assert (found.recordings, found.turns, found.pause_different) == (3, 700, None)
     assert found.pause_same.quantiles == pytest.approx(given.pause_same.quantiles, abs=5.1e-4)
     assert found.pause_same.count == 500
-    assert found.overlap_seconds.quantiles.tolist() == [0.5]
+    assert found.overlap_seconds.quantiles == [0.5]
     text = (tmp_path / "s.json").read_text()
     assert max(map(len, text.splitlines())) < 200  # a person can read it
 

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Pretraining on simulated mixtures of LibriSpeech (EEND-M2F, Section 4.1): 1-4 speakers.
+#   ./run.sh --librispeech DIR --musan DIR --rirs-noises DIR     (or set them in db.sh)
+#   ./run.sh --short true --librispeech DIR   all stages in minutes, with any part of the corpus
+# All options of diar.sh can be added.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+short=false args=()
+while [ "$#" -gt 0 ]; do
+  case "$1" in
+    --short) short=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --librispeech) export LIBRISPEECH=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --musan) export MUSAN=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --rirs-noises) export RIRS_NOISES=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    *) args+=("$1") && shift ;;
+  esac
+done
+part="--any-counts true --train-parts train-clean-100 --hold-out 0.1"
+made="--musan ${MUSAN:-synthetic} --rirs-noises ${RIRS_NOISES:-synthetic}"
+case "$short" in
+  true) options=(
+    --datadir data/short --expdir exp/short --local-data-opts "--data data/short $part $made"
+    --simulate-config conf/simulate_short.conf --simulate-args "--max-duration 60"
+    --config conf/train_short.yaml
+  ) ;;
+  false) options=(--config conf/pretrain.yaml) ;;
+  *) echo "$0: --short takes true or false, not '$short'" >&2; exit 1 ;;
+esac
+
+exec ./diar.sh --train-set train --valid-set dev --test-sets test "${options[@]}" "${args[@]}"

@@ -1,0 +1,1 @@
+../../../librispeech/diar1/local/data.sh
