@@ -8,7 +8,7 @@ follows from the corpus and --seed.
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -176,14 +176,21 @@ def choose(args: argparse.Namespace) -> Split:
     return Split(sets, rules)
 
 
+def spread(make: Callable[[Person], list], persons: list[Person], jobs: int) -> list[list]:
+    """Return what ``make`` gives for each person, made by ``jobs`` processes."""
+    if jobs == 1:
+        return [make(person) for person in persons]
+    with ProcessPoolExecutor(jobs) as pool:
+        return list(pool.map(make, persons, chunksize=4))
+
+
 def prepare(args: argparse.Namespace) -> None:
     """Write all data directories."""
     args.data.mkdir(parents=True, exist_ok=True)
     chosen = choose(args)
     for name, persons in chosen.sets.items():
         make = partial(make_person, directory=args.data / "wav" / name, seed=args.seed)
-        with ProcessPoolExecutor(args.nj) as pool:
-            rows = [row for found in pool.map(make, persons, chunksize=4) for row in found]
+        rows = [row for found in spread(make, persons, args.nj) for row in found]
         options = {**chosen.rules, "seed": args.seed, "persons": len(persons),
                    "speeds": args.speeds if name == "train" else "100"}
         write_utterances(
