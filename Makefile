@@ -1,5 +1,6 @@
-# make demo   sets up, then runs the offline recipe: data, simulation, training, scoring
-# make test   sets up, then runs the test suite
+# make demo        sets up, then runs the offline recipe: data, simulation, training, scoring
+# make demo-lang   the same for languages
+# make test        sets up, then runs the test suite
 # The environment is in tools/venv; see tools/Makefile for its options.
 
 SHELL := /bin/bash
@@ -8,10 +9,10 @@ PYTEST_OPTIONS ?=
 DEMO_OPTIONS ?=
 ACTIVATE := . tools/activate_python.sh
 
-.PHONY: help env lint test demo demo-short clean
+.PHONY: help env lint test demo demo-short demo-lang demo-lang-short clean
 
 help:
-	@echo "make env | lint | test | demo | demo-short | clean"
+	@echo "make env | lint | test | demo | demo-short | demo-lang | demo-lang-short | clean"
 
 env:
 	@$(MAKE) --no-print-directory --silent -C tools
@@ -27,6 +28,12 @@ demo: env
 
 demo-short: env
 	@cd egs/mini/diar1 && ./run.sh --short true $(DEMO_OPTIONS)
+
+demo-lang: env
+	@cd egs/mini/langdiar1 && ./run.sh $(DEMO_OPTIONS)
+
+demo-lang-short: env
+	@cd egs/mini/langdiar1 && ./run.sh --short true $(DEMO_OPTIONS)
 
 # The environment goes; data and experiments of the recipes stay.
 clean:

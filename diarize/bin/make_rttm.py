@@ -93,7 +93,7 @@ def run_apply(args: argparse.Namespace) -> int:
         segments += found
         if not found:
             silent.append(recording)
-    write_kaldi_files(Path(args.out), segments, source.recordings)
+    write_kaldi_files(Path(args.out), segments, source.recordings, source.task)
     print(f"{args.out}/rttm: {len(segments)} segments in {len(source.recordings)} recordings")
     if silent:
         print(

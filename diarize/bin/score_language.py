@@ -9,6 +9,9 @@ given with the names of the languages instead of the best mapping.
 
 import argparse
 import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
@@ -44,15 +47,37 @@ def score(args: argparse.Namespace) -> None:
     collars = list(dict.fromkeys(args.collar or [0.0, 0.25]))
     for collar in collars:
         ScoreOptions(collar)  # refuses one that cannot be
-    ref, sys, uem = read_rttm(args.ref), read_rttm(args.sys), read_uem(args.uem)
+    report = make_report(args.ref, args.sys, args.uem, args.kinds, collars, args.window)
+    if args.json:
+        with atomic_write(args.json) as handle:
+            json.dump(report, handle, indent=1)
+            handle.write("\n")
+    print(text_report(report), end="")
+
+
+def make_report(
+    ref_path: str | Path,
+    sys_path: str | Path,
+    uem_path: str | Path,
+    kinds_path: str | Path | None = None,
+    collars: Sequence[float] = (0.0, 0.25),
+    window: float = language.WINDOW,
+) -> dict:
+    """Return the scores of one set, all that ``--json`` writes; errors in percent.
+
+    ``whole`` and ``windows`` hold the two protocols, each ``mapped`` and ``named``; ``kinds``
+    those of sentences, collar 0; ``second_language`` the share of speech that goes to other than
+    a recording's main language; ``languages`` the most that the reference has in a recording.
+    Raises DiarizeError for a reference without a label or a recording without a line in the UEM.
+    """
+    ref, sys, uem = read_rttm(ref_path), read_rttm(sys_path), read_uem(uem_path)
     if not ref:
-        raise DiarizeError(f"{args.ref}: no SPEAKER or LANGUAGE line, so nothing can be scored")
+        raise DiarizeError(f"{ref_path}: no SPEAKER or LANGUAGE line, so nothing can be scored")
     missing = sorted({segment.recording for segment in ref} - uem.keys())
     if missing:
-        raise DiarizeError(f"{args.uem}: no line for recording {missing[0]} of {args.ref}")
-    kinds = read_rttm(args.kinds) if args.kinds else []
+        raise DiarizeError(f"{uem_path}: no line for recording {missing[0]} of {ref_path}")
     problem = problem_from_segments(ref, sys, uem)
-    report: dict = {"reference": args.ref, "system": args.sys, "whole": {}, "windows": {}}
+    report: dict = {"reference": str(ref_path), "system": str(sys_path), "whole": {}, "windows": {}}
     for way, evaluation in (
         ("mapped", Evaluation(problem)),
         ("named", language.NamedEvaluation(problem)),
@@ -61,18 +86,16 @@ def score(args: argparse.Namespace) -> None:
             f"{collar:.2f}": rates(evaluation.scores(collar).total) for collar in collars
         }
         report["windows"][way] = window_rates(
-            language.score_windows(ref, sys, uem, args.window, names=way == "named"), args.window
+            language.score_windows(ref, sys, uem, window, names=way == "named"), window
         )
         if way == "mapped":
-            found = language.by_kind(evaluation, kinds)
+            found = language.by_kind(evaluation, read_rttm(kinds_path) if kinds_path else [])
             report["kinds"] = {kind: rates(times) for kind, times in found.items()}
     second, speech = language.second_language(ref, sys, uem)
     report["second_language"] = round(100 * second / speech, 4) if speech else 0.0
-    if args.json:
-        with atomic_write(args.json) as handle:
-            json.dump(report, handle, indent=1)
-            handle.write("\n")
-    print(text_report(report), end="")
+    labels = {(segment.recording, segment.label) for segment in ref}
+    report["languages"] = max(Counter(recording for recording, _ in labels).values())
+    return report
 
 
 def rates(times: ErrorTimes) -> dict[str, float | None]:

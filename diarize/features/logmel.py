@@ -7,24 +7,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from diarize.errors import require_at_least
+from diarize.errors import DiarizeError, require_at_least
 from diarize.nn.attention import length_mask
 from diarize.timebase import FrameGrid
 
 
 @dataclass(frozen=True)
 class LogMelOptions:
-    """Settings of the log-mel features; the defaults are those of EEND-M2F, Section 4.2."""
+    """Settings of the log-mel features; the defaults are those of EEND-M2F, Section 4.2.
+
+    With ``stack`` each frame is that many windows, a hop / ``stack`` apart, one after the other.
+    """
 
     sample_rate: int = 16000
     window_ms: float = 25.0
     hop_ms: float = 10.0
     num_mels: int = 23
     floor: float = 1e-8
+    stack: int = 1
     normalize: Literal["none", "mean"] = "mean"
 
     def __post_init__(self) -> None:
-        require_at_least(1, sample_rate=self.sample_rate, num_mels=self.num_mels)
+        require_at_least(1, sample_rate=self.sample_rate, num_mels=self.num_mels, stack=self.stack)
         # At least a sample each.
         shortest = 1000 / self.sample_rate
         require_at_least(shortest, window_ms=self.window_ms, hop_ms=self.hop_ms)
@@ -43,6 +47,11 @@ class LogMel(nn.Module):
         self.grid = FrameGrid(
             options.sample_rate, round(options.sample_rate * options.hop_ms / 1000)
         )
+        if self.grid.hop % options.stack:
+            raise DiarizeError(
+                f"log-mel features: a hop of {self.grid.hop} samples cannot be divided into "
+                f"{options.stack} (stack)"
+            )
         self.window_length = round(options.sample_rate * options.window_ms / 1000)
         self.fft_length = 1 << (self.window_length - 1).bit_length()
         # Zeros around the window make it as long as the transform.
@@ -63,25 +72,27 @@ class LogMel(nn.Module):
     @property
     def output_dim(self) -> int:
         """Number of features per frame."""
-        return self.options.num_mels
+        return self.options.num_mels * self.options.stack
 
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features (B, T, num_mels) and lengths (B,) for ``waveforms`` (B, n).
+        """Return features (B, T, num_mels stack) and lengths (B,) for ``waveforms`` (B, n).
 
-        Frame t is the window centred on the middle of samples [t hop, (t + 1) hop);
-        outside a recording there are zeros.  Computed in float32.
+        Frame t is the window centred on the middle of samples [t hop, (t + 1) hop), or of each
+        of ``stack`` equal parts of them; outside a recording there are zeros.  Computed in
+        float32.
         """
-        hop = self.grid.hop
-        lengths = (num_samples + hop // 2) // hop
-        num_frames = self.grid.num_frames(waveforms.shape[1])
+        stack = self.options.stack
+        lengths = (num_samples + self.grid.hop // 2) // self.grid.hop
+        hop = self.grid.hop // stack
+        num_windows = self.grid.num_frames(waveforms.shape[1]) * stack
         inside = length_mask(num_samples, waveforms.shape[1])
         waveforms = waveforms.float().masked_fill(~inside, 0.0)
         left = (self.fft_length - hop) // 2
-        right = (num_frames - 1) * hop + self.fft_length - left - waveforms.shape[1]
+        right = (num_windows - 1) * hop + self.fft_length - left - waveforms.shape[1]
         with torch.no_grad(), torch.autocast(waveforms.device.type, enabled=False):
             padded = F.pad(waveforms, (left, right))
             mel = self._mel(padded.unfold(1, self.fft_length, hop))
-            mel = mel.clamp(min=self.options.floor).log()
+            mel = mel.clamp(min=self.options.floor).log().unflatten(1, (-1, stack)).flatten(2)
             valid = length_mask(lengths, mel.shape[1])[..., None]
             mel = mel.masked_fill(~valid, 0.0)
             if self.options.normalize == "mean":

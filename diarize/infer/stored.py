@@ -115,20 +115,24 @@ def some_names(names: list[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
-def write_kaldi_files(directory: Path, segments: list[Segment], recordings: list[str]) -> None:
+def write_kaldi_files(
+    directory: Path, segments: list[Segment], recordings: list[str], task: str = "speaker"
+) -> None:
     """Write rttm, segments, utt2spk, spk2utt and reco2num_spk of a diarization.
 
     Speakers are ``<recording>-<label>``, utterances ``<speaker>-<start>-<end>`` in ms, so
     that both orders agree.  Times are rounded to ms, as in the RTTM; what is then empty is
-    left out.  Recordings without speech have 0 in reco2num_spk.
+    left out.  Recordings without speech have 0 in reco2num_spk.  Of the ``task`` language
+    there is utt2lang besides; what stands for a speaker is then a language of a recording.
     """
     rounded = [s._replace(start=round(s.start, 3), end=round(s.end, 3)) for s in segments]
     rounded = sorted(s for s in rounded if s.end > s.start)
-    utt2spk, times, spk2utt = {}, {}, {}
+    utt2spk, times, spk2utt, utt2lang = {}, {}, {}, {}
     for seg in rounded:
         speaker = f"{seg.recording}-{seg.label}"
         utt = f"{speaker}-{round(seg.start * 1000):08d}-{round(seg.end * 1000):08d}"
         utt2spk[utt] = speaker
+        utt2lang[utt] = seg.label
         times[utt] = f"{seg.recording} {seg.start:.3f} {seg.end:.3f}"
         spk2utt.setdefault(speaker, []).append(utt)
     found: dict[str, set[str]] = {recording: set() for recording in recordings}
@@ -138,5 +142,9 @@ def write_kaldi_files(directory: Path, segments: list[Segment], recordings: list
     write_table(directory / "segments", times)
     write_table(directory / "utt2spk", utt2spk)
     write_table(directory / "spk2utt", {s: " ".join(sorted(u)) for s, u in spk2utt.items()})
+    if task == "language":
+        write_table(directory / "utt2lang", utt2lang)
+    else:
+        (directory / "utt2lang").unlink(missing_ok=True)
     write_table(directory / "reco2num_spk", {r: str(len(s)) for r, s in found.items()})
     write_rttm(directory / "rttm", rounded)  # last: what is scored is there when all is

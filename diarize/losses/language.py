@@ -27,6 +27,8 @@ class LanguageCriterionOptions:
 
     focal, tversky, activity, naming: weights of the terms; 0 takes a term out of loss and
         matching.  The paper does not give them: the first three are EEND-M2F's.
+    frame_naming: weight of an addition of ours, that the language head should name the frames
+        too: the cross entropy of every frame whose language it knows, of the encoder's output
     focal_gamma, focal_alpha: loss of a frame is -alpha_t (1 - p_t)^gamma log p_t; the
         published code's exponent is 0.25, and without alpha (null) both targets weigh the same
     tversky_exponent: that of 1 - TI; tversky_smooth in frames, see `terms.Tversky`
@@ -39,6 +41,7 @@ class LanguageCriterionOptions:
     tversky: float = 5.0
     activity: float = 2.0
     naming: float = 1.0
+    frame_naming: float = 0.0
     focal_gamma: float = 0.25
     focal_alpha: float | None = None
     tversky_exponent: float = 0.75
@@ -72,7 +75,7 @@ class LanguageCriterion(Criterion):
     Where `Criterion` counts speakers, this one counts slots: 1 for VAD, and the languages.
     """
 
-    TERMS = ("focal", "tversky", "activity", "naming")
+    TERMS = ("focal", "tversky", "activity", "naming", "frame_naming")
 
     options: LanguageCriterionOptions
 
@@ -82,7 +85,7 @@ class LanguageCriterion(Criterion):
     def weights(self) -> list[float]:
         """Return the weight of each term."""
         o = self.options
-        return [o.focal, o.tversky, o.activity, o.naming]
+        return [o.focal, o.tversky, o.activity, o.naming, o.frame_naming]
 
     def normalizers(
         self,
@@ -90,18 +93,24 @@ class LanguageCriterion(Criterion):
         num_speakers: Sequence[int],
         queries: int,
         label_ids: Tensor | None = None,
+        targets: Tensor | None = None,
     ) -> Tensor:
-        """Return the denominators of the four terms over a batch, float64 (4,).
+        """Return the denominators of the five terms over a batch, float64 (5,).
 
         They are sums of T S, of S (slots, their weights left out: an embedded language
-        counts three times), of the queries' weights, and of the languages with a name.
+        counts three times), of the queries' weights, of the languages with a name, and,
+        where ``targets`` (B, T, S) are given, of the frames in such a language.
         """
         counts = torch.as_tensor(num_speakers, dtype=torch.float64, device=lengths.device)
         active = torch.where(counts > 1, counts, 0.0)
         weights = active + self.options.negative_weight * (queries - active)
-        named = torch.zeros(()) if label_ids is None else (label_ids >= 0).sum()
+        named = frames = torch.zeros(())
+        if label_ids is not None:
+            named = (label_ids >= 0).sum()
+            if targets is not None:
+                frames = (frame_ids(targets, label_ids) >= 0).sum()
         parts = [(lengths * counts).sum(), counts.sum(), weights.sum(), named.to(counts)]
-        return torch.stack(parts)
+        return torch.stack([*parts, frames.to(counts)])
 
     def cost(self, predictions: QueryPredictions, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the pairwise matching costs, (L + 1, B, N, S), the terms of the loss.
@@ -139,7 +148,10 @@ class LanguageCriterion(Criterion):
         matching: Tensor,
         label_ids: Tensor | None = None,
     ) -> Tensor:
-        """Return the numerators of the terms per supervised layer, (4, L + 1)."""
+        """Return the numerators of the terms per supervised layer, (5, L + 1).
+
+        That of the frames' names is the same for all: it stands in the last layer's column.
+        """
         o = self.options
         valid = self._valid(predictions, logits)  # (1, B, T)
         counts = torch.as_tensor(num_speakers, device=logits.device)
@@ -158,7 +170,9 @@ class LanguageCriterion(Criterion):
             predictions.activity_logits.float(), matched, o.negative_weight, o.label_smoothing
         ).sum((-1, -2))
         naming = self.naming(predictions, matching, label_ids, focal)
-        return torch.stack([focal, tversky, activity, naming])
+        frames = torch.zeros_like(focal)
+        frames[-1] = self.frame_naming(predictions, targets, label_ids)
+        return torch.stack([focal, tversky, activity, naming, frames])
 
     @staticmethod
     def naming(
@@ -182,6 +196,18 @@ class LanguageCriterion(Criterion):
         )
         return loss.sum(1)
 
+    def frame_naming(
+        self, predictions: QueryPredictions, targets: Tensor, label_ids: Tensor | None
+    ) -> Tensor | float:
+        """Return the cross entropy of the frames' names, summed over frames whose name is known."""
+        scores = predictions.frame_label_logits
+        if scores is None or label_ids is None or not self.options.frame_naming:
+            return 0.0
+        wanted = frame_ids(targets, label_ids)  # (B, T)
+        return F.cross_entropy(
+            scores.float().transpose(1, 2), wanted, ignore_index=-1, reduction="sum"
+        )
+
     def slot_weights(self, targets: Tensor) -> Tensor:
         """Return the weight of each slot (S,)."""
         o = self.options
@@ -201,3 +227,12 @@ class LanguageCriterion(Criterion):
     def _by_slot(targets: Tensor, vad: float, matrix: float, embedded: float) -> Tensor:
         slots = targets.shape[-1]
         return targets.new_tensor([vad, matrix, *[embedded] * slots][:slots])
+
+
+def frame_ids(targets: Tensor, label_ids: Tensor) -> Tensor:
+    """Return the number of each frame's language, int64 (B, T); -1 without one, or a name.
+
+    ``targets`` (B, T, S) and ``label_ids`` (B, S), -1 where a slot has no name.
+    """
+    spoken = (targets > 0.5) & (label_ids >= 0)[:, None]
+    return torch.where(spoken, label_ids[:, None], -1).amax(-1)

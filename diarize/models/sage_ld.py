@@ -110,7 +110,11 @@ class SageLd(nn.Module):
         predictions = self.decoder(frames, lengths, frames, lengths, 1)
         if self.language_head is None:
             return predictions
-        return replace(predictions, label_logits=self.language_head(predictions.queries))
+        return replace(
+            predictions,
+            label_logits=self.language_head(predictions.queries),
+            frame_label_logits=self.language_head(frames) if self.training else None,
+        )
 
     # The same in steps, for inference; see EendM2f.
 

@@ -40,7 +40,8 @@ class QueryPredictions:
     ``frames`` (B, T, D) is the full-rate latent sequence E, ``mask_embeddings``
     (L + 1, B, N, D) is MLP(Q), ``activity_logits`` (L + 1, B, N) is Linear(Q), and
     ``lengths`` (B,) counts the valid frames.  Of models that name what their queries stand
-    for, ``queries`` (L + 1, B, N, D) is Q and ``label_logits`` (L + 1, B, N, C) the names'.
+    for, ``queries`` (L + 1, B, N, D) is Q and ``label_logits`` (L + 1, B, N, C) the names';
+    in training ``frame_label_logits`` (B, T, C) are those of the frames.
     """
 
     frames: Tensor
@@ -49,6 +50,7 @@ class QueryPredictions:
     lengths: Tensor
     queries: Tensor | None = None
     label_logits: Tensor | None = None
+    frame_label_logits: Tensor | None = None
 
     def mask_logits(self) -> Tensor:
         """Return the logits of all predictions, float32 (L + 1, B, T, N), one product for all."""
@@ -66,4 +68,5 @@ class QueryPredictions:
             self.lengths,
             None if self.queries is None else self.queries[-1:],
             None if self.label_logits is None else self.label_logits[-1:],
+            self.frame_label_logits,
         )

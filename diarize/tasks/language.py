@@ -55,10 +55,10 @@ class LanguageTask(QueryTask):
         return batch
 
     def normalizers(self, batch: Batch) -> Tensor:
-        """Return the denominators of the loss terms, float64 (4,)."""
+        """Return the denominators of the loss terms, float64 (5,)."""
         queries = self.options.model.decoder.queries
         return self.criterion.normalizers(
-            batch.num_frames, batch.num_speakers, queries, batch.label_ids
+            batch.num_frames, batch.num_speakers, queries, batch.label_ids, batch.targets
         )
 
     def loss(

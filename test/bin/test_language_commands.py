@@ -10,6 +10,7 @@ from diarize.features.ssl_conv import SslConv, SslConvOptions
 from diarize.infer.stored import PosteriorDir
 from diarize.io.audio import write_wav
 from diarize.io.rttm import read_rttm
+from diarize.io.table import read_table
 from diarize.tasks.registry import load_task
 
 CONFIG = """
@@ -130,6 +131,9 @@ def test_from_posteriors_to_an_rttm_of_languages(world, capsys):
     segments = read_rttm(hyp / "rttm")
     assert {s.recording for s in segments} == {"r0", "r1", "r2"}
     assert {s.label for s in segments} <= {"L1", "L2", "L3"}
+    utt2lang, utt2spk = (read_table(hyp / name) for name in ("utt2lang", "utt2spk"))
+    assert utt2lang.keys() == utt2spk.keys() == read_table(hyp / "segments").keys()
+    assert all(utt2spk[utt].endswith(f"-{label}") for utt, label in utt2lang.items())
     assert sum(s.duration for s in segments if s.recording == "r1") == pytest.approx(1.8)
     chosen["name_threshold"] = 0.0
     (world / "named.yaml").write_text(yaml.safe_dump({"postprocess": chosen}))

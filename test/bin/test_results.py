@@ -168,3 +168,59 @@ def test_training_seconds_pass_over_a_line_cut_short(tmp_path):
     assert provenance.training_seconds(log) is None
     log.write_text('{"elapsed": 5}\n{"kind": "valid"}\n[1]\n{"elapsed": 9')
     assert provenance.training_seconds(log) == 5.0
+
+
+LANGUAGE_FIELDS = re.compile(r"count_acc=\S+ train_s=\S+ total_s=na ")
+
+
+@pytest.fixture
+def languages(work):
+    """Sets of two languages and of one in each recording; hi is found under another name."""
+    ref = [Segment("a", 0, 10, "hi"), Segment("a", 10, 16, "en"), Segment("b", 0, 20, "en")]
+    hyp = [Segment("a", 0, 12, "L1"), Segment("a", 12, 16, "en"), Segment("b", 0, 20, "en")]
+    for name, recording in (("two", "a"), ("one", "b")):
+        (work / "data" / name).mkdir()
+        (work / "exp" / "m" / f"infer_{name}").mkdir()
+        found = [s for s in hyp if s.recording == recording]
+        if name == "one":
+            found = [Segment("b", 0, 15, "en"), Segment("b", 15, 20, "hi")]
+        write_rttm(f"data/{name}/rttm", [s for s in ref if s.recording == recording])
+        write_rttm(f"exp/m/infer_{name}/rttm", found)
+        write_uem(f"data/{name}/uem", {recording: [(0, 20)]})
+    kinds = [Segment("a", 0, 10, "inter"), Segment("a", 10, 16, "intra")]
+    write_rttm("data/two/kinds.rttm", kinds)
+    return work
+
+
+def test_lines_of_languages_have_names_and_second_languages(languages, capsys):
+    assert main(words("two one", "--task", "language")) == 0
+    lines = [LANGUAGE_FIELDS.sub("", x) for x in capsys.readouterr().out.splitlines()[1:]]
+    assert lines == [
+        # 2 of 16 s go to the wrong one; hi is never named.
+        "RESULT task=language set=two collar=0.00 der=12.50 miss=0.00 fa=0.00 conf=12.50 "
+        "named_der=75.00 second_language=na",
+        "RESULT task=language set=one collar=0.00 der=25.00 miss=0.00 fa=0.00 conf=25.00 "
+        "named_der=25.00 second_language=25.00",
+    ]
+
+
+def test_the_page_of_languages_keeps_the_protocols_apart(languages):
+    assert main(words("two one", "--task", "language")) == 0
+    page = (languages / "exp/m/RESULTS.md").read_text()
+    titles = re.findall("^## (.*)$", page, re.M)
+    assert titles == [
+        "Scores", "Names", "By kind of sentence", "A second language where there is one",
+        "Windows of 10 s", "two by number of languages", "one by number of languages",
+        "Thresholds",
+    ]  # fmt: skip
+    sections = dict(zip(titles, re.split("^## .*$", page, flags=re.M)[1:], strict=True))
+    rows = {title: text.strip().splitlines() for title, text in sections.items()}
+    assert "| two | 0.00 | 75.00 | 12.50 |" in rows["Names"]
+    assert "| two | inter | 0.00 | 0.00 | 0.00 | 0.00 | 10 |" in rows["By kind of sentence"]
+    assert "| two | intra | 33.33 | 0.00 | 0.00 | 33.33 | 6 |" in rows["By kind of sentence"]
+    assert rows["A second language where there is one"][-1] == "| one | 25.00 |"
+    # Two windows of 10 s each: of the first set 0 and 2 s wrong, of the second 0 and 5 s.
+    assert "| two | 2 | 10.00 | 10.00 | 60.00 |" in rows["Windows of 10 s"]
+    assert "| one | 2 | 25.00 | 25.00 | 25.00 |" in rows["Windows of 10 s"]
+    assert "not to be compared" in sections["Windows of 10 s"]
+    assert "by number of speakers" not in page

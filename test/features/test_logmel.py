@@ -4,6 +4,7 @@ import pytest
 import torch
 import torchaudio
 
+from diarize.errors import DiarizeError
 from diarize.features.logmel import LogMel, LogMelOptions
 
 
@@ -53,3 +54,27 @@ def test_padding_changes_nothing():
 def test_the_mean_is_removed_per_recording():
     features, _ = LogMel(LogMelOptions())(3.0 * torch.randn(1, 8_000), torch.tensor([8_000]))
     assert features[0].mean(0).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("samples", [320, 639, 960, 8_000, 8_319, 8_320])
+def test_stacked_windows_are_those_of_the_smaller_hop(samples):
+    """Frame t holds windows 4 t .. 4 t + 3 of the features without stacking, in order."""
+    options = {"hop_ms": 40.0, "num_mels": 7, "normalize": "none"}
+    torch.manual_seed(0)
+    waveform = torch.randn(1, samples)
+    layer = LogMel(LogMelOptions(stack=4, **options))
+    assert (layer.output_dim, layer.grid.hop) == (28, 640)
+    features, lengths = layer(waveform, torch.tensor([samples]))
+    assert lengths.tolist() == [features.shape[1]] == [layer.grid.num_frames(samples)]
+    padded = torch.nn.functional.pad(waveform, (0, 640))
+    fine, _ = LogMel(LogMelOptions(**{**options, "hop_ms": 10.0}))(
+        padded, torch.tensor([samples + 640])
+    )
+    count = features.shape[1]
+    expected = fine[0, : 4 * count].reshape(count, 28)
+    torch.testing.assert_close(features[0], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_hop_that_cannot_be_divided_is_an_error():
+    with pytest.raises(DiarizeError, match="hop of 160 samples cannot be divided into 3"):
+        LogMel(LogMelOptions(stack=3))

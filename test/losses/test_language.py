@@ -8,7 +8,11 @@ import torch
 
 from diarize.errors import DiarizeError
 from diarize.losses import terms
-from diarize.losses.language import LanguageCriterion, LanguageCriterionOptions
+from diarize.losses.language import (
+    LanguageCriterion,
+    LanguageCriterionOptions,
+    frame_ids,
+)
 from diarize.nn.outputs import QueryPredictions
 
 T, N, S = 9, 5, 3
@@ -170,8 +174,8 @@ def test_loss_equals_brute_force(options):
     normalizers = criterion.normalizers(p.lengths, counts, N)
     loss, stats = criterion.loss(p, targets, counts, normalizers)
     assert loss.item() == pytest.approx(slow_loss(p, targets, counts, options), rel=1e-5)
-    assert set(stats) == {"focal", "tversky", "activity", "naming"}
-    assert stats["naming"] == 0
+    assert set(stats) == {"focal", "tversky", "activity", "naming", "frame_naming"}
+    assert stats["naming"] == stats["frame_naming"] == 0
 
 
 def test_names_are_learnt_where_they_are_known():
@@ -188,6 +192,29 @@ def test_names_are_learnt_where_they_are_known():
     loss, _ = criterion.loss(p, targets, counts, normalizers, label_ids=None)
     loss.backward()
     assert p.label_logits.grad.abs().sum() == 0  # no name known: the head only gets zeros
+
+
+def test_frames_are_named_where_their_language_is_known():
+    """The term against a loop; one prediction for all layers, so it counts once."""
+    p, (targets, counts) = predictions(labels=4), slots()
+    p.frame_label_logits = torch.randn(3, T, 4)
+    ids = torch.tensor([[-1, 2, -1], [-1, 0, -1], [-1, -1, -1]])
+    total, known = 0.0, 0
+    for b, t, s in itertools.product(range(3), range(T), range(S)):
+        if targets[b, t, s] > 0.5 and ids[b, s] >= 0:
+            total -= float(p.frame_label_logits[b, t].log_softmax(-1)[ids[b, s]])
+            known += 1
+    assert known == int((frame_ids(targets, ids) >= 0).sum()) > 0
+
+    def loss(weight):
+        criterion = LanguageCriterion(LanguageCriterionOptions(frame_naming=weight))
+        normalizers = criterion.normalizers(p.lengths, counts, N, ids, targets)
+        assert normalizers[4] == known
+        return criterion.loss(p, targets, counts, normalizers, label_ids=ids)
+
+    (without, _), (with_names, stats) = loss(0.0), loss(3.0)
+    assert stats["frame_naming"].item() == pytest.approx(total / known, rel=1e-5)
+    assert (with_names - without).item() == pytest.approx(3 * total / known, rel=1e-4)
 
 
 def test_vad_is_never_matched_otherwise():

@@ -82,7 +82,15 @@ def test_the_language_head_is_one_linear_of_the_queries():
         expected = model.language_head(out.queries[-1])
     torch.testing.assert_close(out.last().label_logits[0], expected)
     assert out.label_logits.shape == (3, 1, 5, 3)
+    assert out.frame_label_logits is None  # in training alone
     assert model.labels == ["eng", "hin", "swa"]
+
+
+def test_in_training_the_head_names_the_frames_as_well():
+    model = make(front_end="log_mel").train()
+    out = model(torch.randn(1, 9_000), torch.tensor([9_000]))
+    torch.testing.assert_close(out.frame_label_logits, model.language_head(out.frames))
+    assert out.last().frame_label_logits.shape == (1, 28, 3)
 
 
 @pytest.mark.parametrize(
