@@ -50,8 +50,9 @@ def split_by_language(
     notices = []
     if lost:
         notices.append(f"{lost} segments ({lost_seconds:.2f} s) too short or beyond the end")
-    if all(_ANONYMOUS.fullmatch(label) for label in wanted):
-        notices.append("labels are L1, L2, ...: they name different languages in each recording")
+    anonymous = [label for label in wanted if _ANONYMOUS.fullmatch(label)]
+    if anonymous:
+        notices.append(f"{', '.join(anonymous)}: different languages in each recording")
     counts = {}
     for label, found in wanted.items():
         if not found:

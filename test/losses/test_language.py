@@ -273,13 +273,15 @@ def test_gradients_are_finite_in_degenerate_cases(case):
     p.activity_logits = (scale * p.activity_logits).requires_grad_()
     p.frames.requires_grad_()
     p.label_logits.requires_grad_()
-    criterion = LanguageCriterion(LanguageCriterionOptions())
+    p.frame_label_logits = torch.randn(3, T, 2, requires_grad=True)
+    criterion = LanguageCriterion(LanguageCriterionOptions(frame_naming=5.0))
     ids = torch.full((3, targets.shape[-1]), -1)
-    normalizers = criterion.normalizers(p.lengths, counts, N, ids)
+    normalizers = criterion.normalizers(p.lengths, counts, N, ids, targets)
     loss, stats = criterion.loss(p, targets, counts, normalizers, label_ids=ids)
     loss.backward()
     assert torch.isfinite(loss)
-    for tensor in (p.frames, p.mask_embeddings, p.activity_logits, p.label_logits):
+    heads = (p.label_logits, p.frame_label_logits)
+    for tensor in (p.frames, p.mask_embeddings, p.activity_logits, *heads):
         assert torch.isfinite(tensor.grad).all()
     assert all(torch.isfinite(v) for v in stats.values())
     if case == "all silence":  # only the VAD's mask is drawn to 0, and no query is active

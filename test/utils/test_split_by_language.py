@@ -77,7 +77,10 @@ def test_what_is_left_out_is_said(data, tmp_path):
 def test_names_of_no_language_are_noticed(data, tmp_path):
     (tmp_path / "rttm").write_text(RTTM.replace(" hi ", " L1 ").replace(" en ", " L2 "))
     _, notices = split_by_language(DataDir.load(data), tmp_path / "rttm", tmp_path / "o")
-    assert "different languages in each recording" in notices[0]
+    assert notices[0] == "L1, L2: different languages in each recording"
+    (tmp_path / "rttm").write_text(RTTM.replace(" en ", " L1 "))
+    _, notices = split_by_language(DataDir.load(data), tmp_path / "rttm", tmp_path / "named")
+    assert notices[0] == "L1: different languages in each recording"
 
 
 @pytest.mark.parametrize(
