@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -67,6 +68,32 @@ def cpu_name() -> str:
     except OSError:
         pass
     return platform.machine()
+
+
+def preparation(root: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return by ``data of <set>`` what its preparation chose, cut and left out, where it says so.
+
+    These are the choices of ``<root>/<set>/prepare.json`` that can move a DER.
+    """
+    about = {}
+    for name in names:
+        place = root / name / "prepare.json"
+        if not place.is_file():
+            continue
+        try:
+            report = json.loads(place.read_text(encoding="utf-8"))
+            said = [f"{key}: {value}" for key, value in report["options"].items()]
+            beyond = report.get("beyond_the_audio", {})
+            cut = beyond.get("turns_cut", 0) + beyond.get("turns_dropped", 0)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
+            raise DiarizeError(f"{place}: not the report of a preparation: {err}") from err
+        if cut:
+            said.append(f"turns beyond the audio: {cut} ({beyond.get('seconds', '?')} s)")
+        if report.get("left_out"):
+            said.append(f"left out: {', '.join(report['left_out'])}")
+        if said:
+            about[f"data of {name}"] = "; ".join(said)
+    return about
 
 
 def training_seconds(log: Path) -> float | None:

@@ -26,7 +26,7 @@ from diarize.bin.language_results import (
     more_fields,
     report_set,
 )
-from diarize.bin.provenance import describe_run, training_seconds
+from diarize.bin.provenance import describe_run, preparation, training_seconds
 from diarize.bin.tables import markdown_table, percent
 from diarize.config import read_yaml
 from diarize.errors import DiarizeError
@@ -199,7 +199,7 @@ def run(args: argparse.Namespace) -> int:
     sets = [score_set(name, root / name, exp / f"infer_{name}" / "rttm") for name in names]
     train = training_seconds(exp / "train_log.jsonl")
     total = None if args.started is None else max(0.0, time.time() - args.started)
-    about = describe_run(args.command, train, total)
+    about = describe_run(args.command, train, total) | preparation(root, names)
     languages = None
     if args.task == "language":
         languages = [report_set(r.name, root / r.name, r.rttm) for r in sets]

@@ -100,6 +100,21 @@ def test_the_page(work):
     assert "| num_speakers | – |" in lines
 
 
+def test_the_page_says_what_the_preparation_chose(work, capsys):
+    place = work / "data/test/prepare.json"
+    report = {"options": {"mic": "mix", "uem": "setup"}, "left_out": {"IS1003b": "why"},
+              "beyond_the_audio": {"turns_cut": 2, "turns_dropped": 1, "seconds": 1.5}}
+    place.write_text(json.dumps(report))
+    assert main(words()) == 0
+    page = (work / "exp/m/RESULTS.md").read_text()
+    assert ("| data of test | mic: mix; uem: setup; turns beyond the audio: 3 (1.5 s); "
+            "left out: IS1003b |") in page
+    assert "data of dev" not in page
+    place.write_text("[]")
+    assert main(words()) == 1
+    assert "data/test/prepare.json: not the report" in capsys.readouterr().err
+
+
 def test_a_best_yaml_of_the_experiment_comes_first_and_none_is_said(work):
     (work / "exp/m/best.yaml").write_text("postprocess: {theta: 0.33}\n")
     assert main(words()) == 0
