@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from diarize.bin import prepare
+from diarize.bin import prepare, simulate
 from diarize.io.datadir import DataDir
 from diarize.io.validate import validate_data_dir
 from diarize.prepare.splits import read_split
@@ -323,3 +324,75 @@ def test_recipe_to_data_directories(repo_root, archives, tmp_path, name):
     assert done.returncode == 0, done.stderr
     for part in ("train", "dev", "test"):
         assert validate_data_dir(recipe / f"data/{part}", **LOOSE) == []
+
+
+CONVERTER = """import shutil
+
+
+def copy(wav, reference, out):
+    shutil.copyfile(wav, out)
+"""
+
+
+def write_ctm(root: Path, folder: Path) -> None:
+    """Write times of words, evenly over the utterances; of characters where there are no blanks."""
+    folder.mkdir()
+    assert run("fleurs", root, folder / "data") == 0
+    for part in ("train", "dev", "test"):
+        lines = []
+        for key, text in DataDir.load(folder / f"data/{part}_utts").text.items():
+            words = list(text) if key.startswith("cmn") else text.split()
+            step = layout("fleurs").SECONDS / len(words)
+            lines += [f"{key} 1 {i * step:.3f} {step:.3f} {w}\n" for i, w in enumerate(words)]
+        (folder / f"{part}.ctm").write_text("".join(lines))
+
+
+def test_fleurs_recipe_to_mixtures_of_one_voice(repo_root, archives, tmp_path, monkeypatch):
+    recipe = checkout(repo_root, tmp_path, "fleurs")
+    write_ctm(archives["fleurs"], recipe / "words")
+    (recipe / "converter.py").write_text(CONVERTER)
+    (recipe / "conf/data.conf").write_text(
+        "any_counts=true\nlanguages=en_us,hi_in,cmn_hans_cn\nnum_voices=2\nunit_size=30\n"
+        "convert=converter:copy\nctm=words\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(recipe))
+    options = ["--local-data-opts", "--config conf/data.conf"]
+    done = call(recipe, "FLEURS", archives["fleurs"], "--stop-stage", "1", *options)
+    assert done.returncode == 0, done.stderr
+    assert "no voice conversion" not in done.stderr
+    data = DataDir.load(recipe / "data/train_voices")
+    assert set(data.utt2spk.values()) == {"v000", "v001"}
+    # One sentence is said by one voice in all languages.
+    voices: dict[str, set[str]] = {}
+    for line in (data.path / "utt2sentence").read_text().splitlines():
+        key, sentence = line.split()
+        voices.setdefault(sentence, set()).add(data.utt2spk[key])
+    assert all(len(found) == 1 for found in voices.values())
+    assert (recipe / "data/units.cmn.model").is_file()
+    out = tmp_path / "manifest"
+    words = ["--num-mixtures", "6", "--languages", "hi:en,cmn:en", "--seconds", "3"]
+    units = ["--units", f"cmn={recipe}/data/units.cmn.model", "--intra", "1"]
+    assert simulate.main(["code-switch", "--data", str(data.path), *words, *units,
+                          "--out", str(out)]) == 0  # fmt: skip
+    for line in out.read_text().splitlines():
+        mixture = json.loads(line.split(None, 1)[1])
+        pieces = mixture["speakers"][0]["utts"]
+        assert len({piece["label"] for piece in pieces}) == 2
+        assert not any("speaker" in piece for piece in pieces)  # no change of voice
+        assert all("/wav/train_2/v00" in piece["file"] for piece in pieces)
+
+
+def test_simulated_languages_of_fleurs_are_prepared(repo_root):
+    recipe = repo_root / "egs/fleurs_cs/langdiar1"
+    names = re.search("^languages=(.*)$", (recipe / "local/data.sh").read_text(), re.MULTILINE)[1]
+    prepared = {name.partition("_")[0] for name in names.split(",")}
+    assert len(prepared) == 25
+    for conf in ("simulate.conf", "simulate_inter.conf"):
+        used: dict[str, set[str]] = {}
+        for line in (recipe / "conf" / conf).read_text().splitlines():
+            if line.startswith(("manifest", "write")):
+                languages = re.search(r"--languages (\S+)", line)[1]
+                used.setdefault(line.split()[1], set()).update(re.split("[:,]", languages))
+        assert set.union(*used.values()) == prepared
+        assert used["train"] == used["test_seen"] == used["test_confound"]
+        assert used["train"] & used["test_unseen"] == {"en"}

@@ -2,6 +2,8 @@
 # Stage 1: FLEURS as data/{train,dev,test}_voices for the simulation of code-switching: word times
 # by forced alignment (or given), units of unspaced text, one voice by voice conversion.
 set -euo pipefail
+. ./path.sh
+. ./db.sh
 
 root=                       # default: FLEURS of db.sh
 languages=en_us,hi_in,bn_in,ta_in,te_in,mr_in,gu_in,kn_in,ml_in,pa_in,or_in,as_in,ur_pk,ne_np,sd_in,zu_za,xh_za,nso_za,sw_ke,sn_zw,ln_cd,lg_ug,ny_mw,kam_ke,umb_ao
@@ -13,14 +15,14 @@ unspaced=cmn,yue,ja,th,lo,my,km  # languages whose text has no blanks
 unit_size=1000
 convert=                    # voice conversion: a command with {wav} {reference} {out}, or module:function
 num_voices=20
+musan=$MUSAN                # noises for the training mixtures; "synthetic": made ones
+rirs_noises=$RIRS_NOISES    # rooms; "synthetic": made ones
 any_counts=false            # true: a part of the corpus will do
 data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/data.sh [--root DIR] [--languages en_us,hi_in] [--convert PLUGIN]
   [--ctm DIR | --align-cache DIR]   (the others stand at the head of $0)"
-. ./path.sh
-. ./db.sh
 # shellcheck source=/dev/null
 . utils/parse_options.sh
 
@@ -55,7 +57,7 @@ for name in train dev test; do
   elif [ -n "$align_cache" ] && [ ! "$dir/ctm" -nt "$dir/wav.scp" ]; then
     align "$name"
   fi
-  python3 local/convert_voices.py "$dir" "$data/${name}_voices" --wav "$data/wav/$name" \
+  python3 local/convert_voices.py "$dir" "$data/${name}_voices" --wav "$data/wav/${name}_$num_voices" \
     --convert "$convert" --num-voices "$num_voices"
 done
 [ -f "$data/train_voices/ctm" ] ||
@@ -64,4 +66,20 @@ for language in ${unspaced//,/ }; do
   grep -q " $language\$" "$data/train_voices/utt2lang" || continue
   python3 -m diarize.bin.simulate units --data "$data/train_voices" --language "$language" \
     --size "$unit_size" --out "$data/units.$language.model"
+done
+
+[ -z "$musan" ] || [ "$musan" = synthetic ] ||
+  python3 -m diarize.bin.prepare musan --root "$musan" --any-counts "$any_counts" --out "$data"
+[ -z "$rirs_noises" ] || [ "$rirs_noises" = synthetic ] ||
+  python3 -m diarize.bin.prepare rirs-noises --root "$rirs_noises" --any-counts "$any_counts" \
+    --out "$data"
+if [ "$musan" = synthetic ] || [ "$rirs_noises" = synthetic ]; then
+  PYTHONPATH="$DIARIZE_ROOT/egs/mini:$PYTHONPATH" python3 \
+    "$DIARIZE_ROOT/egs/mini/diar1/local/make_rooms.py" "$data/synthetic"
+  [ "$musan" != synthetic ] || utils/copy_data_dir.sh "$data/synthetic/noises" "$data/noises"
+  [ "$rirs_noises" != synthetic ] || utils/copy_data_dir.sh "$data/synthetic/rirs" "$data/rirs"
+fi
+for name in noises rirs; do
+  [ -d "$data/$name" ] || echo "local/data.sh: no $data/$name: set MUSAN and RIRS_NOISES in db.sh," \
+    "or take --noise-data and --rir-data out of the simulation's config" >&2
 done
