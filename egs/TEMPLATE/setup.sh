@@ -53,15 +53,13 @@ exec ./diar.sh \
 RUN
 fi
 if [ ! -e "$dir/local/data.sh" ]; then
-  cat > "$dir/local/data.sh" << 'DATA'
+  cat > "$dir/local/data.sh" << DATA
 #!/usr/bin/env bash
-# Writes data/{train,dev,test}: see "The files you write" in egs/TEMPLATE/README.md.
+# Own data: a folder of audio and a folder of RTTM (--help).  For anything else write this file:
+# it makes data/{train,dev,test}, see "The files you write" in egs/TEMPLATE/README.md.
 set -euo pipefail
-. ./path.sh
-. ./db.sh
-echo "$0: not written yet" >&2
-exit 1
+exec $depth/TEMPLATE/local/data.sh "\$@"
 DATA
 fi
 chmod +x "$dir/run.sh" "$dir/local/data.sh"
-echo "$dir: now write local/data.sh, and see conf/ and run.sh"
+echo "$dir: own data need no more than the options of local/data.sh; see conf/ and run.sh"
