@@ -1,5 +1,6 @@
 """Fixtures that several parts of the suite share."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -25,3 +26,16 @@ def shared_data() -> Path:
     if not (base / "data").is_dir():
         pytest.skip(f"shared reference data not found: {base}/data (set DIARIZE_SHARED)")
     return base / "data"
+
+
+@pytest.fixture(scope="session")
+def slurm():
+    """A Slurm of two nodes on this machine, from ``tools/with_slurm.py``; a skip without one."""
+    spec = importlib.util.spec_from_file_location("with_slurm", ROOT / "tools/with_slurm.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    try:
+        with module.running(cpus=4, nodes=2) as slurm:
+            yield slurm
+    except module.Unavailable as err:
+        pytest.skip(str(err))

@@ -53,7 +53,7 @@ SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=1,sched_min_interval=1,batch_sched_delay=0,defer
 PropagateResourceLimits=NONE
 ReturnToService=2
-KillWait=5
+KillWait=30
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 NODE = """\

@@ -6,8 +6,8 @@ set -euo pipefail
 stage=1
 stop_stage=9
 ngpu=auto                   # GPUs of one machine for training; auto: 1 if there is one, else 0
-num_nodes=1                 # machines for training; more than one: --rendezvous host:port
-rendezvous=
+num_nodes=1                 # machines for training, a job for each
+rendezvous=auto             # of several machines: host:port of the first; auto: where that runs
 nj=2                        # jobs of data preparation and simulation
 inference_nj=2
 gpu_inference=auto          # true, false, or auto: where training has a GPU
@@ -174,9 +174,13 @@ plan_launch() {
   launch=(python3) node_jobs=() node_log=
   local processes=$((ngpu > 0 ? ngpu : num_processes))
   [ "$processes" -gt 1 ] || [ "$num_nodes" -gt 1 ] || return 0
-  launch=(torchrun --nnodes "$num_nodes" --nproc-per-node "$processes")
-  [ "$num_nodes" -gt 1 ] || { launch+=(--standalone) && return 0; }
-  launch+=(--rdzv-backend c10d --rdzv-id "$tag" --rdzv-endpoint "$rendezvous")
+  if [ "$num_nodes" -eq 1 ]; then
+    launch=(torchrun --nnodes 1 --nproc-per-node "$processes" --standalone)
+    return 0
+  fi
+  [ "$rendezvous" != auto ] || rendezvous=$exp/.rendezvous.$$.$started
+  launch=(torchrun_node.py JOB "$num_nodes" "$rendezvous" --nproc-per-node "$processes"
+    --rdzv-id "$tag")
   node_jobs=(JOB=1:"$num_nodes" --max-jobs-run "$num_nodes") node_log=.JOB
 }
 
@@ -189,13 +193,19 @@ follow_log() {
 }
 
 # stop_with LOG JOBS: ends with the message that explains why jobs failed; of the ranks of a
-# training the others only lost contact.
+# training the others only lost contact, and one that was killed says nothing: torchrun does.
 stop_with() {
   local number logs=()
   for ((number = 1; number <= $2; number++)); do logs+=("${1//JOB/$number}"); done
   cat -- "${logs[@]}" 2> /dev/null | awk '
     /^[^ ]+: error: / { if (!any) any = $0; if (!own && !/lost contact/) own = $0 }
-    END { if (any) print own ? own : any }' >&2 || true
+    /^  host +: / { host = $3 }
+    /^  rank +: / { rank = $3 }
+    /^  exitcode +: -/ { if (!killed) killed = "rank " rank " on " host ": killed by signal " -$3 }
+    END {
+      if (killed && !own) own = "torchrun: error: " killed
+      if (any || own) print own ? own : any
+    }' >&2 || true
   fail "stage failed; log: $1"
 }
 
@@ -269,6 +279,7 @@ stage_4() {
     --config "$config" --train "${data[@]}" --valid "$datadir/$valid_set" --out "$exp" \
     "${pipes[@]}" "${extra[@]}" || failed=true
   kill "$follower" 2> /dev/null || true
+  rm -f "$exp/.rendezvous."*
   [ "$failed" = false ] || stop_with "$exp/train$node_log.log" "$num_nodes"
 }
 
@@ -332,7 +343,7 @@ done
 pipes=()
 [ "$allow_pipes" = false ] || pipes=(--allow-pipes)
 [[ "$gpu_inference" =~ ^(auto|true|false)$ ]] || fail "--gpu-inference: '$gpu_inference'?"
-[ "$num_nodes" -eq 1 ] || [ -n "$rendezvous" ] || fail "--num-nodes $num_nodes needs --rendezvous"
+[[ "$rendezvous" =~ ^(auto|[^/]+:[0-9]+)$ ]] || fail "--rendezvous: '$rendezvous'? auto, host:port"
 [ -n "$tag" ] || { tag=${config##*/} && tag=${tag%.*}; }
 exp=$expdir/$tag
 eval_sets=$valid_set

@@ -91,7 +91,7 @@ def test_setup_refuses_another_place(root):
         (["--task", "music"], "music"),
         (["--ngpu", "-1"], "-1"),
         (["--gpu-inference", "yes"], "yes"),
-        (["--num-nodes", "2"], "--rendezvous"),
+        (["--num-nodes", "2", "--rendezvous", "host"], "--rendezvous"),
         (["word"], "word"),
     ],
 )

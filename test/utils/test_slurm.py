@@ -1,6 +1,5 @@
 """slurm.py with a Slurm that runs: started by tools/with_slurm.py, two nodes on this machine."""
 
-import importlib.util
 import os
 import re
 import signal
@@ -13,19 +12,6 @@ import pytest
 
 # The job has a child, as torchrun and shells have; the child's number stands in a file.
 NESTED = "bash -c 'echo $$ > child.JOB; sleep 600' & wait"
-
-
-@pytest.fixture(scope="module")
-def slurm(repo_root):
-    """A Slurm of this module's own; a skip with the reason where none can be had."""
-    spec = importlib.util.spec_from_file_location("with_slurm", repo_root / "tools/with_slurm.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    try:
-        with module.running(cpus=4, nodes=2) as slurm:
-            yield slurm
-    except module.Unavailable as err:
-        pytest.skip(str(err))
 
 
 def output_of(log: Path) -> str:

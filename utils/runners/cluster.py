@@ -146,8 +146,8 @@ class ClusterRun:
         misses = dict.fromkeys(waiting, 0)
         while waiting:
             for index in sorted(waiting):
-                code = self._code_of(index)
-                if code is not None and self._has_ended(index, code):
+                status = self._status_of(index)
+                if status is not None and self._has_ended(index, *status):
                     waiting.discard(index)
             polls += 1
             if waiting and polls % CHECKS_APART == 0:
@@ -160,20 +160,22 @@ class ClusterRun:
             if waiting:
                 time.sleep(POLL_SECONDS)
 
-    def _code_of(self, index: int) -> int | None:
+    def _status_of(self, index: int) -> tuple[int, bool] | None:
+        """Exit code, and whether the job was told to end; None before its end."""
         try:
-            return int(self.status_file(index).read_text(encoding="utf-8"))
+            code, told = self.status_file(index).read_text(encoding="utf-8").split()
+            return int(code), told == "1"
         except (FileNotFoundError, ValueError):
             return None
 
-    def _has_ended(self, index: int, code: int) -> bool:
+    def _has_ended(self, index: int, code: int, told: bool) -> bool:
         """False for a job that was stopped in order to be run again later."""
         if not code:
             return True
         reason = f"job {index} ended with code {code}"
-        if code > 128:  # by a signal: whose?
+        if told or code > 128:  # stopped by whom?
             state = self._state(index)
-            if self._code_of(index) != code:  # it has run again meanwhile
+            if self._status_of(index) != (code, told):  # it has run again meanwhile
                 return False
             if state in {"PENDING", "REQUEUED", "RUNNING", "SUSPENDED"}:
                 self.status_file(index).unlink(missing_ok=True)
