@@ -130,6 +130,7 @@ def test_commands_and_options_exist(path):
 def test_options_that_a_recipe_takes_exist():
     text = (ROOT / "egs/TEMPLATE/README.md").read_text(encoding="utf-8")
     known = script_options(ROOT / "egs/TEMPLATE/diar.sh")
+    known |= script_options(ROOT / "egs/TEMPLATE/local/data.sh")
     named = {o for span in re.findall(r"`(--[^`]+)`", text) for o in span.split()[:1]}
     assert len(named) > 10
     assert named <= known
