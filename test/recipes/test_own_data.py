@@ -1,5 +1,8 @@
 """Own data: a folder of audio and a folder of RTTM, good and bad."""
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from diarize.io.datadir import DataDir
 from diarize.prepare.groups import groups_of, split_groups
 from diarize.prepare.splits import read_split
 
+ROOT = Path(__file__).parents[2]
 SPEAKERS = {"m1": "ann bob", "m2": "bob cid", "m3": "dan", "m4": "eve", "m5": "fay gus"}
 
 
@@ -212,3 +216,20 @@ def test_a_group_too_long_for_its_share_is_passed_over():
         split = split_groups([["a"], ["b"], ["long"]], seconds, {"dev": 0.1}, seed)
         assert split["long"] == "train"
         assert sorted(split.values()) == ["dev", "train", "train"]
+
+
+def test_data_sh_of_a_recipe_takes_lists(folders):
+    rttm = ",".join(str(folders / "rttm" / f"{name}.rttm") for name in SPEAKERS)
+    done = subprocess.run(
+        ["local/data.sh", "--audio", str(folders / "audio"), "--rttm", rttm, "--test-share", "0",
+         "--data", str(folders / "data")],
+        cwd=ROOT / "egs/ami_excerpts/diar1", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(sets(folders)) == ["dev", "train"]
+    done = subprocess.run(
+        ["local/data.sh"], cwd=ROOT / "egs/ami_excerpts/diar1", capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "--audio and --rttm are needed" in done.stderr

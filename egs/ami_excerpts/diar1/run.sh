@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Finetuning and adaptation of a model to recordings of one's own, here 5 minutes of AMI.
+#   ./run.sh --data-root DIR [--flavour only_words|phrases] [--init-model FILE] [options of diar.sh]
+# DIR is the folder ami_excerpts; the model is that of ../../speechocean762/diar1.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+root='' flavour=only_words model=../../speechocean762/diar1/exp/train/final.pth args=()
+while [ "$#" -gt 0 ]; do
+  case "$1" in
+    --data-root) root=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --flavour) flavour=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --init-model) model=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    *) args+=("$1") && shift ;;
+  esac
+done
+[ -n "$root" ] || { echo "$0: error: --data-root: where is ami_excerpts?" >&2; exit 1; }
+case "$flavour" in
+  only_words) rttm=rttm.ami_only_words ;;
+  phrases) rttm=rttm ;;
+  *) echo "$0: error: --flavour is only_words or phrases, not '$flavour'" >&2; exit 1 ;;
+esac
+data_opts="--audio $root/audio --rttm $root/train/$rttm,$root/dev/$rttm"
+data_opts+=" --uem $root/train/uem,$root/dev/uem --split conf/split.list"
+data_opts+=" --dev-share 0.2 --test-share 0"
+
+common=(--train-set train --valid-set dev --test-sets test --local-data-opts "$data_opts"
+  --inference-nj 1)
+./diar.sh "${common[@]}" --config conf/finetune.yaml --init-model "$model" "${args[@]}"
+exec ./diar.sh "${common[@]}" --config conf/adapt.yaml --init-model exp/finetune/final.pth \
+  --stage 4 "${args[@]}"
