@@ -139,7 +139,8 @@ def write_utterances(
             "options": {key: options[key] for key in sorted(options)},
         }
         _write_report(made / REPORT, report)
-    _say(f"{path}: {len(spoken)} utterances, {counts.line()}")
+    what = counts.line() if lengths else f"{len(found)} recordings, {counts.speakers} speakers"
+    _say(f"{path}: {len(spoken)} utterances, {what}")
     if cut:
         _say(f"{path}: {cut} utterances cut that reach beyond the audio")
     return counts

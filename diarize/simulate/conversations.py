@@ -1,9 +1,10 @@
 """Simulated conversations: single utterances put in turn as people take turns.
 
-After Landini et al. 2022 (arXiv 2204.00890), Algorithm 1: pauses and overlaps between turns are
-drawn from what was learnt of real conversations (:mod:`diarize.simulate.turn_taking`), where the
-mixtures of Fujita 2019 (:mod:`diarize.simulate.mixtures`) place each speaker without regard to
-the others.  The entries have the same form, so that all that reads a manifest takes them.
+After Landini et al. 2022 (arXiv 2204.00890): pauses and overlaps between turns are drawn from
+what was learnt of real conversations (:mod:`diarize.simulate.turn_taking`), where the mixtures of
+Fujita 2019 (:mod:`diarize.simulate.mixtures`) place each speaker without regard to the others.
+As there, the utterances of a speaker keep the order that they have in the corpus, here from a
+random one on.  The entries have the same form, so that all that reads a manifest takes them.
 
 Turn n follows turn n - 1: with the probability of a hold it has the same speaker, after a pause;
 else another one, each with equal probability, after a pause or in overlap.  An overlap is drawn
@@ -148,13 +149,13 @@ def _place(
     chosen: list[_Pool], order: list[int], statistics: TurnStatistics, rng: np.random.Generator
 ) -> list[dict]:
     """Return a row for each speaker, utterances at the times of their turns."""
-    shuffled = [rng.permutation(len(pool.items)).tolist() for pool in chosen]
+    firsts = [int(rng.integers(len(pool.items))) for pool in chosen]
     rows = [{"spkid": pool.name, "rir": None, "utts": [], "intervals": []} for pool in chosen]
     ends = [0.0] * len(chosen)  # of each speaker's last turn
     last, end, before = None, 0.0, 0.0  # speaker, end and length of the turn before
     for speaker, coin, share in zip(order, *rng.random((2, len(order))).tolist(), strict=True):
         pool, row = chosen[speaker], rows[speaker]
-        item = shuffled[speaker][len(row["utts"]) % len(pool.items)]
+        item = (firsts[speaker] + len(row["utts"])) % len(pool.items)
         seconds = pool.seconds[item]
         if last is None:
             lead = statistics.pause_different or statistics.pause_same

@@ -1,9 +1,9 @@
 """Turn-taking statistics of real conversations: learnt from a reference, kept in a readable file.
 
 After Landini et al., "From simulated mixtures to simulated conversations as training data for
-end-to-end neural diarization" (Interspeech 2022, arXiv 2204.00890), section 3.  The segments of
-a recording, those of one speaker joined where they overlap, are taken in the order of their
-beginnings.  Each is compared with the one before it that ends last, which holds the floor:
+end-to-end neural diarization" (Interspeech 2022, arXiv 2204.00890).  The segments of a recording,
+those of one speaker joined where they overlap, are taken in the order of their beginnings.  Each
+is compared with the one before it that ends last, which holds the floor:
 
 * the same speaker goes on (a hold), after a pause;
 * another speaker begins (a switch), after a pause, or before the floor is free: an overlap, as

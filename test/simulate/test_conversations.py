@@ -110,6 +110,19 @@ def test_nobody_overlaps_himself_and_turns_keep_their_order(readers, hold):
             assert all(a.end <= b.start + 1e-5 for a, b in pairwise(own))
 
 
+def test_utterances_of_a_speaker_keep_their_order(readers):
+    options = replace(OPTIONS, num_mixtures=30)
+    starts = set()
+    for _, mixture in make_conversations(readers, STATISTICS, options):
+        for row in mixture["speakers"]:
+            whole = readers.utterances
+            places = [(u.start, u.end) for u in whole if u.speaker == row["spkid"]]
+            found = [places.index((start, end)) for _, start, end in row["utts"]]
+            assert found == [(found[0] + n) % len(places) for n in range(len(found))]
+            starts.add(found[0])
+    assert len(starts) > 15
+
+
 def test_a_single_speaker_only_pauses(readers):
     options = ConversationOptions(20, (1, 1), seed=1)
     for _, mixture in make_conversations(readers, STATISTICS, options):
