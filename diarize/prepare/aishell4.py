@@ -16,6 +16,7 @@ from diarize.prepare.registry import channel_choice, true_or_false
 
 TRAIN = ("train_L", "train_M", "train_S")
 TRAIN_RECORDINGS = 191
+TOTAL_HOURS = 120.0
 TEST = Expected(recordings=20, reference_seconds=43565.4, seconds_tolerance=43.6)
 # https://github.com/felixfuyihui/AISHELL-4/issues/11
 _TIERS = "its TextGrid is faulty: tiers end elsewhere than the file (issue 11 of AISHELL-4)"
@@ -44,7 +45,8 @@ def prepare(args: argparse.Namespace) -> None:
                             for name in TRAIN])
     test = read_part(one_of(root, "test"), args.channels, mixed, {})
     wanted = Expected(recordings=TRAIN_RECORDINGS - len(broken))
-    check_parts("AISHELL-4", {"train": (train, wanted), "test": (test, TEST)}, args.any_counts)
+    parts = {"train": (train, wanted), "test": (test, TEST)}
+    check_parts("AISHELL-4", parts, args.any_counts, TOTAL_HOURS)
     train, dev, rule = split_part(train, args)
     options = {"channels": args.channels, "keep_broken": args.keep_broken, "split": rule}
     write_sets(args.out, {"train": train, "dev": dev, "test": test}, options)

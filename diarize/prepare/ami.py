@@ -7,6 +7,7 @@ of BUTSpeechFIT/AMI-diarization-setup: lists, references, UEM.  Writes {train,de
 import argparse
 from pathlib import Path
 
+from diarize.errors import DiarizeError
 from diarize.io.uem import read_uem
 from diarize.prepare.archive import corpus_root, needed, read_reference, unique_names
 from diarize.prepare.counts import Expected
@@ -60,6 +61,8 @@ def read_split(root: Path, setup: Path, split: str, args: argparse.Namespace) ->
         if args.uem == "setup":
             uem = needed(setup / f"uems/{split}/{meeting}.uem", f"the regions of {meeting}")
             regions = read_uem(uem).get(meeting, [])
+            if not regions:
+                raise DiarizeError(f"{uem}: no region of {meeting}")
         recordings.append(Recording(meeting, str(audio), None, tuple(regions)))
         rttm = setup / args.flavour / "rttms" / split / f"{meeting}.rttm"
         segments += read_reference(rttm, meeting)

@@ -17,6 +17,7 @@ from diarize.prepare.recipe import check_parts, write_sets
 from diarize.segments import Segment
 
 NOBODY = "G00000000"
+TOTAL_HOURS = 180.0
 EXPECTED = {
     "train": Expected(recordings=289),
     "dev": Expected(recordings=19),
@@ -34,7 +35,7 @@ def prepare(args: argparse.Namespace) -> None:
     """Write the three sets."""
     root = corpus_root(args.root, "RAMC", "MagicData-RAMC")
     parts = {split: (read_split(root, split), EXPECTED[split]) for split in EXPECTED}
-    check_parts("RAMC", parts, args.any_counts)
+    check_parts("RAMC", parts, args.any_counts, TOTAL_HOURS)
     write_sets(args.out, {split: part for split, (part, _) in parts.items()}, {"nobody": NOBODY})
 
 

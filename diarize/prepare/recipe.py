@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from diarize.io.atomic import atomic_write
-from diarize.prepare.counts import Expected, check_counts
+from diarize.prepare.counts import Counts, Expected, check_counts
 from diarize.prepare.part import Part
 from diarize.prepare.splits import DEFAULT_SEED, describe_rule, split_ids, write_split
 from diarize.prepare.writer import write_part
@@ -22,11 +22,21 @@ def add_split_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check_parts(
-    corpus: str, parts: Mapping[str, tuple[Part, Expected]], any_counts: bool
+    corpus: str,
+    parts: Mapping[str, tuple[Part, Expected]],
+    any_counts: bool,
+    total_hours: float | None = None,
 ) -> None:
-    """Check all parts against what was published, before any of them is written."""
-    for name, (part, expected) in parts.items():
-        check_counts(f"{corpus} {name}", part.counts(), expected, any_counts)
+    """Check all parts against what was published, before any of them is written.
+
+    ``total_hours`` is that of all parts together, as papers round it: within 5 %.
+    """
+    found = {name: part.counts() for name, (part, _) in parts.items()}
+    for name, (_, expected) in parts.items():
+        check_counts(f"{corpus} {name}", found[name], expected, any_counts)
+    whole = Counts(hours=sum(counts.hours for counts in found.values()))
+    check_counts(f"{corpus} as a whole", whole, Expected(hours=total_hours, hours_tolerance=0.05),
+                 any_counts)
 
 
 def split_part(part: Part, args: argparse.Namespace, label: str = "") -> tuple[Part, Part, str]:

@@ -6,10 +6,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 mic=''
+data_opts=''
 args=()
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --mic) mic=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --local-data-opts | --local_data_opts) data_opts=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     *) args+=("$1") && shift ;;
   esac
 done
@@ -22,7 +24,7 @@ esac
 exec ./diar.sh \
   --train-set "train_$name" --valid-set "dev_$name" --test-sets "test_$name" \
   --expdir "exp/$name" \
-  --local-data-opts "--mic ${mic:-both}" \
+  --local-data-opts "--mic ${mic:-both} $data_opts" \
   --config conf/finetune.yaml \
   --init-model ../../librispeech/diar1/exp/pretrain/final.pth \
   "${args[@]}"
