@@ -1,28 +1,32 @@
 #!/usr/bin/env bash
 # Speaker diarization of mixtures of real voices: speechocean762, with LibriSpeech if it is there.
 #   ./run.sh --data-root DIR [--librispeech-root DIR] [--librispeech-train false]
-# Without them the corpora are where db.sh says.  All options of diar.sh can be added.
+# Without them the corpora are where db.sh says.  Options of diar.sh can be added.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck disable=SC1091
 . ./db.sh
 
-data_opts=() args=() librispeech=${LIBRISPEECH:-}
+data_opts=() args=() librispeech=${LIBRISPEECH:-} stage=1
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --data-root | --librispeech-train) data_opts+=("$1" "${2:-}") && shift $(($# < 2 ? $# : 2)) ;;
     --librispeech-root) librispeech=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --stage) stage=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     *) args+=("$1") && shift ;;
   esac
 done
-options=(--test-sets test)
+options=(--valid-set dev --test-sets test)
 if [ -n "$librispeech" ]; then
   data_opts+=(--librispeech-root "$librispeech")
-  options=(--test-sets "test libri_test" --simulate-config conf/simulate_librispeech.conf)
+  options=(--valid-set dev --test-sets "test libri_test"
+    --simulate-config conf/simulate_librispeech.conf)
 fi
+options+=(--simulate-args "--max-duration 90" --local-data-opts "${data_opts[*]}"
+  --num-processes 2)
 
-exec ./diar.sh \
-  --train-set train --valid-set dev "${options[@]}" \
-  --simulate-args "--max-duration 90" --local-data-opts "${data_opts[*]}" \
-  --config conf/train.yaml --num-processes 2 \
-  "${args[@]}"
+# First two speakers, then up to four.
+./diar.sh "${options[@]}" --train-set start --config conf/start.yaml \
+  --stage "$stage" --stop-stage 5 "${args[@]}"
+exec ./diar.sh "${options[@]}" --train-set train --config conf/train.yaml \
+  --stage $((stage > 4 ? stage : 4)) --init-model exp/start/final.pth "${args[@]}"
