@@ -45,7 +45,10 @@ rm -f "$work/done"
 read -r -a extra <<< "$sad_opts"
 "$cmd" JOB=1:"$nj" "$work/log/detect.JOB.log" \
   python3 -m diarize.bin.sad detect --data "$src/split${nj}utt/JOB" --out "$work/speech.JOB" \
-  --split-pause "$split_pause" "${extra[@]}"
+  --split-pause "$split_pause" "${extra[@]}" || {
+  grep -hs '^diarize-sad: error: ' "$work"/log/detect.*.log | head -n 1 >&2
+  exit 1
+}
 
 parts=()
 for ((job = 1; job <= nj; job++)); do parts+=("$work/speech.$job"); done

@@ -129,16 +129,29 @@ def test_the_command_names_the_recording(source, tmp_path, capsys):
     assert not (tmp_path / "part").exists()
 
 
-def test_the_script_is_the_same_for_every_number_of_jobs(source, tmp_path, repo_root):
+def run_script(repo_root: Path, *args) -> subprocess.CompletedProcess:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [repo_root / "utils/make_speech_segments.sh", *args],
+        env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_script_is_the_same_for_every_number_of_jobs(source, tmp_path, repo_root):
     for jobs in ("1", "3"):
-        script = [repo_root / "utils/make_speech_segments.sh", "--nj", jobs]
-        done = subprocess.run(
-            [*script, "--split-pause", "0.4", source, tmp_path / f"dst{jobs}"],
-            env=env, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        args = ("--nj", jobs, "--split-pause", "0.4", source, tmp_path / f"dst{jobs}")
+        done = run_script(repo_root, *args)
         assert done.returncode == 0, done.stderr
     for name in ("segments", "utt2spk", "spk2utt", "wav.scp", "reco2dur", "utt2lang"):
         assert (tmp_path / "dst1" / name).read_text() == (tmp_path / "dst3" / name).read_text()
     assert len((tmp_path / "dst1/segments").read_text().splitlines()) == 8
+    # Again: nothing is to be done, unless the source or an option is new.
+    assert "is there already" in run_script(repo_root, *args).stderr
+    os.utime(source / "wav.scp")
+    (source / "ann-1.wav").write_bytes(b"no audio")
+    done = run_script(repo_root, *args)
+    assert done.returncode == 1
+    assert "diarize-sad: error: recording ann-1" in done.stderr
