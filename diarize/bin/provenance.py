@@ -91,6 +91,8 @@ def preparation(root: Path, names: Iterable[str]) -> dict[str, str]:
             said.append(f"turns beyond the audio: {cut} ({beyond.get('seconds', '?')} s)")
         if report.get("left_out"):
             said.append(f"left out: {', '.join(report['left_out'])}")
+        if report.get("differs_from_published"):
+            said.append("the corpus is not as published (see prepare.json)")
         if said:
             about[f"data of {name}"] = "; ".join(said)
     return about

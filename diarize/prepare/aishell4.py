@@ -46,10 +46,10 @@ def prepare(args: argparse.Namespace) -> None:
     test = read_part(one_of(root, "test"), args.channels, mixed, {})
     wanted = Expected(recordings=TRAIN_RECORDINGS - len(broken))
     parts = {"train": (train, wanted), "test": (test, TEST)}
-    check_parts("AISHELL-4", parts, args.any_counts, TOTAL_HOURS)
+    differs = check_parts("AISHELL-4", parts, args.any_counts, TOTAL_HOURS)
     train, dev, rule = split_part(train, args)
     options = {"channels": args.channels, "keep_broken": args.keep_broken, "split": rule}
-    write_sets(args.out, {"train": train, "dev": dev, "test": test}, options)
+    write_sets(args.out, {"train": train, "dev": dev, "test": test}, options, differs)
 
 
 def read_part(folder: Path, how: str, mixed: Path, broken: dict[str, str]) -> Part:

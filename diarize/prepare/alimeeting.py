@@ -65,9 +65,9 @@ def prepare(args: argparse.Namespace) -> None:
         places = (name, f"{prefix}_Ali/{name}", f"{prefix}_Ali/{prefix}_Ali/{name}")
         part = reader(one_of(root, *places), how, mixed, f"AliMeeting {args.condition} {split}")
         parts[split] = (part, EXPECTED[args.condition][split])
-    check_parts(f"AliMeeting {args.condition}", parts, args.any_counts)
+    differs = check_parts(f"AliMeeting {args.condition}", parts, args.any_counts)
     sets = {f"{split}_{args.condition}": part for split, (part, _) in parts.items()}
-    write_sets(args.out, sets, {"condition": args.condition, "channels": how})
+    write_sets(args.out, sets, {"condition": args.condition, "channels": how}, differs)
 
 
 def read_far(folder: Path, how: str, mixed: Path, name: str) -> Part:

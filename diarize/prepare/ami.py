@@ -42,9 +42,10 @@ def prepare(args: argparse.Namespace) -> None:
     for split in MEETINGS:
         part = read_split(root, setup, split, args)
         parts[split] = (part, expected_counts(setup, split, part, args.flavour))
-    check_parts(f"AMI {args.mic}", parts, args.any_counts)
+    differs = check_parts(f"AMI {args.mic}", parts, args.any_counts)
     sets = {f"{split}_{args.mic}": part for split, (part, _) in parts.items()}
-    write_sets(args.out, sets, {"mic": args.mic, "reference": args.flavour, "uem": args.uem})
+    options = {"mic": args.mic, "reference": args.flavour, "uem": args.uem}
+    write_sets(args.out, sets, options, differs)
 
 
 def read_split(root: Path, setup: Path, split: str, args: argparse.Namespace) -> Part:

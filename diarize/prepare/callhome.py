@@ -49,10 +49,10 @@ def prepare(args: argparse.Namespace) -> None:
         if name == "part1":  # Kaldi's has them, and its users take them out again
             ids += [recording for recording in BROKEN if recording in audio]
         parts[name] = (read_part(name, ids, audio, segments, args), expected)
-    check_parts("CALLHOME", parts, args.any_counts)
+    differs = check_parts("CALLHOME", parts, args.any_counts)
     train, dev, rule = split_part(parts["part1"][0], args)
     sets = {"train": train, "dev": dev, "test": parts["part2"][0]}
-    write_sets(args.out, sets, {"sample_rate": 8000, "split": rule})
+    write_sets(args.out, sets, {"sample_rate": 8000, "split": rule}, differs)
 
 
 def read_part(

@@ -34,11 +34,13 @@ def prepare(args: argparse.Namespace) -> None:
     eval_root = corpus_root(args.eval, "DIHARD3_EVAL", "DIHARD III evaluation data")
     dev = read_release(dev_root, "dev", args.partition)
     test = read_release(eval_root, "eval", args.partition)
+    differs = []
     if args.partition == "full":
-        check_parts("DIHARD III", {"dev": (dev, DEV), "eval": (test, EVAL)}, args.any_counts)
+        parts = {"dev": (dev, DEV), "eval": (test, EVAL)}
+        differs = check_parts("DIHARD III", parts, args.any_counts)
     train, valid, rule = split_part(dev, args)
     options = {"uem": f"uem_scoring/{args.partition}/all.uem", "split": rule}
-    write_sets(args.out, {"train": train, "dev": valid, "test": test}, options)
+    write_sets(args.out, {"train": train, "dev": valid, "test": test}, options, differs)
 
 
 def read_release(root: Path, name: str, partition: str) -> Part:

@@ -35,8 +35,9 @@ def prepare(args: argparse.Namespace) -> None:
     """Write the three sets."""
     root = corpus_root(args.root, "RAMC", "MagicData-RAMC")
     parts = {split: (read_split(root, split), EXPECTED[split]) for split in EXPECTED}
-    check_parts("RAMC", parts, args.any_counts, TOTAL_HOURS)
-    write_sets(args.out, {split: part for split, (part, _) in parts.items()}, {"nobody": NOBODY})
+    differs = check_parts("RAMC", parts, args.any_counts, TOTAL_HOURS)
+    sets = {split: part for split, (part, _) in parts.items()}
+    write_sets(args.out, sets, {"nobody": NOBODY}, differs)
 
 
 def read_split(root: Path, split: str) -> Part:

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from diarize.io.atomic import atomic_write
@@ -26,17 +26,21 @@ def check_parts(
     parts: Mapping[str, tuple[Part, Expected]],
     any_counts: bool,
     total_hours: float | None = None,
-) -> None:
-    """Check all parts against what was published, before any of them is written.
+) -> list[str]:
+    """Return what is not as published of all parts: nothing, but for ``any_counts``.
 
-    ``total_hours`` is that of all parts together, as papers round it: within 5 %.
+    Called before any of them is written.  ``total_hours`` is that of all parts together, as papers
+    round it: within 5 %.  The rest is as `check_counts` has it.
     """
     found = {name: part.counts() for name, (part, _) in parts.items()}
-    for name, (_, expected) in parts.items():
-        check_counts(f"{corpus} {name}", found[name], expected, any_counts)
+    checks = [(name, found[name], expected) for name, (_, expected) in parts.items()]
     whole = Counts(hours=sum(counts.hours for counts in found.values()))
-    check_counts(f"{corpus} as a whole", whole, Expected(hours=total_hours, hours_tolerance=0.05),
-                 any_counts)
+    checks.append(("as a whole", whole, Expected(hours=total_hours, hours_tolerance=0.05)))
+    return [
+        f"{name}: {difference}"
+        for name, counts, expected in checks
+        for difference in check_counts(f"{corpus} {name}", counts, expected, any_counts)
+    ]
 
 
 def split_part(part: Part, args: argparse.Namespace, label: str = "") -> tuple[Part, Part, str]:
@@ -61,10 +65,15 @@ def split_part(part: Part, args: argparse.Namespace, label: str = "") -> tuple[P
     )
 
 
-def write_sets(out: str, sets: Mapping[str, Part], options: Mapping[str, object]) -> None:
-    """Write every part as the data directory ``<out>/<name>``."""
+def write_sets(
+    out: str,
+    sets: Mapping[str, Part],
+    options: Mapping[str, object],
+    differs: Sequence[str] = (),
+) -> None:
+    """Write every part as the data directory ``<out>/<name>``; ``differs`` is of `check_parts`."""
     for name, part in sets.items():
-        write_part(Path(out) / name, part, options)
+        write_part(Path(out) / name, part, options, differs)
 
 
 def write_text(path: Path, text: str) -> None:

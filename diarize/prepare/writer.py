@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,10 +44,16 @@ class Spoken(NamedTuple):
     language: str = ""
 
 
-def write_part(path: str | os.PathLike, part: Part, options: Mapping[str, object]) -> Counts:
+def write_part(
+    path: str | os.PathLike,
+    part: Part,
+    options: Mapping[str, object],
+    differs: Sequence[str] = (),
+) -> Counts:
     """Return the counts, after writing wav.scp, rttm, uem, utt2spk, spk2utt, reco2dur.
 
-    ``options`` go into prepare.json and from there to RESULTS.md.  Raises DiarizeError, with
+    ``options``, and ``differs`` (what is not as published), go into prepare.json and from there
+    to RESULTS.md.  Raises DiarizeError, with
     nothing changed, where the directory would not be valid or is not one of a preparation.
     """
     if not part.recordings:
@@ -73,6 +79,7 @@ def write_part(path: str | os.PathLike, part: Part, options: Mapping[str, object
             },
             "left_out": dict(part.left_out),
             "options": {key: options[key] for key in sorted(options)},
+            "differs_from_published": list(differs),
         }
         _write_report(made / REPORT, report)
     _say(f"{path}: {counts.line()}")

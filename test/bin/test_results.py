@@ -110,6 +110,10 @@ def test_the_page_says_what_the_preparation_chose(work, capsys):
     assert ("| data of test | mic: mix; uem: setup; turns beyond the audio: 3 (1.5 s); "
             "left out: IS1003b |") in page
     assert "data of dev" not in page
+    place.write_text(json.dumps({"options": {}, "differs_from_published": ["test: recordings"]}))
+    assert main(words()) == 0
+    assert "| data of test | the corpus is not as published (see prepare.json) |" in (
+        work / "exp/m/RESULTS.md").read_text()
     place.write_text("[]")
     assert main(words()) == 1
     assert "data/test/prepare.json: not the report" in capsys.readouterr().err

@@ -94,7 +94,9 @@ def test_stages_1_and_2_make_valid_data_directories(corpus, laid_out, repo_root,
         assert loaded.uem is not None
         assert set(loaded.evaluated()) == set(loaded.recordings) == set(loaded.reco2dur)
         assert f"{found}: {len(loaded.recordings)} recordings" in done.stderr
-        assert json.loads((found / "prepare.json").read_text())["options"]
+        report = json.loads((found / "prepare.json").read_text())
+        assert report["options"]
+        assert bool(report["differs_from_published"]) == (corpus != "callhome")
     assert ("WARNING: " in done.stderr) == (corpus != "callhome")
 
 
