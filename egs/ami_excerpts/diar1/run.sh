@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Finetuning and adaptation of a model to recordings of one's own, here 5 minutes of AMI.
+# A model as it is, finetuned, and adapted, on recordings of one's own: here 6 minutes of AMI.
 #   ./run.sh --data-root DIR [--flavour only_words|phrases] [--init-model FILE] [options of diar.sh]
 # DIR is the folder ami_excerpts; the model is that of ../../speechocean762/diar1.
 set -euo pipefail
@@ -24,8 +24,11 @@ data_opts="--audio $root/audio --rttm $root/train/$rttm,$root/dev/$rttm"
 data_opts+=" --uem $root/train/uem,$root/dev/uem --split conf/split.list"
 data_opts+=" --dev-share 0.2 --test-share 0"
 
-common=(--train-set train --valid-set dev --test-sets test --local-data-opts "$data_opts"
-  --inference-nj 1)
-./diar.sh "${common[@]}" --config conf/finetune.yaml --init-model "$model" "${args[@]}"
-exec ./diar.sh "${common[@]}" --config conf/adapt.yaml --init-model exp/finetune/final.pth \
-  --stage 4 "${args[@]}"
+diar() {
+  ./diar.sh --train-set train --valid-set dev --test-sets test --local-data-opts "$data_opts" \
+    --inference-nj 1 "$@" "${args[@]}"
+}
+diar --tag as_it_is --inference-model "$model" --stop-stage 7
+diar --config conf/finetune.yaml --init-model "$model" --stage 4
+diar --config conf/adapt.yaml --init-model exp/finetune/final.pth --stage 4
+local/report.sh "$root/dev"
