@@ -7,6 +7,10 @@ is half-up: ``floor(x + 0.5)``.
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Sums of decimal seconds carry errors of a few ulp; 1e-6 of a unit keeps 0.145 s at
 # 100 frames/s (14.499999999999998) on the side that its decimal text says.
@@ -50,6 +54,13 @@ class FrameGrid:
     def to_samples(self, seconds: float) -> int:
         """Return the sample index nearest to ``seconds``."""
         return round_half_up(seconds * self.sample_rate)
+
+    def to_samples_all(self, seconds: "np.ndarray") -> "np.ndarray":
+        """Return `to_samples` of each of ``seconds``, int64; NaN, for no time, becomes 0."""
+        import numpy as np
+
+        rounded = np.floor(seconds * self.sample_rate + 0.5 + _SLACK)
+        return np.nan_to_num(rounded, nan=0.0).astype(np.int64)
 
     def to_frame(self, seconds: float) -> int:
         """Return the index of the frame boundary nearest to ``seconds``."""

@@ -1,4 +1,4 @@
-"""Where training examples come from: manifests rendered on the fly, or data directories."""
+"""Where training examples come from: manifests mixed on the fly, or data directories."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -7,13 +7,16 @@ from typing import Protocol
 
 import numpy as np
 
+from diarize.data.assemble import Assembler
 from diarize.data.examples import Example
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio, resample
 from diarize.io.datadir import DataDir
 from diarize.segments import Segment, clip_segments, segments_to_mask
+from diarize.simulate.arena import ArenaOptions
 from diarize.simulate.cache import UtteranceCache
 from diarize.simulate.manifest import Manifest
+from diarize.simulate.plan import open_plan
 from diarize.simulate.render import mixture_length, render
 from diarize.timebase import FrameGrid
 
@@ -34,8 +37,34 @@ class Source(Protocol):
         """Return samples [start, stop) as float32, and their segments in seconds from ``start``."""
 
 
+class ArenaSource:
+    """Simulated mixtures, put together from audio that was decoded once, into ``arena``.
+
+    Opening it decodes what is not there yet; see :mod:`diarize.simulate.arena`.
+    """
+
+    def __init__(self, path: Path, arena: Path, sample_rate: int, allow_pipes: bool) -> None:
+        options = ArenaOptions(sample_rate, allow_pipes)
+        self.plan, self.arena = open_plan(Manifest(path), arena, options)
+        self.assembler = Assembler(self.plan, self.arena)
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def name(self, index: int) -> str:
+        return self.plan.name(index)
+
+    def num_samples(self, index: int) -> int:
+        return self.plan.num_samples(index)
+
+    def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
+        stop = min(stop, self.plan.num_samples(index))
+        waveform = self.assembler.window(index, start, stop)
+        return waveform, self.plan.segments(index, start, stop)
+
+
 class ManifestSource:
-    """Simulated mixtures, assembled from their utterances whenever they are read."""
+    """Simulated mixtures, rendered from the files of their utterances whenever they are read."""
 
     def __init__(self, path: Path, sample_rate: int, cache_bytes: int, allow_pipes: bool) -> None:
         self.manifest = Manifest(path)
@@ -133,17 +162,22 @@ class DataDirSource:
 def open_source(
     path: str | Path,
     sample_rate: int,
-    cache_bytes: int,
+    cache_bytes: int = 0,
     allow_pipes: bool = False,
     labels: str = "speaker",
+    arena: str | Path | None = None,
 ) -> Source:
     """Return the source behind ``path``: a data directory, or a file with a manifest.
 
-    ``labels`` says which ones a data directory is asked for; a manifest has its own.
+    ``labels`` says which ones a data directory is asked for; a manifest has its own.  The
+    mixtures of a manifest are put together from the arena in directory ``arena``; without
+    one they are rendered from their files, of which ``cache_bytes`` are kept in memory.
     """
     path = Path(path)
     if path.is_dir():
         return DataDirSource(path, sample_rate, allow_pipes, labels)
+    if path.is_file() and arena is not None:
+        return ArenaSource(path, Path(arena), sample_rate, allow_pipes)
     if path.is_file():
         return ManifestSource(path, sample_rate, cache_bytes, allow_pipes)
     raise DiarizeError(f"no training data at {path}: neither a data directory nor a manifest")

@@ -41,7 +41,10 @@ __all__ = [
     "Mixture",
     "Placed",
     "UtteranceCache",
+    "fade_rise",
+    "loop_fade",
     "mixture_length",
+    "noise_loop",
     "place",
     "render",
     "segments_of",
@@ -267,20 +270,34 @@ class _Renderer:
         return length
 
     def _loop(self) -> np.ndarray:
-        """Return the noise with its end faded into its beginning, so that it can be repeated."""
         with _naming(self.mixture):
             noise = self.source(self.mixture["noise"], 0, None, self.sample_rate)
-        fade = min(int(_FADE_SECONDS * self.sample_rate), len(noise) // 4)
-        period = len(noise) - fade
-        loop = noise[:period].copy()
-        if fade:
-            rise = (np.arange(fade, dtype=np.float32) + 0.5) / fade
-            loop[:fade] = np.sqrt(rise) * noise[:fade] + np.sqrt(1 - rise) * noise[period:]
-        return loop
+        return noise_loop(noise, self.sample_rate)
 
     def _key(self) -> bytes:
         text = repr((self.sample_rate, self.mixture)).encode()
         return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def noise_loop(noise: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Return ``noise`` with its end faded into its beginning, so that it can be repeated."""
+    fade = loop_fade(len(noise), sample_rate)
+    period = len(noise) - fade
+    loop = noise[:period].copy()
+    if fade:
+        rise = fade_rise(fade)
+        loop[:fade] = np.sqrt(rise) * noise[:fade] + np.sqrt(1 - rise) * noise[period:]
+    return loop
+
+
+def loop_fade(num_samples: int, sample_rate: int) -> int:
+    """Return how many samples of a noise's end are faded into its beginning."""
+    return min(int(_FADE_SECONDS * sample_rate), num_samples // 4)
+
+
+def fade_rise(fade: int) -> np.ndarray:
+    """Return the share of the beginning's power in each sample of the fade, float32 (fade,)."""
+    return (np.arange(fade, dtype=np.float32) + 0.5) / max(fade, 1)
 
 
 def _repeat(loop: np.ndarray, lo: int, hi: int) -> np.ndarray:
