@@ -124,35 +124,34 @@ def language_segments(
     """Return the turns of ``queries`` as segments, sorted by time.
 
     A query in ``names`` is called by its name, the others L1, L2, … in the order of their
-    first turns.
+    first turns.  Turns of one label that abut are one.
     """
     gap, shortest = grid.to_frame(options.min_gap), grid.to_frame(options.min_duration)
     labels = dict(names or {})
     unnamed = 0
-    out = []
+    out: list[Segment] = []
     for lo, hi, query in smooth(runs.decision(queries), gap, shortest):
         if query not in labels:
             unnamed += 1
             labels[query] = f"L{unnamed}"
-        out.append(Segment(recording, grid.to_seconds(lo), grid.to_seconds(hi), labels[query]))
+        start, end = grid.to_seconds(lo), grid.to_seconds(hi)
+        if out and (out[-1].end, out[-1].label) == (start, labels[query]):
+            start = out.pop().start
+        out.append(Segment(recording, start, end, labels[query]))
     return out
 
 
 def name_queries(
     probabilities: np.ndarray, queries: Sequence[int], names: Sequence[str], threshold: float
 ) -> dict[int, str]:
-    """Return the names of those of ``queries`` that are known languages, each name once.
+    """Return the names of those of ``queries`` that are known languages.
 
-    ``probabilities`` (N, C) are the language head's.  The names are given so that the sum
-    of their probabilities is greatest; one of at most ``threshold`` is no name: the
-    language is an unknown one.
+    ``probabilities`` (N, C) are the language head's.  Each query has the most probable name;
+    where its probability is at most ``threshold`` it has none: the language is an unknown one.
+    Queries of one name are one language, which the network has divided.
     """
-    from scipy.optimize import linear_sum_assignment
-
-    rows = list(queries)
-    chosen = probabilities[rows]  # (K, C)
-    pairs = zip(*linear_sum_assignment(chosen, maximize=True), strict=True)
-    return {rows[i]: names[j] for i, j in pairs if chosen[i, j] > threshold}
+    best = {query: int(probabilities[query].argmax()) for query in queries}
+    return {q: names[c] for q, c in best.items() if probabilities[q, c] > threshold}
 
 
 def diarize_languages(
