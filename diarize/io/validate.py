@@ -163,7 +163,8 @@ class _Checker:
     def check_audio(self) -> None:
         """The files that wav.scp names are there; pipes are not looked into."""
         for key, (number, value) in self.tables.get("wav.scp", {}).items():
-            if not value or value.endswith("|") or value == "-":
+            # The usual case first: a path that is there as it stands, and 100,000 of them.
+            if not value or value.endswith("|") or value == "-" or os.path.isfile(value):
                 continue
             places = [Path(value), self.path / value]
             bare = ARK_OFFSET.sub("", value)
