@@ -1,6 +1,8 @@
-"""Stage 4 of a recipe on a Slurm that runs: torchrun on one node and on two, stopped, resumed."""
+"""Stage 4 of a recipe by torchrun: two agents here, two network namespaces, and a real Slurm."""
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +16,17 @@ torch = pytest.importorskip("torch")
 from diarize.io.audio import write_wav  # noqa: E402
 from diarize.train.checkpoint import load_model  # noqa: E402
 
+# As run.py, but each job in a network of its own, where 10.97.0.JOB is its only address.
+IN_NAMESPACES = """#!/usr/bin/env bash
+set -euo pipefail
+options=()
+while [[ $1 != *.log ]]; do options+=("$1") && shift; done
+log=$1 && shift
+exec utils/run.py "${options[@]}" "$log" \\
+  ip netns exec PREFIXJOB env DIARIZE_NODE_ADDRESS=10.97.0.JOB GLOO_SOCKET_IFNAME=vethJOB "$@"
+"""
+
+
 CONFIG = """
 task: speaker
 model:
@@ -21,7 +34,7 @@ model:
   decoder: {queries: 3, layers: 1, heads: 2, ff_dim: 32}
 data: {crop_seconds: 1}
 train:
-  steps: STEPS
+  steps: 12
   batch_size: 4
   log_interval: 1
   optimizer: {lr: 1e-3}
@@ -32,7 +45,7 @@ train:
 
 @pytest.fixture
 def recipe(repo_root, tmp_path) -> Path:
-    """A recipe with some noise for data; a job has a whole node."""
+    """A recipe with some noise for data and twelve steps of training."""
     (tmp_path / "egs").mkdir()
     for name in ("egs/TEMPLATE", "utils", "diarize"):
         (tmp_path / name).symlink_to(repo_root / name)
@@ -41,7 +54,7 @@ def recipe(repo_root, tmp_path) -> Path:
     for name in ("diar.sh", "cmd.sh", "path.sh"):
         (path / name).symlink_to(repo_root / "egs/TEMPLATE" / name)
     (path / "utils").symlink_to(repo_root / "utils")
-    (path / "conf/slurm.conf").write_text("command sbatch --export=ALL --exclusive\n")
+    (path / "conf/train.yaml").write_text(CONFIG)
     rng = np.random.default_rng(0)
     for name in ("train", "dev"):
         data = path / "data" / name
@@ -56,18 +69,66 @@ def recipe(repo_root, tmp_path) -> Path:
     return path
 
 
-def train(recipe: Path, slurm, tag: str, *options: str, steps: int = 12) -> subprocess.Popen:
-    (recipe / "conf/train.yaml").write_text(CONFIG.replace("STEPS", str(steps)))
-    path = f"{Path(sys.executable).parent}:{slurm.environment['PATH']}"
+@pytest.fixture
+def namespaces():
+    """The prefix of two network namespaces that are joined by a cable; a skip without them."""
+    prefix = f"node{os.getpid()}-"
+    steps = [f"ip netns add {prefix}1", f"ip netns add {prefix}2",
+             f"ip -n {prefix}1 link add veth1 type veth peer name veth2 netns {prefix}2"]
+    for i in (1, 2):
+        steps += [f"ip -n {prefix}{i} address add 10.97.0.{i}/24 dev veth{i}",
+                  f"ip -n {prefix}{i} link set veth{i} up", f"ip -n {prefix}{i} link set lo up"]
+    try:
+        if not shutil.which("ip"):
+            pytest.skip("no network namespaces: ip is not installed (Debian: iproute2)")
+        for step in steps:
+            done = subprocess.run(step.split(), capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"no network namespaces: {step}: {done.stderr.strip()}")
+        yield prefix
+    finally:
+        for i in (1, 2):
+            subprocess.run(["ip", "netns", "del", f"{prefix}{i}"], capture_output=True, check=False)
+
+
+def train(recipe: Path, tag: str, *options: str, **env: str) -> subprocess.Popen:
     return subprocess.Popen(
         ["./diar.sh", "--stage", "4", "--stop-stage", "4", "--ngpu", "0", "--tag", tag, *options],
         cwd=recipe,
-        env={**slurm.environment, "PATH": path, "cmd_backend": "slurm", "OMP_NUM_THREADS": "1",
-             "DIARIZE_POLL_SECONDS": "0.2"},
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+             "OMP_NUM_THREADS": "1", **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def finish(process: subprocess.Popen) -> str:
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, errors
+    return errors
+
+
+def test_two_agents_on_one_machine(recipe):
+    with socket.socket() as held:
+        held.bind(("", 0))
+        port = held.getsockname()[1]
+    finish(train(recipe, "two", "--num-nodes", "2", "--rendezvous", f"localhost:{port}"))
+    log = (recipe / "exp/two/train.2.log").read_text()
+    assert f"node 2 of 2, rendezvous at localhost:{port}" in log
+    assert load_model(recipe / "exp/two/last.pth")[1]["step"] == 12
+
+
+def test_two_nodes_in_networks_of_their_own(recipe, namespaces):
+    (recipe / "in_ns.sh").write_text(IN_NAMESPACES.replace("PREFIX", namespaces))
+    (recipe / "in_ns.sh").chmod(0o755)
+    (recipe / "cmd.sh").unlink()
+    (recipe / "cmd.sh").write_text("export cuda_cmd=./in_ns.sh\n")
+    finish(train(recipe, "two", "--num-nodes", "2"))
+    for i in (1, 2):
+        log = (recipe / f"exp/two/train.{i}.log").read_text()
+        assert f"node {i} of 2, rendezvous at 10.97.0.1:" in log
+    assert load_model(recipe / "exp/two/last.pth")[1]["step"] == 12
 
 
 def steps_of(log: Path) -> int:
@@ -81,13 +142,17 @@ def wait_for(condition, seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def test_one_node_stopped_and_resumed_is_two_nodes_undisturbed(recipe, slurm):
+def test_slurm_one_node_stopped_and_resumed_is_two_nodes_undisturbed(recipe, slurm):
     """Two processes in one job, cancelled in the middle; two jobs of a process, each on its node.
 
     Cancelled, Slurm tells every process, and torchrun tells its own once more: they save.
     """
+    (recipe / "conf/slurm.conf").write_text("command sbatch --export=ALL --exclusive\n")
     exp = recipe / "exp"
-    process = train(recipe, slurm, "one", "--num-processes", "2", steps=4000)
+    env = {"SLURM_CONF": slurm.environment["SLURM_CONF"], "cmd_backend": "slurm",
+           "DIARIZE_POLL_SECONDS": "0.2"}
+    one = ["one", "--num-processes", "2", "--args"]
+    process = train(recipe, *one, "--set train.steps=4000", **env)
     wait_for(lambda: steps_of(exp / "one/train_log.jsonl") > 3)
     slurm.ask("scancel", *slurm.ask("squeue", "--noheader", "--format=%A", "--name=train").split())
     _, errors = process.communicate(timeout=60)
@@ -95,14 +160,10 @@ def test_one_node_stopped_and_resumed_is_two_nodes_undisturbed(recipe, slurm):
     assert "(CANCELLED); log: exp/one/train.log" in errors
     assert "stopped by a signal" in (exp / "one/train.log").read_text()
     steps = load_model(exp / "one/last.pth")[1]["step"] + 4
-    process = train(recipe, slurm, "one", "--num-processes", "2", steps=steps)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
+    finish(train(recipe, *one, f"--set train.steps={steps}", **env))
     assert f"going on from step {steps - 4}" in (exp / "one/train.log").read_text()
 
-    process = train(recipe, slurm, "two", "--num-nodes", "2", steps=steps)
-    _, errors = process.communicate(timeout=90)
-    assert process.returncode == 0, errors
+    finish(train(recipe, "two", "--num-nodes", "2", "--args", f"--set train.steps={steps}", **env))
     jobs = slurm.ask("scontrol", "--oneliner", "show", "job").splitlines()
     nodes = [word for job in jobs if "JobName=train.JOB" in job
              for word in job.split() if word.startswith("NodeList=")]
