@@ -30,8 +30,9 @@ class SadOptions:
     """Times in seconds, levels in dB.
 
     ``split_pause``: speech is cut at pauses of at least this length, what ``pad`` adds at both ends
-    not counted; 0: never, so that an utterance has at most one stretch, from first to last.  ``silent``: an
-    utterance whose level is below holds no speech.  Raises DiarizeError for impossible values.
+    not counted; 0: never, so that an utterance has at most one stretch, from first to last.
+    ``silent``: an utterance whose level is below holds no speech.  Raises DiarizeError for
+    impossible values.
     """
 
     window: float = 0.025
