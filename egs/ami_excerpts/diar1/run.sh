@@ -28,7 +28,8 @@ diar() {
   ./diar.sh --train-set train --valid-set dev --test-sets test --local-data-opts "$data_opts" \
     --inference-nj 1 "$@" "${args[@]}"
 }
-diar --tag as_it_is --inference-model "$model" --stop-stage 7
+diar --stop-stage 3
+diar --tag as_it_is --inference-model "$model" --stage 6 --stop-stage 7
 diar --config conf/finetune.yaml --init-model "$model" --stage 4
 diar --config conf/adapt.yaml --init-model exp/finetune/final.pth --stage 4
 local/report.sh "$root/dev"
