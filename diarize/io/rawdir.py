@@ -68,11 +68,13 @@ class RawDir:
 
     def keep(self, utterances: Iterable[str], recordings: Iterable[str]) -> "RawDir":
         """The same with these utterances and recordings only."""
-        utts, recos = set(utterances), set(recordings)
+        # Sorted, as it is written: and a small part of a large table is found without reading it.
+        utts, recos = sorted(set(utterances)), set(recordings)
+        by_reco = sorted(recos)
         out = RawDir(self.path, frame_shift=self.frame_shift)
         for name, table in self.tables.items():
-            keys = recos if name in RECORDING_TABLES else utts
-            out.tables[name] = {key: value for key, value in table.items() if key in keys}
+            keys = by_reco if name in RECORDING_TABLES else utts
+            out.tables[name] = {key: table[key] for key in keys if key in table}
         for name, lines in self.lines.items():
             place = LINE_FILES[name]
             out.lines[name] = [
@@ -155,7 +157,13 @@ def _read_loose(path: Path) -> dict[str, str]:
 def _from_here(path: Path, wav_scp: dict[str, str]) -> dict[str, str]:
     out = {}
     for key, value in wav_scp.items():
-        bare = ARK_OFFSET.sub("", value)
-        moved = not value.endswith("|") and not Path(bare).exists() and (path / bare).exists()
+        bare = ARK_OFFSET.sub("", value) if ":" in value else value
+        # A command and an absolute path are the same from everywhere.
+        moved = (
+            not value.endswith("|")
+            and not os.path.isabs(bare)
+            and not os.path.exists(bare)
+            and os.path.exists(os.path.join(path, bare))
+        )
         out[key] = str(path / value) if moved else value
     return out

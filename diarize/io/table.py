@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,18 +58,33 @@ def write_table(path: str | os.PathLike, table: Mapping[str, object]) -> None:
     Raises DiarizeError for a key that is empty or has blanks in it, or a value with a
     line end in it, because such a table could not be read back.
     """
-    rows = []
-    for key in sorted(table):
-        value = str(table[key])
+    keys = sorted(table)
+    values = [str(table[key]) for key in keys]
+    text = "\n".join(["", *values, ""])
+    plain = " ".join(keys).split() == keys and text.count("\n") == len(values) + 1
+    if not plain or _NOT_PLAIN.search(text):
+        _refuse_rows(path, keys, values)
+    rows = [
+        f"{key} {value}\n" if value else f"{key}\n"
+        for key, value in zip(keys, values, strict=True)
+    ]
+    with atomic_write(path) as handle:
+        handle.writelines(rows)
+
+
+# In values between line ends: a blank beside one, or a carriage return.
+_NOT_PLAIN = re.compile(r"\n[^\S\n]|[^\S\n]\n|\r")
+
+
+def _refuse_rows(path: str | os.PathLike, keys: list[str], values: list[str]) -> None:
+    """Raise for the first row that could not be read back; there need be none."""
+    for key, value in zip(keys, values, strict=True):
         if key.split() != [key]:
             raise DiarizeError(f"cannot write {path}: key {key!r} is empty or holds blanks")
         if value.strip() != value or "\n" in value or "\r" in value:
             raise DiarizeError(
                 f"cannot write {path}: the value of {key} has outer blanks or a line end: {value!r}"
             )
-        rows.append(f"{key} {value}\n" if value else f"{key}\n")
-    with atomic_write(path) as handle:
-        handle.writelines(rows)
 
 
 def read_text(path: str | os.PathLike) -> str:

@@ -121,6 +121,10 @@ class _Checker:
         if not content:
             self.faults.append(f"{self.path / name}: the file is empty")
             return
+        plain = _plain_table(content, _FORMS[name])
+        if plain is not None:
+            self.tables[name] = plain
+            return
         lines = content.split("\n")
         if lines[-1] == "":
             lines.pop()
@@ -245,7 +249,7 @@ class _Checker:
         keys = self.tables[leader]
         for name in names:
             table = self.tables.get(name)
-            if table is None or name == leader:
+            if table is None or name == leader or table.keys() == keys.keys():
                 continue
             for key, (number, _) in table.items():
                 if key not in keys:
@@ -285,6 +289,31 @@ class _Checker:
                 if recording not in self.tables.get("wav.scp", {recording: None}):
                     where = _rttm_line(self.path / name, recording)
                     self.faults.append(f"{where}: recording {recording} is not in wav.scp")
+
+
+def _plain_table(content: str, form: _Form) -> dict[str, tuple[int, str]] | None:
+    """Return key -> (line, value) of a table without any fault, None for every other one."""
+    if not content.endswith("\n") or _NOT_PLAIN.search(content):
+        return None
+    lines = content.split("\n")
+    lines.pop()
+    try:
+        keys, values = zip(*(line.split(None, 1) for line in lines), strict=True)
+    except ValueError:  # a line without two parts
+        return None
+    sound = all(map(form.value, set(values)))
+    if form.fields == 2:
+        sound = sound and len(" ".join(values).split()) == len(values)
+    elif form.fields is not None:
+        sound = sound and all(len(value.split()) == form.fields - 1 for value in values)
+    table = dict(zip(keys, enumerate(values, 1), strict=True))
+    if not sound or len(table) != len(keys) or list(keys) != sorted(keys):
+        return None
+    return table
+
+
+# Blanks at the edge of a line, which an empty one has as well, or a carriage return.
+_NOT_PLAIN = re.compile(r"^\s|[^\S\n]\n|\r", re.MULTILINE)
 
 
 def _rttm_line(path: Path, recording: str) -> str:
