@@ -293,7 +293,10 @@ class _Checker:
 
 def _plain_table(content: str, form: _Form) -> dict[str, tuple[int, str]] | None:
     """Return key -> (line, value) of a table without any fault, None for every other one."""
-    if not content.endswith("\n") or _NOT_PLAIN.search(content):
+    edges = f"\n{content}"
+    if not content.endswith("\n") or (
+        any(text in edges for text in _ODD) if content.isascii() else _NOT_PLAIN.search(edges)
+    ):
         return None
     lines = content.split("\n")
     lines.pop()
@@ -312,8 +315,10 @@ def _plain_table(content: str, form: _Form) -> dict[str, tuple[int, str]] | None
     return table
 
 
-# Blanks at the edge of a line, which an empty one has as well, or a carriage return.
-_NOT_PLAIN = re.compile(r"^\s|[^\S\n]\n|\r", re.MULTILINE)
+# Blanks at the edge of a line, empty lines, carriage returns; in ASCII text by plain searches,
+# and then with every other sign that Python takes for a blank.
+_NOT_PLAIN = re.compile(r"\n\s|[^\S\n]\n|\r")
+_ODD = ("\n\n", "\n ", "\n\t", " \n", "\t\n", *"\r\v\f\x1c\x1d\x1e\x1f")
 
 
 def _rttm_line(path: Path, recording: str) -> str:
