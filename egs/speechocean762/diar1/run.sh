@@ -10,7 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 data_opts=() args=() librispeech=${LIBRISPEECH:-} stage=1
 while [ "$#" -gt 0 ]; do
   case "$1" in
-    --data-root | --librispeech-train) data_opts+=("$1" "${2:-}") && shift $(($# < 2 ? $# : 2)) ;;
+    --data-root) data_opts+=("$1" "${2:-}") && shift $(($# < 2 ? $# : 2)) ;;
+    --librispeech-train) data_opts+=("$1" "${2:-}") && shift $(($# < 2 ? $# : 2)) ;;
     --librispeech-root) librispeech=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --stage) stage=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     *) args+=("$1") && shift ;;
