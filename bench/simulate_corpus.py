@@ -70,16 +70,19 @@ def make_noises(root: Path, count: int = 30) -> DataDir:
 def make_corpus(root: Path, mixtures: int, voices: Path | None = None) -> Path:
     """Return a manifest of ``mixtures`` mixtures, a quarter each of 1, 2, 3 and 4 speakers.
 
-    Half of the speakers are in a room, every mixture has noise at 5 to 20 dB.  ``voices`` is
-    a data directory to take the utterances from.
+    Half of the speakers are in a room, every mixture has noise at 5 to 20 dB.  Beside it lies
+    ``dry.scp``, the same without rooms and noises.  ``voices`` is a data directory to take the
+    utterances from.
     """
     data = make_voices(root) if voices is None else DataDir.load(voices)
     rooms, noises = make_rooms(root), make_noises(root)
-    drawn = []
+    drawn, dry = [], []
     for speakers, beta in BETAS.items():
         options = MixtureOptions(
             num_mixtures=mixtures // 4, num_speakers=speakers, beta=beta, prefix=f"m{speakers}_"
         )
         drawn += list(make_manifest(data, options, noises, rooms))
+        dry += list(make_manifest(data, options))
     write_manifest(root / "mixture.scp", drawn)
+    write_manifest(root / "dry.scp", dry)
     return root / "mixture.scp"

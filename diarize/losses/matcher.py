@@ -27,8 +27,25 @@ def match(
     *stack, batch, queries, speakers = cost.shape
     layers = math.prod(stack)  # -1 would be ambiguous where nobody speaks in the whole batch
     host = cost.detach().reshape(layers, batch, queries, speakers)
-    host = host.to("cpu", torch.float64).numpy()
+    # Speaker by speaker, each problem is in one piece, as the solver wants it.
+    host = host.transpose(-1, -2).to("cpu", torch.float64).contiguous().numpy()
+    _check(host, num_speakers, names, what)
     out = np.zeros((layers, batch, speakers), dtype=np.int64)
+    for b, count in enumerate(num_speakers):
+        for layer in range(layers if count else 0):
+            out[layer, b, :count] = linear_sum_assignment(host[layer, b, :count])[1]
+    return torch.from_numpy(out).to(cost.device).reshape(*stack, batch, speakers)
+
+
+def _check(
+    host: np.ndarray, num_speakers: Sequence[int], names: Sequence[str] | None, what: str
+) -> None:
+    """Raise DiarizeError for costs (layers, B, S, N) that no assignment can be found for."""
+    queries, speakers = host.shape[-1], host.shape[-2]
+    finite = np.isfinite(host).all(axis=(0, 3))  # (B, S)
+    finite |= np.arange(speakers) >= np.asarray(num_speakers, dtype=np.int64)[:, None]
+    if finite.all() and max(num_speakers, default=0) <= queries:
+        return
     for b, count in enumerate(num_speakers):
         name = names[b] if names is not None else f"number {b} of the batch"
         if count > queries:
@@ -36,12 +53,8 @@ def match(
                 f"recording {name} has {count} {what} but the model has {queries} queries; "
                 "raise decoder.queries"
             )
-        if not np.isfinite(host[:, b, :, :count]).all():
+        if not finite[b].all():
             raise DiarizeError(
                 f"recording {name}: the matching cost is not finite; the training diverged "
                 "or the input is broken (lower the learning rate, look at the audio)"
             )
-        for layer in range(layers):
-            rows, cols = linear_sum_assignment(host[layer, b, :, :count])
-            out[layer, b, cols] = rows
-    return torch.from_numpy(out).to(cost.device).reshape(*stack, batch, speakers)
