@@ -89,7 +89,8 @@ def train(config: "Config", args: argparse.Namespace) -> int:
         load_weights(args.init_model, task.model, config.init_modules or None)
     identity = {key: mapping[key] for key in mapping if key != "train"}
     # How a mixture is put together, not what it is.
-    how = ("simulation", "arena_dir")
+    how = ["simulation", "arena_dir"]
+    how += [] if mapping["data"]["bucket"] else ["bucket"]  # trainings of before have none
     identity["data"] = {key: x for key, x in mapping["data"].items() if key not in how}
     identity |= {"train_data": list(args.train), "init_model": str(args.init_model)}
     return Trainer(task, config.train, args.out, meta={"config": mapping}, identity=identity).run()

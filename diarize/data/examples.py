@@ -1,6 +1,6 @@
 """Training examples and the batches they are collated into."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ class Batch:
     """Examples padded to one length: waveforms (B, n) and targets (B, T, S) with their sizes.
 
     ``label_ids`` (B, S), of tasks that name the columns, is -1 where there is no name.
+    ``whole`` says that nothing is padded, which a model needs to know without asking a GPU.
     """
 
     names: list[str]
@@ -37,6 +38,7 @@ class Batch:
     num_speakers: list[int]
     seconds: float = field(default=0.0)
     label_ids: Tensor | None = None
+    whole: bool = False
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """Return the batch on ``device``."""
@@ -44,9 +46,7 @@ class Batch:
             name: getattr(self, name).to(device, non_blocking=non_blocking)
             for name in self._tensors()
         }
-        return Batch(
-            names=self.names, num_speakers=self.num_speakers, seconds=self.seconds, **tensors
-        )
+        return replace(self, **tensors)
 
     def pin_memory(self) -> "Batch":
         """Return the batch in page-locked memory (called by the DataLoader)."""
@@ -77,4 +77,5 @@ def collate(examples: list[Example], sample_rate: int) -> Batch:
         num_frames=torch.tensor(frames),
         num_speakers=speakers,
         seconds=sum(samples) / sample_rate,
+        whole=min(samples) == max(samples),
     )

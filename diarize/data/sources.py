@@ -20,6 +20,8 @@ from diarize.simulate.plan import open_plan
 from diarize.simulate.render import mixture_length, render
 from diarize.timebase import FrameGrid
 
+_BUCKETS = 50  # that many batches are sorted together
+
 
 class Source(Protocol):
     """Recordings that crops can be taken from."""
@@ -190,7 +192,8 @@ class RandomCrops:
     examples takes every recording once, in an order of its own.  With ``speed`` (low, high)
     each crop is played at a speed drawn from that range, so that its voices are new ones
     (speed perturbation, Ko et al. 2015).  ``make`` turns a crop into an example, by
-    default `make_example`.
+    default `make_example`.  With ``bucket`` above 1, so many examples in a row come from
+    recordings of about the same length.
     """
 
     def __init__(
@@ -201,6 +204,7 @@ class RandomCrops:
         seed: int,
         speed: tuple[float, float] | None = None,
         make: "MakeExample | None" = None,
+        bucket: int = 0,
     ) -> None:
         if not sources or not sum(map(len, sources)):
             raise DiarizeError("no training recordings: every source is empty")
@@ -210,6 +214,8 @@ class RandomCrops:
         self.seed = seed
         self.speed = speed
         self.make = make or make_example
+        self.bucket = bucket
+        self._lengths: np.ndarray | None = None
         self._ends = np.cumsum([len(s) for s in sources]).tolist()
         self._order: tuple[int, np.ndarray] | None = None
 
@@ -219,12 +225,8 @@ class RandomCrops:
     def __getitem__(self, index: int) -> Example:
         epoch, place = divmod(index, len(self))
         if self._order is None or self._order[0] != epoch:
-            rng = np.random.default_rng([self.seed, 0, epoch])
-            self._order = epoch, rng.permutation(len(self))
-        item = int(self._order[1][place])
-        which = bisect_right(self._ends, item)
-        source = self.sources[which]
-        item -= self._ends[which - 1] if which else 0
+            self._order = epoch, self._draw_order(epoch)
+        source, item = self._locate(int(self._order[1][place]))
         rng = np.random.default_rng([self.seed, 1, index])
         percent = 100 if self.speed is None else round(100 * rng.uniform(*self.speed))
         wanted = self.crop_samples * percent // 100
@@ -234,6 +236,36 @@ class RandomCrops:
         if percent != 100:
             waveform, segments = change_speed(waveform, segments, percent)
         return self.make(source.name(item), waveform[: self.crop_samples], segments, self.grid)
+
+
+    def _locate(self, item: int) -> tuple[Source, int]:
+        """Return the source that recording ``item`` of all is in, and its number there."""
+        which = bisect_right(self._ends, item)
+        return self.sources[which], item - (self._ends[which - 1] if which else 0)
+
+    def _draw_order(self, epoch: int) -> np.ndarray:
+        """Return the recordings in the order of a round.
+
+        With buckets, stretches of many of them are sorted by length (a crop's at most) and cut
+        into buckets, which then come in any order.
+        """
+        rng = np.random.default_rng([self.seed, 0, epoch])
+        order = rng.permutation(len(self))
+        if self.bucket < 2:
+            return order
+        if self._lengths is None:
+            places = map(self._locate, range(len(self)))
+            self._lengths = np.array([source.num_samples(item) for source, item in places])
+        capped = np.minimum(self._lengths, self.crop_samples)
+        buckets = []
+        for first in range(0, len(order), self.bucket * _BUCKETS):
+            part = order[first : first + self.bucket * _BUCKETS]
+            part = part[np.argsort(capped[part], kind="stable")]
+            whole = len(part) // self.bucket * self.bucket
+            cut = [part[i : i + self.bucket] for i in range(0, whole, self.bucket)]
+            buckets += [cut[i] for i in rng.permutation(len(cut))]
+            buckets.append(part[whole:])
+        return np.concatenate(buckets)
 
 
 MakeExample = Callable[[str, np.ndarray, list[Segment], FrameGrid], Example]

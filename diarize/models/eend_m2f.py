@@ -78,8 +78,13 @@ class Backbone(nn.Module):
         self.conformer = Conformer(o.dim, o.layers, o.heads, o.ff_dim, o.kernel, o.dropout)
         self.up = ConvUp(o.dim, o.up_kernels, o.up_strides)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return E (B, T, D), its low-rate origin (B, T', D) and the latter's lengths (B,)."""
+    def forward(
+        self, features: Tensor, lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return E (B, T, D), its low-rate origin (B, T', D) and the latter's lengths (B,).
+
+        Without ``lengths`` every frame is valid.
+        """
         low, low_lengths = self.down(features, lengths)
         low = self.conformer(low, low_lengths)
         return self.up(low, low_lengths, features.shape[1]), low, low_lengths
@@ -105,10 +110,17 @@ class EendM2f(nn.Module):
             d.masked_attention,
         )
 
-    def forward(self, waveforms: Tensor, num_samples: Tensor) -> QueryPredictions:
-        """Return the predictions for ``waveforms`` (B, n) with ``num_samples`` (B,) valid ones."""
+    def forward(self, waveforms: Tensor, num_samples: Tensor | None = None) -> QueryPredictions:
+        """Return the predictions for ``waveforms`` (B, n) with ``num_samples`` (B,) valid ones.
+
+        Without ``num_samples`` all are valid, and attention needs no mask.
+        """
+        whole = num_samples is None
+        if whole:
+            size, samples = waveforms.shape
+            num_samples = torch.full((size,), samples, device=waveforms.device)
         features, lengths = self.features(waveforms, num_samples)
-        frames, memory, memory_lengths = self.backbone(features, lengths)
+        frames, memory, memory_lengths = self.backbone(features, None if whole else lengths)
         return self.decoder(frames, lengths, memory, memory_lengths, self.backbone.factor)
 
     # What follows is the same in steps, for inference: the full-rate E and its masks are

@@ -5,8 +5,10 @@ layer normalisation, masked attention and zeroed padding in front of each convol
 what a recording gives does not depend on what else is in its batch.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from diarize.nn.attention import FeedForward, MultiHeadAttention, length_mask
 from diarize.nn.pieces import in_pieces
@@ -92,7 +94,13 @@ class ConformerLayer(nn.Module):
 
 
 class Conformer(nn.Module):
-    """A stack of Conformer layers without positional encoding."""
+    """A stack of Conformer layers without positional encoding.
+
+    With ``checkpointing`` a training keeps only what goes into each layer, and computes the
+    rest again for the gradient: a third more time, and a fraction of the memory.
+    """
+
+    checkpointing = False
 
     def __init__(
         self, dim: int, layers: int, heads: int, ff_dim: int, kernel: int, dropout: float
@@ -109,5 +117,8 @@ class Conformer(nn.Module):
         """
         padding = None if lengths is None else ~length_mask(lengths, x.shape[1])
         for layer in self.layers:
-            x = layer(x, padding)
+            if self.checkpointing and torch.is_grad_enabled():
+                x = checkpoint(layer, x, padding, use_reentrant=False)
+            else:
+                x = layer(x, padding)
         return x

@@ -30,6 +30,8 @@ class DataOptions:
     """Training crops: their length, and where the audio of manifests comes from.
 
     ``speed`` (low, high) is the range of speed perturbation; null: none, as in the paper.
+    ``bucket`` above 1 puts so many examples of about the same length in a row (the size of a
+    batch), which real recordings shorter than a crop need less padding for.
     ``simulation``: arena (audio is decoded once, into ``arena_dir``, by default the directory
     ``arena`` beside the manifest) or render (from the files, as the simulation on disk does;
     each worker keeps up to ``cache_mb`` of them decoded).  Both give the same to 1e-4.
@@ -37,6 +39,7 @@ class DataOptions:
 
     crop_seconds: float = 50.0
     speed: tuple[float, float] | None = None
+    bucket: int = 0
     cache_mb: int = 512
     simulation: Literal["arena", "render"] = "arena"
     arena_dir: str | None = None
@@ -44,7 +47,7 @@ class DataOptions:
     def __post_init__(self) -> None:
         if self.crop_seconds <= 0:
             raise ValueError(f"crop_seconds must be positive, not {self.crop_seconds}")
-        require_at_least(0, cache_mb=self.cache_mb)
+        require_at_least(0, cache_mb=self.cache_mb, bucket=self.bucket)
         if self.speed is not None and not 0.5 <= self.speed[0] <= self.speed[1] <= 2.0:
             raise ValueError(f"speed must be a range within 0.5 to 2, not {list(self.speed)}")
 
@@ -109,7 +112,13 @@ class QueryTask:
             for path in train
         ]
         self._crops = RandomCrops(
-            sources, data.crop_seconds, self.grid, self.seed, data.speed, self.make_example
+            sources,
+            data.crop_seconds,
+            self.grid,
+            self.seed,
+            data.speed,
+            self.make_example,
+            data.bucket,
         )
         if valid is not None:
             self._valid = DataDirSource(valid, rate, allow_pipes, self.labels)
@@ -142,7 +151,8 @@ class QueryTask:
         self, forward: Forward, batch: Batch, normalizers: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of ``batch`` and its terms; ``forward`` is the (wrapped) model."""
-        predictions = forward(batch.waveforms, batch.num_samples)
+        # Attention without a mask, where nothing is padded, never holds a T x T matrix on a GPU.
+        predictions = forward(batch.waveforms, None if batch.whole else batch.num_samples)
         return self.criterion.loss(
             predictions, batch.targets, batch.num_speakers, normalizers, batch.names
         )

@@ -18,11 +18,11 @@ from diarize.train.options import OptimizerOptions, ScheduleOptions, TrainOption
 def make_optimizer(
     parameters: Iterable[nn.Parameter], options: OptimizerOptions, device: torch.device
 ) -> torch.optim.Optimizer:
-    """Return AdamW over the trainable parameters, fused on a GPU."""
+    """Return AdamW over the trainable parameters, in one kernel for all of them."""
     trainable = [p for p in parameters if p.requires_grad]
     if not trainable:
         raise DiarizeError("the model has no trainable parameter: nothing to train")
-    fused = {"fused": True} if device.type == "cuda" else {}
+    fused = {"fused": True} if device.type in ("cuda", "cpu") else {}
     return torch.optim.AdamW(
         trainable, lr=options.lr, betas=tuple(options.betas),
         weight_decay=options.weight_decay, eps=options.eps, **fused,

@@ -16,6 +16,7 @@ DEVICES = ("auto", "cpu", "cuda")
 _FREE_ON_RESUME = {
     "steps", "accumulation", "num_workers", "threads", "device", "max_seconds", "tensorboard",
     "valid_interval", "save_interval", "log_interval", "keep_best", "find_unused_parameters",
+    "gradient_checkpointing",
 }
 
 
@@ -60,6 +61,8 @@ class TrainOptions:
     torch's number, ``valid_interval`` 0 validates at the end only, ``save_interval`` 0 saves
     only after validation.  ``precision`` auto is bf16 where a GPU has it, else fp32.
 
+    ``gradient_checkpointing`` trades time for memory in the encoder, for crops of 600 s.
+
     ``max_seconds`` ends the training cleanly (validated and saved, exit status 0) when that
     much wall time is used, counted over all resumed runs.  How many steps fit depends on the
     machine: such a run is not reproducible bit by bit.  None: no limit.
@@ -83,6 +86,7 @@ class TrainOptions:
     compile: bool = False
     max_seconds: float | None = None
     find_unused_parameters: bool = False
+    gradient_checkpointing: bool = False
     tensorboard: bool = True
 
     def __post_init__(self) -> None:

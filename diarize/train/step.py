@@ -26,6 +26,9 @@ class Stepper:
         self.task, self.options, self.group = task, options, group
         self.model: nn.Module = task.model.to(group.device)
         self.model.train()
+        for module in self.model.modules():
+            if hasattr(module, "checkpointing"):
+                module.checkpointing = options.gradient_checkpointing
         self.optimizer = make_optimizer(self.model.parameters(), options.optimizer, group.device)
         self.plain = torch.compile(self.model) if options.compile else self.model
         self.forward = self._wrap(self.plain)

@@ -139,3 +139,33 @@ def test_faults_are_named(tmp_path, data_dir):
         open_source(data_dir, 16000, 0)
     with pytest.raises(DiarizeError, match="recording x: 79 samples are less than one frame"):
         make_example("x", np.zeros(79, np.float32), [], GRID)
+
+
+def test_buckets_are_of_one_length_and_a_round_is_still_all(tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    lengths = np.random.default_rng(0).permutation(40) * 800 + 1600
+    names = [f"r{i:02d}" for i in range(40)]
+    for name, length in zip(names, lengths, strict=True):
+        write_wav(folder / f"{name}.wav", sine(length / 16000), 16000)
+    (folder / "wav.scp").write_text("".join(f"{n} {folder}/{n}.wav\n" for n in names))
+    (folder / "rttm").write_text(
+        "".join(f"SPEAKER {n} 1 0 0.1 <NA> <NA> A <NA> <NA>\n" for n in names)
+    )
+    source = open_source(folder, 16000)
+
+    def round_of(bucket, epoch):
+        crops = RandomCrops([source], 3.0, GRID, 5, bucket=bucket)
+        return [crops[40 * epoch + i] for i in range(40)]
+
+    def padding(examples):
+        sizes = np.array([len(e.waveform) for e in examples]).reshape(-1, 4)
+        return 1 - sizes.sum() / (4 * sizes.max(1).sum())
+
+    for epoch in (0, 1):
+        bucketed = round_of(4, epoch)
+        assert sorted(e.name for e in bucketed) == names
+        assert padding(bucketed) < 0.1
+        assert padding(round_of(0, epoch)) > 0.2
+    assert [e.name for e in round_of(4, 0)] != [e.name for e in round_of(4, 1)]
+    assert [e.name for e in round_of(4, 0)] == [e.name for e in round_of(4, 0)]
