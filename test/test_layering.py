@@ -25,7 +25,8 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"errors", "nn.outputs", "nn.attention.length_mask"},
     "models": {"errors", "timebase", "config", "features", "nn"},
     "plot": GROUND | {"config", "io", "score"},
-    "infer": GROUND | {"config", "io", "nn.outputs"},
+    # A model is handed in; what it gives, and how long a piece of a sequence is, are known.
+    "infer": GROUND | {"config", "io", "nn.outputs", "nn.pieces"},
     "train": GROUND | {"config", "io"},
     "tasks": GROUND
     | {"config", "data", "features", "io", "losses", "models", "nn", "infer.postprocess"}

@@ -20,6 +20,8 @@ def make_parser() -> argparse.ArgumentParser:
         help="thresholds (default: best.yaml beside the model)")
     add("--out", type=Path, metavar="FILE", help="write the RTTM there instead of printing it")
     add("--device", help="auto, cpu, cuda, cuda:N (default: auto)")
+    add("--max-memory", type=float, metavar="GB", help="memory that may be used (default: 4)")
+    add("--window", type=float, metavar="S", help="what is longer is taken in windows of S s")
     add("--theta", type=float, metavar="P", help="activity above which a query is a speaker")
     add("--threshold", type=float, metavar="P", help="mask probability of an active frame")
     add("--num-speakers", type=int, metavar="N", help="exactly so many speakers")
@@ -37,14 +39,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def infer(args: argparse.Namespace) -> None:
     """Diarize the files of ``args`` one after the other."""
-    from dataclasses import replace
+    from concurrent.futures import ThreadPoolExecutor
 
     from diarize.errors import DiarizeError
-    from diarize.infer.config import load_inference_config, override
+    from diarize.infer.config import load_inference_config, override, override_network
     from diarize.infer.languages import diarize_languages
     from diarize.infer.loader import find_model, make_predictor
     from diarize.infer.postprocess import postprocess
-    from diarize.io.audio import read_audio
+    from diarize.infer.run import predict_all
+    from diarize.io.audio import AudioSource
     from diarize.io.rttm import write_rttm
     from diarize.tasks.registry import load_task
 
@@ -52,7 +55,7 @@ def infer(args: argparse.Namespace) -> None:
     config = load_inference_config(args.config or tuned)
     names = ("theta", "threshold", "num_speakers", "min_speakers", "max_speakers")
     options = override(config.postprocess, {name: getattr(args, name) for name in names})
-    network = replace(config.network, device=args.device or config.network.device)
+    network = override_network(config.network, args.device, args.max_memory, args.window)
     recordings: dict[str, str] = {}
     for path in args.audio:
         name = Path(path).stem.replace(" ", "_")
@@ -63,19 +66,21 @@ def infer(args: argparse.Namespace) -> None:
         recordings[name] = path
     task = load_task(model)
     predictor = make_predictor(task.model, task.grid, network)
-    segments = []
-    for name, path in recordings.items():
-        posteriors = predictor(read_audio(path, sample_rate=task.grid.sample_rate), name)
-        arguments = (posteriors.masks, posteriors.activities, name, options, task.grid)
-        if task.name == "language":
-            labels = getattr(task.model, "labels", [])
-            naming = (posteriors.names, labels) if labels else None
-            found = diarize_languages(*arguments, naming)
-        else:
-            found = postprocess(*arguments)
-        if not found:
-            print(f"{path}: no speech found", file=sys.stderr)
-        segments += found
+    sources = {name: AudioSource(path) for name, path in recordings.items()}
+    by_name = {}
+    with ThreadPoolExecutor(2) as pool:
+        for recording, found in predict_all(predictor, sources, pool):
+            name = recording.name
+            arguments = (found.masks, found.activities, name, options, task.grid)
+            if task.name == "language":
+                labels = getattr(task.model, "labels", [])
+                naming = (found.names, labels) if labels else None
+                by_name[name] = diarize_languages(*arguments, naming)
+            else:
+                by_name[name] = postprocess(*arguments)
+            if not by_name[name]:
+                print(f"{recordings[name]}: no speech found", file=sys.stderr)
+    segments = [segment for name in recordings for segment in by_name[name]]
     write_rttm(args.out or sys.stdout, segments)
 
 

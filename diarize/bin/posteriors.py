@@ -29,6 +29,9 @@ def make_parser() -> argparse.ArgumentParser:
     add("--merge", type=int, metavar="N", help="only join what N jobs have written")
     add("--allow-pipes", action="store_true", help="run the commands that wav.scp holds")
     add("--device", help="overrides network.device: auto, cpu, cuda, cuda:N")
+    add("--max-memory", type=float, metavar="GB", help="overrides network.max_memory")
+    add("--window", type=float, metavar="S", help="what is longer is taken in windows of S s")
+    add("--storage", choices=("float32", "int16"), help="overrides network.storage")
     return parser
 
 
@@ -60,47 +63,71 @@ def merge(args: argparse.Namespace) -> None:
 
 def compute(args: argparse.Namespace) -> None:
     """Run the network over this job's recordings."""
+    from concurrent.futures import ThreadPoolExecutor
     from contextlib import ExitStack
-    from dataclasses import replace
 
-    from diarize.infer.config import load_inference_config
+    from diarize.infer.config import load_inference_config, override_network
     from diarize.infer.loader import find_model, make_predictor
+    from diarize.infer.predictor import Posteriors
+    from diarize.infer.run import predict_all
     from diarize.infer.stored import write_layout
+    from diarize.infer.threads import Behind
     from diarize.io.ark import ArkWriter
-    from diarize.io.audio import read_audio
     from diarize.io.datadir import DataDir
     from diarize.tasks.registry import load_task
 
     options = load_inference_config(args.config).network
-    options = replace(options, device=args.device or options.device)
+    options = override_network(
+        options, args.device, args.max_memory, args.window, storage=args.storage
+    )
     task = load_task(find_model(args.model)[0])
     predictor = make_predictor(task.model, task.grid, options)
     data = DataDir.load(args.data, allow_pipes=args.allow_pipes)
     recordings = data.recordings[(args.job or 1) - 1 :: args.num_jobs]
-    started = last = time.monotonic()
-    seconds = 0.0
-    rate = task.grid.sample_rate
     labels = getattr(task.model, "labels", [])
+    progress = Progress(len(recordings))
     with ExitStack() as stack:
         names = (*NAMES, HEAD) if labels else NAMES
         writers = [stack.enter_context(ArkWriter(args.out, n, args.job)) for n in names]
         write_layout(args.out, task.grid, task.name, labels)
-        for count, recording in enumerate(recordings, 1):
-            waveform = read_audio(data.source(recording), sample_rate=rate)
-            posteriors = predictor(waveform, recording)
-            arrays = (posteriors.masks, posteriors.activities, posteriors.names)
-            for writer, array in zip(writers, arrays, strict=False):
-                writer.write(recording, array)
-            seconds += len(waveform) / rate
-            now = time.monotonic()
-            if now - last > 5 or count == len(recordings):
-                last, spent = now, now - started
-                left = spent / count * (len(recordings) - count)
-                print(
-                    f"{count}/{len(recordings)} recordings, {seconds / 3600:.2f} h of audio, "
-                    f"{seconds / spent:.0f} x real time, {left:.0f} s left",
-                    file=sys.stderr,
-                )
+
+        def write(item: tuple[str, Posteriors]) -> None:
+            name, found = item
+            writers[0].write_rows(name, found.masks, options.storage == "int16")
+            for writer, array in zip(writers[1:], (found.activities, found.names), strict=False):
+                writer.write(name, array)
+
+        pool = stack.enter_context(ThreadPoolExecutor(2))
+        behind = stack.enter_context(Behind(write, depth=1))
+        sources = {name: data.source(name) for name in recordings}
+        for recording, found in predict_all(predictor, sources, pool):
+            behind.put((recording.name, found))
+            progress.add(recording.seconds)
+    print(predictor.memory_line(), file=sys.stderr)
+
+
+class Progress:
+    """Says now and then on the standard error how far it is."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.count = 0
+        self.seconds = 0.0
+        self.started = self.last = time.monotonic()
+
+    def add(self, seconds: float) -> None:
+        """Count one more recording of ``seconds``."""
+        self.count += 1
+        self.seconds += seconds
+        now = time.monotonic()
+        if now - self.last > 5 or self.count == self.total:
+            self.last, spent = now, now - self.started
+            left = spent / self.count * (self.total - self.count)
+            print(
+                f"{self.count}/{self.total} recordings, {self.seconds / 3600:.2f} h of audio, "
+                f"{self.seconds / spent:.0f} x real time, {left:.0f} s left",
+                file=sys.stderr,
+            )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ last frame needs.  Mean pooling over 5 or 10 frames makes the 105 and 205 ms set
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from diarize.errors import DiarizeError
+from diarize.features.recording import Samples
 from diarize.features.ssl_weights import check_tensors, conv_state, read_state
 from diarize.nn.attention import length_mask
 from diarize.timebase import FrameGrid
@@ -169,6 +171,58 @@ class SslConv(nn.Module):
         sums = frames.unflatten(1, (-1, factor)).sum(2)  # (B, T, 512)
         counts = valid.unflatten(1, (-1, factor)).sum(2, keepdim=True)  # (B, T, 1)
         return sums / counts.clamp(min=1), self._num_frames(num_samples)
+
+    def open_recording(self, samples: Samples) -> Callable[[int, int], Tensor]:
+        """Return a function that gives the features of the frames [first, last) of a recording,
+        (1, last - first, 512), as ``forward`` makes them of all its samples.
+
+        With ``normalize`` the audio is read once for its mean and variance; it is read
+        again for the features.
+        """
+        scale = self.levels(samples)
+
+        def features(first: int, last: int) -> Tensor:
+            frames, lengths = self.frames_of(samples, scale, first, last)
+            return self.pool(frames, lengths, lengths)[0]
+
+        return features
+
+    def levels(self, samples: Samples) -> tuple[float, float]:
+        """Return what is taken from every sample, and what it is then multiplied with."""
+        if not self.options.normalize:
+            return 0.0, 1.0
+        total = squares = 0.0
+        for block in samples.blocks():
+            block = block.double()
+            total += float(block.sum())
+            squares += float(block.square().sum())
+        mean = total / samples.num_samples
+        variance = max(0.0, squares / samples.num_samples - mean * mean)
+        return mean, (variance + 1e-5) ** -0.5
+
+    @torch.no_grad()
+    def frames_of(
+        self, samples: Samples, scale: tuple[float, float], first: int, last: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return the 20 ms frames of the pooled frames [first, last), (1, T, 512), and how
+        many of them are valid (1,), as `frames` has them.
+        """
+        pooling, total = self.options.pooling, samples.num_samples
+        begin, end = first * pooling, last * pooling
+        step = max(1, (1 << (22 if self.filled.is_cuda else 16)) // HOP)
+        out = None
+        for low in range(begin, end, step):
+            high = min(low + step, end)
+            start, stop = low * HOP - _LEAD, (high - 1) * HOP + FIELD - _LEAD
+            read = samples.read(max(0, start), min(stop, total))
+            part = F.pad((read - scale[0]) * scale[1], (max(0, -start), max(0, stop - total)))
+            part = self.extract(part[None])
+            if out is None:
+                out = part.new_empty(1, end - begin, part.shape[2])
+            out[:, low - begin : high - begin] = part
+        valid = min((total + HOP // 2) // HOP, self.grid.num_frames(total) * pooling)
+        valid = min(max(valid - begin, 0), end - begin)
+        return out, torch.tensor([valid], device=out.device)
 
     def _num_frames(self, num_samples: Tensor) -> Tensor:
         return _nearest(num_samples, self.grid.hop)

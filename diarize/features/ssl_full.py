@@ -1,11 +1,13 @@
 """The whole self-supervised model, Transformer included, as a front-end: the summary's ablation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from diarize.errors import DiarizeError
+from diarize.features.recording import Samples
 from diarize.features.ssl_conv import CHANNELS, FROM_INIT_MODEL, SslConv, SslConvOptions
 from diarize.features.ssl_weights import check_tensors, encoder_state, read_state
 
@@ -95,9 +97,23 @@ class SslFull(nn.Module):
         """Return features (B, T, dim) and lengths (B,) for ``waveforms`` (B, n)."""
         frames, lengths = self.conv.frames(waveforms, num_samples)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.options.conv.trained):
-            if self.options.layer is None:
-                frames = self.encoder(frames, lengths)
-            else:
-                outputs = self.encoder.extract_features(frames, lengths, self.options.layer)
-                frames = outputs[-1]
+            frames = self._transform(frames, lengths)
         return self.conv.pool(frames, lengths, num_samples)
+
+    def open_recording(self, samples: Samples) -> Callable[[int, int], Tensor]:
+        """Return a function that gives the features of the frames [first, last) of a recording.
+
+        See `SslConv.open_recording`; the Transformer sees the frames asked for and no others.
+        """
+        scale = self.conv.levels(samples)
+
+        def features(first: int, last: int) -> Tensor:
+            frames, lengths = self.conv.frames_of(samples, scale, first, last)
+            return self.conv.pool(self._transform(frames, lengths), lengths, lengths)[0]
+
+        return features
+
+    def _transform(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        if self.options.layer is None:
+            return self.encoder(frames, lengths)
+        return self.encoder.extract_features(frames, lengths, self.options.layer)[-1]

@@ -7,7 +7,9 @@ from torch import nn
 
 from diarize.errors import DiarizeError
 from diarize.infer.config import NetworkOptions
+from diarize.infer.memory import Sizes
 from diarize.infer.predictor import Predictor
+from diarize.nn.pieces import CPU_PIECE, GPU_PIECE
 from diarize.timebase import FrameGrid
 
 
@@ -36,15 +38,22 @@ def make_predictor(model: nn.Module, grid: FrameGrid, options: NetworkOptions) -
         and device.type == "cuda"
         and torch.cuda.is_bf16_supported(including_emulation=False)
     )
-    return Predictor(
-        model.eval().to(device),
-        grid,
-        device,
-        bf16,
-        options.min_activity,
-        options.min_queries,
-        getattr(model, "fixed_queries", 0),
+    sizes = Sizes(
+        features=model.features.output_dim,
+        kept=hasattr(model.features, "bank"),
+        factor=model.factor,
+        dim=model.decoder.class_head.in_features,
+        ff_dim=_widest(model),
+        queries=len(model.decoder.queries),
+        piece=GPU_PIECE if device.type == "cuda" else CPU_PIECE,
     )
+    fixed = getattr(model, "fixed_queries", 0)
+    return Predictor(model.eval().to(device), grid, device, bf16, sizes, options, fixed)
+
+
+def _widest(model: nn.Module) -> int:
+    """Return the greatest number of features between two layers of ``model``."""
+    return max(m.out_features for m in model.modules() if isinstance(m, nn.Linear))
 
 
 def find_model(path: Path) -> tuple[Path, Path | None]:

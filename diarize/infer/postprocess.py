@@ -16,6 +16,8 @@ from diarize.errors import DiarizeError
 from diarize.segments import Segment
 from diarize.timebase import FrameGrid
 
+_PIECE = 1 << 16
+
 
 @dataclass(frozen=True)
 class PostprocessOptions:
@@ -196,7 +198,9 @@ def check_output(posteriors: np.ndarray, activities: np.ndarray, recording: str)
             f"recording {recording}: posteriors {posteriors.shape} and activities "
             f"{activities.shape} do not belong together: expected (T, N) and (N,)"
         )
-    if not (np.isfinite(posteriors).all() and np.isfinite(activities).all()):
+    # In pieces: posteriors may be longer than what fits into memory.
+    pieces = (posteriors[i : i + _PIECE] for i in range(0, len(posteriors), _PIECE))
+    if not (all(np.isfinite(p).all() for p in pieces) and np.isfinite(activities).all()):
         raise DiarizeError(
             f"recording {recording}: posteriors or activities hold NaN or Inf; "
             "check the audio and the model, then run inference again"

@@ -1,15 +1,37 @@
-"""Waveforms to posteriors: one forward pass per recording."""
+"""Recordings to posteriors: several short ones at once, one whole, or a long one in windows."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from diarize.errors import DiarizeError
-from diarize.nn.outputs import QueryPredictions
+from diarize.infer.config import NetworkOptions
+from diarize.infer.memory import GB, Sizes, memory_limit, peak_bytes, resident_bytes
+from diarize.infer.recording import Recording
+from diarize.infer.stitch import StitchedMasks, Stitcher, StitchOptions, Window, plan_windows
+from diarize.nn.outputs import Encoded, Queries
 from diarize.timebase import FrameGrid
+
+_log = logging.getLogger(__name__)
+
+
+class Network(Protocol):
+    """What inference wants of a model; see EendM2f."""
+
+    features: Any
+    factor: int
+
+    def encode(self, features: Tensor, lengths: Tensor | None = None) -> Encoded: ...
+
+    def refine(self, encoded: Encoded) -> tuple[Queries, Tensor]: ...
+
+    def frames(self, encoded: Encoded, first: int, last: int) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -22,13 +44,13 @@ class Posteriors:
     ``names`` (N, C) are the probabilities of the names that a language head knows.
     """
 
-    masks: np.ndarray
+    masks: np.ndarray | StitchedMasks
     activities: np.ndarray
     names: np.ndarray | None = None
 
 
 class Predictor:
-    """Applies a model to whole recordings.
+    """Applies a model to recordings.
 
     Queries whose activity is below ``min_activity`` are left out, but for the
     ``min_queries`` most active ones: nobody sets theta that low, and on disk they would
@@ -37,59 +59,173 @@ class Predictor:
 
     def __init__(
         self,
-        forward: Callable[[Tensor, Tensor], QueryPredictions],
+        model: Network,
         grid: FrameGrid,
-        device: torch.device | str = "cpu",
-        bf16: bool = False,
-        min_activity: float = 0.01,
-        min_queries: int = 8,
+        device: torch.device,
+        bf16: bool,
+        sizes: Sizes,
+        options: NetworkOptions,
         fixed_queries: int = 0,
     ) -> None:
-        self.forward = forward
+        self.model = model
         self.grid = grid
-        self.device = torch.device(device)
+        self.device = device
         self.bf16 = bf16
-        self.min_activity = min_activity
-        self.min_queries = min_queries
+        self.sizes = sizes
+        self.options = options
         self.fixed_queries = fixed_queries
+        # What is there before any recording, the model included.
+        self.base_bytes = resident_bytes() if device.type == "cpu" else 0
+        self.limit = memory_limit(device, options.max_memory)
+        # The most that was foreseen for any recording so far.
+        self.foreseen = self.base_bytes
 
-    @torch.inference_mode()
     def __call__(self, waveform: np.ndarray, name: str = "input") -> Posteriors:
         """Return the posteriors of ``waveform``, float32 (n,) at the model's sample rate.
 
         Raises DiarizeError, naming the recording, where it is shorter than half a frame or
         the network's output is not finite.
         """
-        if self.grid.num_frames(len(waveform)) == 0:
-            raise DiarizeError(
-                f"recording {name}: {len(waveform)} samples are shorter than one frame; "
-                "leave it out of wav.scp"
+        return self.predict(Recording(name, waveform, self.grid))
+
+    def predicted_bytes(self, recording: Recording, window: int | None = None) -> int:
+        """Return the peak of memory for a recording, whole or in windows of so many frames."""
+        frames = recording.num_frames
+        need = self.sizes.whole(frames) if window is None else self.sizes.windows(frames, window)
+        return self.base_bytes + 4 * recording.resident_samples + need
+
+    def windows(self, recording: Recording) -> list[tuple[int, int]]:
+        """Return the frames [first, last) of each pass over a recording, one if it is whole.
+
+        Raises DiarizeError where not even windows fit into the memory allowed.
+        """
+        o = self.options
+        fits = self.predicted_bytes(recording) <= self.limit
+        if fits and (o.max_whole is None or recording.seconds <= o.max_whole):
+            return [(0, recording.num_frames)]
+        window, overlap = (self.grid.to_frame(seconds) for seconds in (o.window, o.overlap))
+        window = min(window, recording.num_frames)
+        while self.predicted_bytes(recording, window) > self.limit:
+            window = window * 4 // 5
+            if window < 2 * overlap:
+                need = self.predicted_bytes(recording, 2 * overlap)
+                raise DiarizeError(
+                    f"recording {recording.name}: {recording.seconds / 3600:.1f} h need "
+                    f"{need / GB:.1f} GB even in windows, but max_memory is "
+                    f"{self.limit / GB:.1f} GB; allow more, or cut the recording"
+                )
+        return plan_windows(recording.num_frames, window, overlap, self.model.factor)
+
+    def memory_line(self) -> str:
+        """Return a line about the peak of memory so far, and what was foreseen."""
+        return (
+            f"peak memory {peak_bytes(self.device) / GB:.2f} GB, "
+            f"foreseen {self.foreseen / GB:.2f} GB, allowed {self.limit / GB:.2f} GB"
+        )
+
+    @torch.inference_mode()
+    def predict(self, recording: Recording) -> Posteriors:
+        """Return the posteriors of one recording, in windows where it is too long."""
+        recording.device = self.device
+        windows = self.windows(recording)
+        longest = windows[0][1] if len(windows) > 1 else None
+        self.foreseen = max(self.foreseen, self.predicted_bytes(recording, longest))
+        features = self.model.features.open_recording(recording)
+        if len(windows) == 1:
+            masks, chosen, _ = self._pass(features, *windows[0], recording.name)
+            return Posteriors(masks, *chosen)
+        _log.info("recording %s: %d windows", recording.name, len(windows))
+        most = self.sizes.queries - self.fixed_queries
+        stitcher = Stitcher(self.fixed_queries, StitchOptions(most=most))
+        for first, last in windows:
+            masks, (activities, names), rest = self._pass(features, first, last, recording.name)
+            stitcher.add(Window(first, last, masks, activities, *rest, names))
+        o = self.options
+        masks, activities, names = stitcher.finish(o.min_activity, o.min_queries)
+        return Posteriors(masks, activities, names)
+
+    @torch.inference_mode()
+    def predict_batch(self, recordings: Sequence[Recording]) -> list[Posteriors]:
+        """Return the posteriors of recordings, which are padded to the longest.
+
+        What a recording gives depends on the others only in how sums are rounded.
+        """
+        if len(recordings) == 1:
+            return [self.predict(recordings[0])]
+        counts = [recording.num_samples for recording in recordings]
+        padded = len(counts) * max(recording.num_frames for recording in recordings)
+        need = self.sizes.whole(padded) + 8 * len(counts) * max(counts)
+        self.foreseen = max(self.foreseen, self.base_bytes + need)
+        samples = np.zeros((len(counts), max(counts)), dtype=np.float32)
+        for row, recording in zip(samples, recordings, strict=True):
+            row[: recording.num_samples] = recording.all_samples()
+        waveforms = torch.from_numpy(samples).to(self.device)
+        with self._autocast():
+            features, lengths = self.model.features(
+                waveforms, torch.tensor(counts, device=self.device)
             )
-        samples = torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32))
-        samples = samples[None].to(self.device)
-        count = torch.tensor([samples.shape[1]], device=self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            predictions = self.forward(samples, count).last()
-        activity = predictions.activity_logits[0, 0].float().sigmoid()  # (N,)
-        order = self._order(activity)
+            same = len({recording.num_frames for recording in recordings}) == 1
+            encoded = self.model.encode(features, None if same else lengths)
+            queries, _ = self.model.refine(encoded)
+            frames = self.model.frames(encoded, 0, features.shape[1])  # (B, T, D)
+        out = []
+        for i, recording in enumerate(recordings):
+            order = self._order(queries.activity_logits[i].float().sigmoid())
+            embeddings = queries.mask_embeddings[i, order].float()
+            masks = (frames[i, : recording.num_frames].float() @ embeddings.T).sigmoid()
+            chosen = self._chosen(queries, i, order)
+            out.append(Posteriors(_checked(masks.cpu().numpy(), chosen, recording.name), *chosen))
+        return out
+
+    def _pass(
+        self, features: Callable[[int, int], Tensor], first: int, last: int, name: str
+    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray | None], tuple[Tensor, Tensor]]:
+        """Return masks, (activities, names) and (embeddings, coarse E) of frames [first, last)."""
+        with self._autocast():
+            encoded = self.model.encode(features(first, last))
+            queries, coarse = self.model.refine(encoded)
         # The product of eq. (2) only for the queries that are kept.
-        embeddings = predictions.mask_embeddings[-1, 0, order].float()  # (K, D)
-        masks = (predictions.frames[0].float() @ embeddings.T).sigmoid()  # (T, K)
-        masks, activity = masks.cpu().numpy(), activity[order].cpu().numpy()
-        names = None
-        if predictions.label_logits is not None:
-            names = predictions.label_logits[0, 0, order].float().softmax(-1).cpu().numpy()
-        if not (np.isfinite(masks).all() and np.isfinite(activity).all()):
-            raise DiarizeError(
-                f"recording {name}: the network's output is not finite; the model or the "
-                "precision is broken (try it without bf16)"
-            )
-        return Posteriors(masks, activity, names)
+        order = self._order(queries.activity_logits[0].float().sigmoid())
+        embeddings = queries.mask_embeddings[0, order].float()  # (K, D)
+        masks = torch.empty(last - first, len(order), device=self.device)
+        step = self.sizes.piece * self.model.factor
+        for low in range(0, last - first, step):
+            high = min(low + step, last - first)
+            with self._autocast():
+                part = self.model.frames(encoded, low, high)[0]
+            torch.sigmoid(part.float() @ embeddings.T, out=masks[low:high])
+        chosen = self._chosen(queries, 0, order)
+        return _checked(masks.cpu().numpy(), chosen, name), chosen, (embeddings, coarse[0])
+
+    def _chosen(
+        self, queries: Queries, row: int, order: Tensor
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        activities = queries.activity_logits[row, order].float().sigmoid().cpu().numpy()
+        if queries.label_logits is None:
+            return activities, None
+        names = queries.label_logits[row, order].float().softmax(-1).cpu().numpy()
+        return activities, names
 
     def _order(self, activity: Tensor) -> Tensor:
         """Return the queries to keep: the fixed ones, then the others by ``activity`` (N,)."""
         fixed = self.fixed_queries
         free = activity[fixed:]
-        kept = max(int((free >= self.min_activity).sum()), self.min_queries)
+        kept = max(int((free >= self.options.min_activity).sum()), self.options.min_queries)
         order = free.argsort(descending=True, stable=True)[:kept] + fixed
         return torch.cat([torch.arange(fixed, device=order.device), order])
+
+    def _autocast(self) -> AbstractContextManager:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+
+def _checked(
+    masks: np.ndarray, chosen: tuple[np.ndarray, np.ndarray | None], name: str
+) -> np.ndarray:
+    """Return ``masks``; DiarizeError where the network gave NaN or Inf."""
+    # The sum of numbers is finite only if they all are, and takes no memory.
+    if not (np.isfinite(masks.sum(dtype=np.float64)) and np.isfinite(chosen[0]).all()):
+        raise DiarizeError(
+            f"recording {name}: the network's output is not finite; the model or the "
+            "precision is broken (try it without bf16)"
+        )
+    return masks

@@ -48,8 +48,8 @@ class PosteriorDir:
         return sorted(self._posteriors)
 
     def load(self, recording: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return posteriors (T, N) and activities (N,)."""
-        return self._posteriors[recording], self._activities[recording]
+        """Return posteriors (T, N), read from disk where looked at, and activities (N,)."""
+        return self._posteriors.mapped(recording), self._activities[recording]
 
     def num_queries(self, recording: str) -> int:
         """Return N of a recording, without the VAD slot; only its activities are read."""

@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import kaldiio
 import numpy as np
@@ -15,6 +16,16 @@ from diarize.io.atomic import atomic_write
 from diarize.io.table import read_table
 
 _OFFSET = re.compile(r"(.+):(\d+)")
+# Values that are worked on at a time.
+_BLOCK = 1 << 20
+
+
+class Rows(Protocol):
+    """What a matrix has to be for its rows to be written: an array, or like one."""
+
+    shape: tuple[int, int]
+
+    def __getitem__(self, rows: slice) -> np.ndarray: ...
 
 
 class ArkWriter:
@@ -50,19 +61,55 @@ class ArkWriter:
         array = np.ascontiguousarray(array, dtype=np.float32)
         if array.ndim not in (1, 2):
             raise ValueError(f"{key}: a vector or matrix expected, not shape {array.shape}")
+        if array.ndim == 2:
+            self.write_rows(key, array)
+            return
+        array = self._finite(key, array)
+        offset = self._begin(key)
+        self._put(b"\0BFV \4" + struct.pack("<i", len(array)) + array.tobytes())
+        self._entries[key] = offset
+
+    def write_rows(self, key: str, rows: Rows, two_bytes: bool = False) -> None:
+        """Append a float matrix (T, D), of which slices of rows are taken and written in turn.
+
+        With ``two_bytes`` it is Kaldi's compressed matrix CM2 for values in [0, 1], half as
+        long, with an error of at most 1 / 131070.  Raises DiarizeError as ``write`` does.
+        """
+        offset = self._begin(key)
+        num_rows, num_columns = rows.shape
+        if two_bytes:
+            # From 0, over a range of 1, in 65535 steps.
+            self._put(b"\0BCM2 " + struct.pack("<ffii", 0.0, 1.0, num_rows, num_columns))
+        else:
+            self._put(b"\0BFM \4" + struct.pack("<ibi", num_rows, 4, num_columns))
+        step = max(1, _BLOCK // max(1, num_columns))
+        for first in range(0, num_rows, step):
+            part = np.ascontiguousarray(rows[first : first + step], dtype=np.float32)
+            part = self._finite(key, part)
+            if two_bytes:
+                part = np.rint(part.clip(0.0, 1.0) * np.float32(65535)).astype("<u2")
+            self._put(part.data.cast("B") if part.size else b"")
+        self._entries[key] = offset
+
+    def _begin(self, key: str) -> int:
+        """Write ``key`` and return where its array begins."""
         if key.split() != [key]:
             raise DiarizeError(f"{self.ark}: key {key!r} is empty or holds blanks")
         if key in self._entries:
             raise DiarizeError(f"{self.ark}: key {key} is written twice")
+        self._put(f"{key} ".encode())
+        return self._handle.tell()
+
+    def _finite(self, key: str, array: np.ndarray) -> np.ndarray:
         if not np.isfinite(array).all():
             raise DiarizeError(f"{self.ark}: {key} holds NaN or infinite values")
+        return array
+
+    def _put(self, data: bytes | memoryview) -> None:
         try:
-            self._handle.write(f"{key} ".encode())
-            offset = self._handle.tell()
-            kaldiio.matio.write_array(self._handle, array)
+            self._handle.write(data)
         except OSError as err:
             raise DiarizeError(f"cannot write {self.ark}: {err.strerror}") from err
-        self._entries[key] = offset
 
     def close(self) -> None:
         """Finish the ark and write the scp, sorted by key."""
@@ -100,26 +147,55 @@ class ArkTable(Mapping[str, np.ndarray]):
 
     def __getitem__(self, key: str) -> np.ndarray:
         """Return the array of ``key``; KeyError without it, DiarizeError if it cannot be read."""
-        entry = self._entries[key]
-        match = _OFFSET.fullmatch(entry)
-        path, offset = (match[1], int(match[2])) if match else (entry, 0)
-        if not os.path.exists(path) and (self.scp.parent / Path(path).name).exists():
-            path = self.scp.parent / Path(path).name  # the folder has been moved
+        path, offset = self._place(key)
         try:
             with open(path, "rb") as handle:
                 handle.seek(offset)
                 # kaldiio would also unpickle what it finds; only Kaldi's binary form is data.
                 if handle.read(2) != b"\0B":
-                    raise DiarizeError(f"{self.scp}: {key}: no Kaldi matrix or vector at {entry}")
+                    raise DiarizeError(
+                        f"{self.scp}: {key}: no Kaldi matrix or vector at {self._entries[key]}"
+                    )
                 handle.seek(offset)
                 # A copy, because what kaldiio gives may be read only.
                 return np.array(kaldiio.matio.read_kaldi(handle))
         except OSError as err:
             raise DiarizeError(f"{self.scp}: {key}: cannot read {path}: {err.strerror}") from err
         except (ValueError, AssertionError, struct.error) as err:
-            raise DiarizeError(
-                f"{self.scp}: {key}: {entry} is damaged or cut short; write it again"
-            ) from err
+            raise self._damaged(key) from err
+
+    def mapped(self, key: str) -> np.ndarray:
+        """Return a matrix of ``key`` as it lies on disk, read only, loaded where it is looked at.
+
+        What is no plain float32 matrix is read as ``[]`` does.
+        """
+        path, offset = self._place(key)
+        try:
+            with open(path, "rb") as handle:
+                handle.seek(offset)
+                head = handle.read(15)
+            if len(head) < 15 or not head.startswith(b"\0BFM \4"):
+                return self[key]
+            rows, _, columns = struct.unpack("<ibi", head[6:])
+            if rows < 1 or columns < 1:
+                return self[key]
+            return np.memmap(path, np.float32, "r", offset + 15, (rows, columns))
+        except OSError as err:
+            raise DiarizeError(f"{self.scp}: {key}: cannot read {path}: {err.strerror}") from err
+        except ValueError as err:
+            raise self._damaged(key) from err
+
+    def _place(self, key: str) -> tuple[str | Path, int]:
+        entry = self._entries[key]
+        match = _OFFSET.fullmatch(entry)
+        path, offset = (match[1], int(match[2])) if match else (entry, 0)
+        if not os.path.exists(path) and (self.scp.parent / Path(path).name).exists():
+            path = self.scp.parent / Path(path).name  # the folder has been moved
+        return path, offset
+
+    def _damaged(self, key: str) -> DiarizeError:
+        entry = self._entries[key]
+        return DiarizeError(f"{self.scp}: {key}: {entry} is damaged or cut short; write it again")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

@@ -77,6 +77,11 @@ class AudioSource:
         """Whether the samples come from a shell command."""
         return self.rxfilename.rstrip().endswith("|")
 
+    @property
+    def is_seekable(self) -> bool:
+        """Whether a part can be read without the rest: not of pipes and members of an ark."""
+        return not self.is_pipe and _ARK.fullmatch(self.rxfilename) is None
+
     def info(self) -> AudioInfo:
         """Return rate, length and channels, from the header where there is one.
 

@@ -1,0 +1,89 @@
+"""How much memory a recording will take: the formula of doc/performance.md, which a test checks."""
+
+import os
+import resource
+import sys
+from dataclasses import dataclass
+
+import torch
+
+GB = 1e9
+_FLOAT = 4
+# Sequences (T', D) that are there at once: in the attention of a Conformer layer input, norm,
+# query, key, value, result, projection, sum; in the decoder memory, E, key and value.
+_ENCODER, _DECODER = 8, 4
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What of a model decides about its memory.
+
+    features: numbers per frame of the front-end; ``kept`` whether they stay while windows
+        are worked on (log-mel), or are made for each window (self-supervised front-ends)
+    factor: frames per frame of the encoder, which has ``dim`` numbers
+    piece: frames of the encoder that are worked on at a time where a piece is enough
+    """
+
+    features: int
+    kept: bool
+    factor: int
+    dim: int
+    ff_dim: int
+    queries: int
+    piece: int
+
+    def network(self, num_frames: int) -> int:
+        """Return the bytes that the network needs for ``num_frames`` frames at once."""
+        low = -(-num_frames // self.factor)
+        sequence = _FLOAT * low * self.dim
+        enter = 3 * _FLOAT * num_frames * self.features + sequence
+        encode = _ENCODER * sequence
+        # Logits, the mask in bits twice, and as numbers for the attention.
+        decode = _DECODER * sequence + 10 * low * self.queries
+        masks = 2 * sequence + _FLOAT * num_frames * self.queries
+        features = 0 if self.kept else _FLOAT * num_frames * self.features
+        piece = min(low, self.piece)
+        work = _FLOAT * piece * max(3 * self.ff_dim, 5 * self.factor * self.dim)
+        return features + max(enter, encode, decode, masks) + work
+
+    def recording(self, num_frames: int) -> int:
+        """Return the bytes of ``num_frames`` frames that stay however they are cut."""
+        return _FLOAT * num_frames * self.features if self.kept else 0
+
+    def whole(self, num_frames: int) -> int:
+        """Return the bytes for a recording in one pass; its masks are still being written
+        while the next recording goes through the network.
+        """
+        waiting = _FLOAT * num_frames * self.queries
+        return self.recording(num_frames) + self.network(num_frames) + waiting
+
+    def windows(self, num_frames: int, window: int) -> int:
+        """Return the bytes for a recording in windows, masks with two bytes each."""
+        masks = 2 * num_frames * self.queries + 2 * _FLOAT * window * self.queries
+        return self.recording(num_frames) + self.network(window) + masks
+
+
+def resident_bytes() -> int:
+    """Return what the process has in memory now."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as handle:
+            return int(handle.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return peak_bytes()
+
+
+def peak_bytes(device: torch.device | None = None) -> int:
+    """Return the most that the process had in memory so far, on a GPU: of the GPU's."""
+    if device is not None and device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def memory_limit(device: torch.device, gigabytes: float | None) -> int:
+    """Return the bytes that may be used; by default 4 GB, of a GPU 80 % of what is free."""
+    if gigabytes is not None:
+        return int(gigabytes * GB)
+    if device.type == "cuda":
+        return int(0.8 * torch.cuda.mem_get_info(device)[0])
+    return int(4 * GB)

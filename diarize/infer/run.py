@@ -1,0 +1,83 @@
+"""A set of recordings through the network: decoded ahead of it, written behind it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+
+from diarize.infer.predictor import Posteriors, Predictor
+from diarize.infer.recording import Recording
+from diarize.infer.threads import Ahead
+from diarize.io.audio import AudioSource
+
+# On a GPU, which is faster than a thread decodes.
+_GPU_BATCH_SECONDS = 1200.0
+_GPU_AHEAD, _CPU_AHEAD = 3600.0, 300.0
+
+
+def plan_batches(seconds: Sequence[float], limit: float) -> list[list[int]]:
+    """Return the indices of recordings that are taken together, shortest first.
+
+    Padded to the longest they last at most ``limit`` seconds; what is longer stays alone.
+
+    >>> plan_batches([5.0, 2.0, 30.0, 4.0], 10.0)
+    [[1, 3], [0], [2]]
+    """
+    batches: list[list[int]] = []
+    for index in sorted(range(len(seconds)), key=seconds.__getitem__):
+        if batches and (len(batches[-1]) + 1) * seconds[index] <= limit:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def predict_all(
+    predictor: Predictor, sources: Mapping[str, AudioSource], pool: Executor
+) -> Iterator[tuple[Recording, Posteriors]]:
+    """Yield each recording with its posteriors; in order where they are taken one by one.
+
+    ``pool`` decodes.  Raises DiarizeError, naming the recording, as `Recording` and
+    `Predictor` do.
+    """
+    on_gpu = predictor.device.type == "cuda"
+    limit = predictor.options.batch_seconds
+    if limit is None:
+        limit = _GPU_BATCH_SECONDS if on_gpu else 0.0
+    names = list(sources)
+    batches = [[i] for i in range(len(names))]
+    if limit > 0 and not any(source.is_pipe for source in sources.values()):
+        lengths = [source.info().duration for source in sources.values()]
+        batches = plan_batches(lengths, min(limit, _seconds_that_fit(predictor)))
+
+    def load(batch: list[int]) -> list[Recording]:
+        if len(batch) == 1:
+            ahead = _GPU_AHEAD if on_gpu else _CPU_AHEAD
+            name = names[batch[0]]
+            return [Recording(name, sources[name], predictor.grid, pool, ahead)]
+        chosen = [names[i] for i in batch]
+        opened = [Recording(name, sources[name], predictor.grid) for name in chosen]
+        return [Recording(r.name, r.all_samples(), predictor.grid) for r in opened]
+
+    with closing(Ahead(pool, load, batches, 2)) as loaded:
+        for recordings in loaded:
+            with _closing_all(recordings):
+                found = predictor.predict_batch(recordings)
+                yield from zip(recordings, found, strict=True)
+
+
+def _seconds_that_fit(predictor: Predictor) -> float:
+    """Return how many seconds of recordings can be taken together."""
+    free = predictor.limit - predictor.base_bytes
+    minute = predictor.grid.to_frame(60.0)
+    return 60.0 * max(0, free) / predictor.sizes.whole(minute)
+
+
+class _closing_all:
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        self.recordings = recordings
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *error: object) -> None:
+        for recording in self.recordings:
+            recording.close()
