@@ -193,9 +193,8 @@ class SslConv(nn.Module):
             return 0.0, 1.0
         total = squares = 0.0
         for block in samples.blocks():
-            block = block.double()
-            total += float(block.sum())
-            squares += float(block.square().sum())
+            total += float(block.sum(dtype=torch.float64))
+            squares += float(block.double().square().sum())
         mean = total / samples.num_samples
         variance = max(0.0, squares / samples.num_samples - mean * mean)
         return mean, (variance + 1e-5) ** -0.5

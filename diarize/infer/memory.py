@@ -12,6 +12,8 @@ _FLOAT = 4
 # Sequences (T', D) that are there at once: in the attention of a Conformer layer input, norm,
 # query, key, value, result, projection, sum; in the decoder memory, E, key and value.
 _ENCODER, _DECODER = 8, 4
+# What libraries take when they are first used.
+_FIRST_USE = 120_000_000
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,15 @@ class Sizes:
         features = 0 if self.kept else _FLOAT * num_frames * self.features
         piece = min(low, self.piece)
         work = _FLOAT * piece * max(3 * self.ff_dim, 5 * self.factor * self.dim)
-        return features + max(enter, encode, decode, masks) + work
+        return features + max(enter, encode, decode, masks) + work + _FIRST_USE
 
     def recording(self, num_frames: int) -> int:
         """Return the bytes of ``num_frames`` frames that stay however they are cut."""
         return _FLOAT * num_frames * self.features if self.kept else 0
 
     def whole(self, num_frames: int) -> int:
-        """Return the bytes for a recording in one pass; its masks are still being written
-        while the next recording goes through the network.
+        """Return the bytes for a recording in one pass, while the masks of another such are
+        being written.
         """
         waiting = _FLOAT * num_frames * self.queries
         return self.recording(num_frames) + self.network(num_frames) + waiting
@@ -76,8 +78,13 @@ def peak_bytes(device: torch.device | None = None) -> int:
     """Return the most that the process had in memory so far, on a GPU: of the GPU's."""
     if device is not None and device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    try:
+        with open("/proc/self/status", encoding="ascii") as handle:
+            # getrusage would count what the parent had when it forked, too.
+            return next(int(x.split()[1]) for x in handle if x.startswith("VmHWM:")) * 1024
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def memory_limit(device: torch.device, gigabytes: float | None) -> int:

@@ -79,6 +79,8 @@ class Predictor:
         self.limit = memory_limit(device, options.max_memory)
         # The most that was foreseen for any recording so far.
         self.foreseen = self.base_bytes
+        # The frames of each pass over the recording before.
+        self.passes: list[tuple[int, int]] = []
 
     def __call__(self, waveform: np.ndarray, name: str = "input") -> Posteriors:
         """Return the posteriors of ``waveform``, float32 (n,) at the model's sample rate.
@@ -127,7 +129,7 @@ class Predictor:
     def predict(self, recording: Recording) -> Posteriors:
         """Return the posteriors of one recording, in windows where it is too long."""
         recording.device = self.device
-        windows = self.windows(recording)
+        windows = self.passes = self.windows(recording)
         longest = windows[0][1] if len(windows) > 1 else None
         self.foreseen = max(self.foreseen, self.predicted_bytes(recording, longest))
         features = self.model.features.open_recording(recording)
@@ -136,7 +138,8 @@ class Predictor:
             return Posteriors(masks, *chosen)
         _log.info("recording %s: %d windows", recording.name, len(windows))
         most = self.sizes.queries - self.fixed_queries
-        stitcher = Stitcher(self.fixed_queries, StitchOptions(most=most))
+        options = StitchOptions(evidence=self.grid.to_frame(0.5), most=most)
+        stitcher = Stitcher(self.fixed_queries, options)
         for first, last in windows:
             masks, (activities, names), rest = self._pass(features, first, last, recording.name)
             stitcher.add(Window(first, last, masks, activities, *rest, names))

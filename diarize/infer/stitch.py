@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 _LEVELS = 65535
+_SILENT = 0.5  # frames
 
 
 def plan_windows(
@@ -94,7 +95,7 @@ class StitchOptions:
     """
 
     shared: float = 0.3
-    evidence: float = 20.0
+    evidence: float = 50.0
     recalled: float = 0.5
     most: int = 50
 
@@ -156,7 +157,9 @@ class Stitcher:
             self._link_by_overlap(window, links)
             self._link_by_memory(window, links)
         for query in range(len(links)):
-            if links[query] < 0 or links[query] not in self._speakers:
+            # One that is silent all the time is nobody.
+            silent = links[query] < 0 and speech[query] < _SILENT
+            if not silent and links[query] not in self._speakers:
                 links[query] = self._enter(window, query, links)
             if links[query] >= 0:
                 self._speakers[links[query]].add(window, query, float(speech[query]))

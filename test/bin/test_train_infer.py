@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from diarize.bin import infer, posteriors, train
+from diarize.bin import infer, make_rttm, posteriors, train
 from diarize.infer.loader import NetworkOptions, make_predictor
 from diarize.io.ark import read_scp
 from diarize.io.audio import read_audio, write_wav
@@ -61,6 +61,35 @@ def test_infer_prints_rttm(world, capsys, tmp_path):
     assert {s.recording for s in segments} == {"r0"}
     assert len({s.label for s in segments}) == 2
     assert max(s.end for s in segments) == pytest.approx(2.0)
+
+
+def test_posteriors_of_two_bytes_and_in_windows_are_read_back(world, tmp_path, capfd):
+    common = ["--model", str(world / "exp"), "--data", str(world / "data"), "--device", "cpu"]
+    assert posteriors.main([*common, "--out", str(tmp_path / "a")]) == 0
+    said = capfd.readouterr().err
+    assert "peak memory" in said
+    assert "allowed 4.00 GB" in said
+    assert posteriors.main([*common, "--out", str(tmp_path / "b"), "--storage", "int16"]) == 0
+    long = tmp_path / "long"
+    long.mkdir()
+    write_wav(long / "x.wav", np.tile(read_audio(world / "r2.wav"), 12), 16000)
+    (long / "wav.scp").write_text(f"x {long}/x.wav\n")
+    (long / "uem").write_text("x 1 0.0 36.0\n")
+    cut = ["--model", str(world / "exp"), "--data", str(long), "--window", "16"]
+    assert posteriors.main([*cut, "--out", str(tmp_path / "c")]) == 0
+    one, two = (read_scp(tmp_path / name / "posteriors.scp") for name in "ab")
+    for key in one:
+        np.testing.assert_allclose(two[key], one[key], atol=1e-5)
+    sizes = [(tmp_path / name / "posteriors.ark").stat().st_size for name in "ab"]
+    assert sizes[1] < 0.51 * sizes[0]
+    assert read_scp(tmp_path / "c" / "posteriors.scp")["x"].shape[0] == 3600
+    for name in "bc":
+        out = ["--posteriors", str(tmp_path / name), "--out", str(tmp_path / name)]
+        assert make_rttm.main(["apply", *out, "--num-speakers", "2", "--threshold", "0.0"]) == 0
+        found = read_rttm(tmp_path / name / "rttm")
+        assert max(s.end for s in found) == pytest.approx(36.0 if name == "c" else 3.0)
+    assert posteriors.main([*common, "--out", str(tmp_path / "d"), "--max-memory", "0.01"]) == 1
+    assert "even in windows, but max_memory is 0.0 GB" in capfd.readouterr().err
 
 
 def bad_data(tmp_path, scp, rttm=""):

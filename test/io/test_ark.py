@@ -160,3 +160,45 @@ def test_pickles_in_an_ark_are_not_loaded(tmp_path):
     kaldiio.save_ark(ark, {"a": np.ones(2)}, scp, write_function="pickle")
     with pytest.raises(DiarizeError, match="no Kaldi matrix or vector"):
         read_scp(scp)["a"]
+
+
+class Lazy:
+    """Rows that are made when they are asked for."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.longest = array, array.shape, 0
+
+    def __getitem__(self, rows):
+        part = self.array[rows]
+        self.longest = max(self.longest, len(part))
+        return part
+
+
+def test_rows_are_written_in_turn_and_mapped_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("diarize.io.ark._BLOCK", 100)
+    array = np.random.default_rng(0).random((173, 7)).astype(np.float32)
+    array[0], array[1] = 0, 1
+    rows = Lazy(array)
+    with ArkWriter(tmp_path, "p") as writer:
+        writer.write_rows("plain", rows)
+        writer.write_rows("short", rows, two_bytes=True)
+    assert rows.longest == 14
+    table = read_scp(writer.scp)
+    other = kaldiio.load_scp(str(writer.scp))
+    for found in (table["plain"], table.mapped("plain"), other["plain"]):
+        np.testing.assert_array_equal(found, array)
+    assert isinstance(table.mapped("plain"), np.memmap)
+    for found in (table["short"], table.mapped("short"), other["short"]):
+        np.testing.assert_allclose(found, array, atol=1 / 131070 + 1e-7)
+        np.testing.assert_array_equal(found[:2], array[:2])
+    with pytest.raises(DiarizeError, match="NaN"), ArkWriter(tmp_path, "q") as writer:
+        writer.write_rows("bad", np.full((3, 2), np.nan))
+    assert not (tmp_path / "q.scp").exists()
+
+
+def test_a_mapped_matrix_that_is_cut_short_is_an_error(tmp_path):
+    scp = write(tmp_path, {"m": np.ones((1000, 3), np.float32)})
+    ark = scp.with_suffix(".ark")
+    ark.write_bytes(ark.read_bytes()[:5000])
+    with pytest.raises(DiarizeError, match="m: .* is damaged or cut short"):
+        read_scp(scp).mapped("m")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from diarize.nn.resample import ConvDown, ConvUp, downsample
+from diarize.nn.resample import ConvDown, ConvUp, downsample, transposed_product
 
 
 @pytest.mark.parametrize("frames", [1, 9, 10, 11, 99, 100, 101, 137])
@@ -84,3 +84,28 @@ def test_sizes_that_cannot_work_are_refused():
         ConvUp(8, [1], [2])
     with pytest.raises(ValueError, match="2 kernels but 1"):
         ConvUp(8, [3, 5], [2])
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (5, 5), (4, 2), (7, 3), (3, 1)])
+def test_the_product_is_the_transposed_convolution(kernel, stride):
+    torch.manual_seed(0)
+    conv = ConvUp(6, [kernel], [stride]).convs[0]
+    for frames in (1, 2, 17):
+        x = torch.randn(2, frames, 6)
+        with torch.no_grad():
+            wanted = conv(x.transpose(1, 2)).transpose(1, 2)
+            torch.testing.assert_close(transposed_product(x, conv), wanted, atol=1e-6, rtol=0)
+
+
+def test_a_part_of_conv_up_is_cut_out_of_the_whole():
+    torch.manual_seed(0)
+    up = ConvUp(6, [3, 5], [2, 5])
+    x, lengths = torch.randn(2, 30, 6), torch.tensor([30, 13])
+    with torch.no_grad():
+        for valid in (None, lengths):
+            whole = up(x, valid, 300)
+            for first, last in ((0, 4), (4, 11), (11, 30), (29, 30)):
+                part = up.part(x, valid, first, last)
+                torch.testing.assert_close(part, whole[:, 10 * first : 10 * last])
+    with torch.enable_grad():  # the convolution itself
+        torch.testing.assert_close(up(x, lengths, 300), whole, atol=1e-6, rtol=0)
