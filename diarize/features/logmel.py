@@ -104,40 +104,40 @@ class LogMel(nn.Module):
 
     def open_recording(self, samples: Samples) -> Callable[[int, int], Tensor]:
         """Return a function that gives the features of the frames [first, last) of a recording,
-        (1, last - first, num_mels), as ``forward`` makes them of all its samples.
+        (1, last - first, num_mels stack), as ``forward`` makes them of all its samples.
 
         The audio is read once, a block at a time, and the features of the whole are kept:
         33 MB per hour with the defaults.
         """
         mel = self._stream(samples.blocks(), samples.num_samples)
+        mel = mel.unflatten(0, (-1, self.options.stack)).flatten(1)
         if self.options.normalize == "mean":
             mel -= mel.mean(0, dtype=torch.float64).float()
         return lambda first, last: mel[None, first:last]
 
     def _stream(self, blocks: Iterable[Tensor], num_samples: int) -> Tensor:
-        """Return the log-mel energies (T, num_mels) of consecutive ``blocks`` of samples."""
-        hop, size = self.grid.hop, self.fft_length
-        num_frames = self.grid.num_frames(num_samples)
+        """Return the log-mel energies (windows, num_mels) of consecutive ``blocks`` of samples."""
+        hop, size = self.grid.hop // self.options.stack, self.fft_length
+        total = self.grid.num_frames(num_samples) * self.options.stack
         left = (size - hop) // 2
-        out = self.bank.new_empty(num_frames, self.options.num_mels)
+        out = self.bank.new_empty(total, self.options.num_mels)
         done, kept = 0, None
         for block in blocks:
             kept = F.pad(block, (left, 0)) if kept is None else torch.cat([kept, block])
-            ready = min((kept.numel() - size) // hop + 1, num_frames - done)
+            ready = min((kept.numel() - size) // hop + 1, total - done)
             if ready > 0:
-                done += self._fill(out, done, kept, ready)
+                self._fill(out[done : done + ready], kept, hop)
                 kept = kept[ready * hop :]
-        right = (num_frames - done - 1) * hop + size - kept.numel()
-        self._fill(out, done, F.pad(kept, (0, max(0, right))), num_frames - done)
+                done += ready
+        right = (total - done - 1) * hop + size - kept.numel()
+        self._fill(out[done:], F.pad(kept, (0, max(0, right))), hop)
         return out
 
-    def _fill(self, out: Tensor, first: int, samples: Tensor, count: int) -> int:
-        """Put the frames that begin with ``samples`` (n,) into ``out`` and return ``count``."""
-        if count:
-            windows = samples[None].float().unfold(1, self.fft_length, self.grid.hop)[:, :count]
-            mel = self._mel(windows)[0].clamp_(min=self.options.floor).log_()
-            out[first : first + count] = mel
-        return count
+    def _fill(self, out: Tensor, samples: Tensor, hop: int) -> None:
+        """Put the windows that begin with ``samples`` (n,) into ``out`` (windows, num_mels)."""
+        if len(out):
+            windows = samples[None].float().unfold(1, self.fft_length, hop)[:, : len(out)]
+            out.copy_(self._mel(windows)[0].clamp_(min=self.options.floor).log_())
 
     def _mel(self, windows: Tensor) -> Tensor:
         """Return the energies (B, T, num_mels) of ``windows`` (B, T, fft_length).

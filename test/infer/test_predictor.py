@@ -142,7 +142,7 @@ def models():
     ))
     for front in ("log_mel", "ssl_conv"):
         yield front, SageLd(SageLdOptions(
-            front_end=front, log_mel=LogMelOptions(hop_ms=20.0, num_mels=10),
+            front_end=front, log_mel=LogMelOptions(hop_ms=20.0, num_mels=10, stack=2),
             encoder=EncoderOptions(dim=16, kernel=7, dropout=0.0, **small),
             decoder=DecoderOptions(queries=4, **small), languages=["eng", "hin"],
         ))
@@ -196,7 +196,7 @@ def test_languages_go_in_windows_too(tmp_path):
     assert found.masks.shape[0] == len(whole.masks) == 1500
     assert found.names.shape == (found.masks.shape[1], 2)
     # With weights that are random a window differs from the whole, but not by much.
-    np.testing.assert_allclose(found.masks[:, 0], whole.masks[:, 0], atol=0.05)
+    np.testing.assert_allclose(found.masks[:, 0], whole.masks[:, 0], atol=0.1)
 
 
 def test_batches_are_of_like_lengths_and_bounded():
