@@ -7,27 +7,32 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck disable=SC1091
 . ./db.sh
 
-data_opts=() args=() librispeech=${LIBRISPEECH:-} stage=1
+sets=(test) data_opts=() args=() librispeech=${LIBRISPEECH:-} stage=1 expdir=exp datadir=data
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --data-root) data_opts+=("$1" "${2:-}") && shift $(($# < 2 ? $# : 2)) ;;
     --librispeech-train) data_opts+=("$1" "${2:-}") && shift $(($# < 2 ? $# : 2)) ;;
     --librispeech-root) librispeech=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --expdir) expdir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --datadir) datadir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --stage) stage=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     *) args+=("$1") && shift ;;
   esac
 done
-options=(--valid-set dev --test-sets test)
+data_opts+=(--data "$datadir")
+options=()
 if [ -n "$librispeech" ]; then
   data_opts+=(--librispeech-root "$librispeech")
-  options=(--valid-set dev --test-sets "test libri_test"
-    --simulate-config conf/simulate_librispeech.conf)
+  sets=(test libri_test)
+  options+=(--simulate-config conf/simulate_librispeech.conf)
 fi
-options+=(--simulate-args "--max-duration 90" --local-data-opts "${data_opts[*]}"
-  --num-processes 2)
+options+=(--valid-set dev --test-sets "${sets[*]}" --local-data-opts "${data_opts[*]}"
+  --simulate-args "--max-duration 90" --num-processes 2 --datadir "$datadir" --expdir "$expdir")
 
 # First two speakers, then up to four.
 ./diar.sh "${options[@]}" --train-set start --config conf/start.yaml \
   --stage "$stage" --stop-stage 5 "${args[@]}"
-exec ./diar.sh "${options[@]}" --train-set train --config conf/train.yaml \
-  --stage $((stage > 4 ? stage : 4)) --init-model exp/start/final.pth "${args[@]}"
+./diar.sh "${options[@]}" --train-set train --config conf/train.yaml \
+  --stage $((stage > 4 ? stage : 4)) --init-model "$expdir/start/final.pth" "${args[@]}"
+[ ! -f "$expdir/train/RESULTS.md" ] ||
+  local/report.sh --expdir "$expdir" --datadir "$datadir" "${sets[@]}"
