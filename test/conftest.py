@@ -1,5 +1,6 @@
 """Fixtures that several parts of the suite share."""
 
+import contextlib
 import importlib.util
 import os
 from pathlib import Path
@@ -29,13 +30,25 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def slurm():
-    """A Slurm of two nodes on this machine, from ``tools/with_slurm.py``; a skip without one."""
-    spec = importlib.util.spec_from_file_location("with_slurm", ROOT / "tools/with_slurm.py")
+def with_cluster():
+    """Start a batch system by ``tools/with_cluster.py``, a context; a skip where there is none."""
+    spec = importlib.util.spec_from_file_location("with_cluster", ROOT / "tools/with_cluster.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    try:
-        with module.running(cpus=4, nodes=2) as slurm:
-            yield slurm
-    except module.Unavailable as err:
-        pytest.skip(str(err))
+
+    @contextlib.contextmanager
+    def start(name, **size):
+        try:
+            with module.running(name, **size) as cluster:
+                yield cluster
+        except module.Unavailable as err:
+            pytest.skip(f"{name}: {err}")
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def slurm(with_cluster):
+    """A Slurm of two nodes on this machine."""
+    with with_cluster("slurm", cpus=4, nodes=2) as cluster:
+        yield cluster

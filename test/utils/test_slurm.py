@@ -1,4 +1,4 @@
-"""slurm.py with a Slurm that runs: started by tools/with_slurm.py, two nodes on this machine."""
+"""slurm.py with a Slurm that runs: started by tools/with_cluster.py, two nodes on this machine."""
 
 import os
 import re
