@@ -18,7 +18,7 @@ case "$short" in
     --datadir data/short --expdir exp/short
     --local-data-opts "--short true --data data/short"
     --simulate-config conf/simulate_short.conf
-    --args "--set train.steps=40 train.valid_interval=20"
+    --args "--set train.steps=20 train.valid_interval=20" --inference-nj 1
   ) ;;
   false) options=() ;;
   *) echo "$0: --short takes true or false, not '$short'" >&2; exit 1 ;;
