@@ -28,15 +28,15 @@ class Counts:
     reference_seconds: float = 0.0
     by_speakers: Mapping[int, int] = field(default_factory=dict)
 
-    def line(self) -> str:
-        """Return the counts as a phrase for people.
+    def line(self, labels: str = "speakers") -> str:
+        """Return the counts as a phrase for people; ``labels`` is what the speakers are.
 
         >>> Counts(2, 0, 4, 0.5, 61.25).line()
         '2 recordings, 4 speakers, 0.500 h, 61.2 s of reference'
         """
         out = f" and {self.left_out} left out" if self.left_out else ""
         return (
-            f"{self.recordings} recordings{out}, {self.speakers} speakers, {self.hours:.3f} h, "
+            f"{self.recordings} recordings{out}, {self.speakers} {labels}, {self.hours:.3f} h, "
             f"{self.reference_seconds:.1f} s of reference"
         )
 

@@ -82,7 +82,7 @@ def write_part(
             "differs_from_published": list(differs),
         }
         _write_report(made / REPORT, report)
-    _say(f"{path}: {counts.line()}")
+    _say(f"{path}: {counts.line(str(options.get('labels', 'speakers')))}")
     for key, why in part.left_out.items():
         _say(f"{path}: {key} is left out: {why}")
     for key, loss in part.clamps.items():

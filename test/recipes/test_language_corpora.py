@@ -64,8 +64,9 @@ def report(folder: Path) -> dict:
 # ---- DISPLACE
 
 
-def test_displace(archives, tmp_path):
+def test_displace(archives, tmp_path, capsys):
     assert run("displace", archives["displace"], tmp_path) == 0
+    assert "dev: 6 recordings, 3 languages" in capsys.readouterr().err
     names = {part: set(labels(tmp_path / part)) for part in ("train", "dev", "test")}
     assert [len(names[part]) for part in ("train", "dev", "test")] == [22, 6, 7]
     assert set.union(*names.values()) == set(layout("displace").NAMES)

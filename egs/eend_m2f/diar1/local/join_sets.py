@@ -6,6 +6,7 @@ corpus comes before each id, since the same meeting is there by several micropho
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
 from diarize.io.dirops import combine_data_dirs, copy_data_dir
+from diarize.prepare.writer import REPORT
 
 PARTS = {"train": "train", "dev": "dev", "test": "test_all"}
 
@@ -28,7 +30,10 @@ def join_sets(lines: list[list[str]], recipes: Path, data: Path) -> None:
                     raise DiarizeError(
                         f"{source}/wav.scp is missing: run stages 1 and 2 of egs/{recipe}"
                     )
-                copy_data_dir(source, data / f"{name}_{part}", str, str)
+                target = data / f"{name}_{part}"
+                copy_data_dir(source, target, str, str)
+                if (source / REPORT).is_file():  # for RESULTS.md
+                    shutil.copyfile(source / REPORT, target / REPORT)
                 copies.append(Path(place) / name)
                 copy_data_dir(source, copies[-1], *[f"{name}-{{}}".format] * 2)
             for notice in combine_data_dirs(data / together, copies):
