@@ -179,6 +179,17 @@ def test_cancelled_job_is_reported(start, slurm, tmp_path):
         assert f"job {i} ended with code 143 (CANCELLED); log: x.{i}.log" in errors
 
 
+def test_warning_before_the_time_is_up_reaches_the_command(start, slurm, tmp_path):
+    """As sbatch --signal=B:USR1@120 sends it: to the batch shell alone."""
+    words = ["bash", "-c", "trap 'echo saved; exit 9' TERM; echo > on; sleep 600 & wait"]
+    process = start("x.log", *words)
+    wait_for((tmp_path / "on").exists)
+    slurm.ask("scancel", "--batch", "--signal=USR1", in_queue(slurm)[0])
+    _, errors = process.communicate(timeout=60)
+    assert "job 1 ended with code 9; log: x.log" in errors
+    assert output_of(tmp_path / "x.log") == "saved\n"
+
+
 def test_job_cancelled_before_it_ran_is_reported(start, slurm, tmp_path):
     words = ["bash", "-c", "echo > on.JOB; sleep 3"]
     process = start("--max-jobs-run", "1", "JOB=1:2", "x.JOB.log", *words)
