@@ -1,6 +1,8 @@
 """What the recipe of languages consists of besides data: configurations, ablations."""
 
+import itertools
 import os
+import shutil
 import subprocess
 import sys
 
@@ -16,16 +18,22 @@ def recipe(repo_root):
     return repo_root / "egs/mini/langdiar1"
 
 
-@pytest.fixture
-def variants(recipe):
-    """The rows of the table of ablations: table, variant, steps, set, start, overrides."""
+def ablations(recipe, *args):
+    """The standard output of the script, which must succeed."""
     path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
     done = subprocess.run(
-        [recipe / "local/run_ablations.sh", "--list", "true"], capture_output=True, text=True,
+        [recipe / "local/run_ablations.sh", *args], capture_output=True, text=True,
         env={**os.environ, "PATH": path}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return [line.split("|") for line in done.stdout.splitlines()]
+    return done.stdout
+
+
+@pytest.fixture
+def variants(recipe):
+    """The rows of the table of ablations: experiment, then table, variant, steps, set, start,
+    overrides."""
+    return [line.split("|") for line in ablations(recipe, "--list", "true").splitlines()]
 
 
 def settings(recipe, overrides):
@@ -36,19 +44,22 @@ def test_every_variant_is_another_training(recipe, variants):
     """Overrides that are misspelt, or say what is so anyhow, are found here and not hours later."""
     base = settings(recipe, [])
     seen = {}
-    for table, variant, steps, train_set, start, overrides in variants:
+    for tag, table, variant, steps, train_set, start, overrides in variants:
         found = settings(recipe, overrides.split())
         assert (found != base) == bool(overrides), (table, variant)
-        key = (table, steps, train_set, start, overrides)
-        assert key not in seen
-        seen[key] = variant
-    tables = {row[0] for row in variants}
+        key = (steps, train_set, start, overrides)
+        assert seen.setdefault(tag, key) == key  # one experiment, one training
+        assert (table, key) not in seen
+        seen[table, key] = variant
+        if start:
+            assert start in {row[0] for row in variants}
+    tables = {row[1] for row in variants}
     assert tables == {"pretraining", "frames", "loss", "front-end", "voices"}
 
 
 def test_the_variants_of_frames_have_their_hops(recipe, variants):
     hops = {}
-    for table, variant, *_, overrides in variants:
+    for _, table, variant, *_, overrides in variants:
         if table in ("frames", "front-end"):
             config = settings(recipe, overrides.split())
             hops[variant] = round(1000 * build_task(config).grid.frame_seconds)
@@ -56,6 +67,36 @@ def test_the_variants_of_frames_have_their_hops(recipe, variants):
         "25 ms every 20 ms": 20, "105 ms every 100 ms": 100, "205 ms every 200 ms": 200,
         "log-mel, 20 ms": 20, "convolutional, 20 ms, without weights": 20,
     }  # fmt: skip
+
+
+def test_what_is_trained_is_collected_in_one_table(repo_root, recipe, variants, tmp_path):
+    """With every experiment done nothing is trained; each row has the figures of its own."""
+    copy = tmp_path / "egs/mini/langdiar1"
+    shutil.copytree(recipe, copy, symlinks=True, ignore=shutil.ignore_patterns("data", "exp"))
+    (tmp_path / "egs/TEMPLATE").symlink_to(repo_root / "egs/TEMPLATE")
+    (tmp_path / "utils").symlink_to(repo_root / "utils")
+    for name in ("train_naive", "adapt"):
+        (copy / "data" / name).mkdir(parents=True)
+        (copy / "data" / name / "mixture.scp").write_text("x {}\n")
+    tags = list(dict.fromkeys(row[0] for row in variants))
+    for number, tag in enumerate(tags):
+        lines = [
+            f"RESULT task=language set=test_{kind}_{length} collar=0.00 der={number}.{place} "
+            f"miss=1 train_s=1 named_der=99.00 second_language={number}.9{place}\n"
+            for place, (kind, length) in enumerate(itertools.product("abc", ("short", "long")))
+        ]
+        (copy / "exp" / tag).mkdir(parents=True)
+        (copy / "exp" / tag / "result_lines.txt").write_text("".join(lines))
+    page = ablations(copy)
+    assert page == (copy / "exp/ablations.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("|")][2:]
+    for row, (tag, table, variant, steps, *_) in zip(rows, variants, strict=True):
+        n = tags.index(tag)
+        shown = steps or "as conf/train.yaml"
+        assert row == (
+            f"| {table} | {variant} | {shown} | {n}.0 | {n}.1 | {n}.2 | {n}.3 "
+            f"| {n}.94 | {n}.4 | {n}.95 | {n}.5 |"
+        )
 
 
 def test_simulated_sets_are_those_that_run_sh_names(recipe):

@@ -14,7 +14,7 @@ help_message="Usage: $0 [--steps 300] [--conv-steps 40] [--adapt-steps 100] [--o
   --voice-steps N  of single-voice against naive simulation (default: as in conf/train.yaml;
                    the first of the two is then the demonstration itself)
   --only PATTERN   tables whose name has PATTERN in it
-  --list true      show the variants, train nothing
+  --list true      show the variants and their experiments, train nothing
   --options '...'  further options of run.sh, such as '--num-processes 4'"
 steps=300
 adapt_steps=100
@@ -84,7 +84,10 @@ other_sets() { # the training sets that ./run.sh has not made
 }
 
 if [ "$list" = true ]; then
-  variants
+  while IFS='|' read -r table variant count set start overrides; do
+    tag=$(tag_of "$count" "$set" "$start" "$overrides")
+    printf '%s\n' "$tag|$table|$variant|$count|$set|$start|$overrides"
+  done < <(variants)
   exit 0
 fi
 mkdir -p exp
