@@ -39,8 +39,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def infer(args: argparse.Namespace) -> None:
     """Diarize the files of ``args`` one after the other."""
-    from concurrent.futures import ThreadPoolExecutor
-
     from diarize.errors import DiarizeError
     from diarize.infer.config import load_inference_config, override, override_network
     from diarize.infer.languages import diarize_languages
@@ -68,18 +66,17 @@ def infer(args: argparse.Namespace) -> None:
     predictor = make_predictor(task.model, task.grid, network)
     sources = {name: AudioSource(path) for name, path in recordings.items()}
     by_name = {}
-    with ThreadPoolExecutor(2) as pool:
-        for recording, found in predict_all(predictor, sources, pool):
-            name = recording.name
-            arguments = (found.masks, found.activities, name, options, task.grid)
-            if task.name == "language":
-                labels = getattr(task.model, "labels", [])
-                naming = (found.names, labels) if labels else None
-                by_name[name] = diarize_languages(*arguments, naming)
-            else:
-                by_name[name] = postprocess(*arguments)
-            if not by_name[name]:
-                print(f"{recordings[name]}: no speech found", file=sys.stderr)
+    for recording, found in predict_all(predictor, sources):
+        name = recording.name
+        arguments = (found.masks, found.activities, name, options, task.grid)
+        if task.name == "language":
+            labels = getattr(task.model, "labels", [])
+            naming = (found.names, labels) if labels else None
+            by_name[name] = diarize_languages(*arguments, naming)
+        else:
+            by_name[name] = postprocess(*arguments)
+        if not by_name[name]:
+            print(f"{recordings[name]}: no speech found", file=sys.stderr)
     segments = [segment for name in recordings for segment in by_name[name]]
     write_rttm(args.out or sys.stdout, segments)
 

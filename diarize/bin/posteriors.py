@@ -63,7 +63,6 @@ def merge(args: argparse.Namespace) -> None:
 
 def compute(args: argparse.Namespace) -> None:
     """Run the network over this job's recordings."""
-    from concurrent.futures import ThreadPoolExecutor
     from contextlib import ExitStack
 
     from diarize.infer.config import load_inference_config, override_network
@@ -97,10 +96,9 @@ def compute(args: argparse.Namespace) -> None:
             for writer, array in zip(writers[1:], (found.activities, found.names), strict=False):
                 writer.write(name, array)
 
-        pool = stack.enter_context(ThreadPoolExecutor(2))
         behind = stack.enter_context(Behind(write, depth=1))
         sources = {name: data.source(name) for name in recordings}
-        for recording, found in predict_all(predictor, sources, pool):
+        for recording, found in predict_all(predictor, sources):
             behind.put((recording.name, found))
             progress.add(recording.seconds)
     print(predictor.memory_line(), file=sys.stderr)

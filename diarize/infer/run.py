@@ -1,7 +1,7 @@
 """A set of recordings through the network: decoded ahead of it, written behind it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 
 from diarize.infer.predictor import Posteriors, Predictor
@@ -11,6 +11,7 @@ from diarize.io.audio import AudioSource
 
 # On a GPU, which is faster than a thread decodes.
 _GPU_BATCH_SECONDS = 1200.0
+_GPU_THREADS = 4
 _GPU_AHEAD, _CPU_AHEAD = 3600.0, 300.0
 
 
@@ -32,13 +33,19 @@ def plan_batches(seconds: Sequence[float], limit: float) -> list[list[int]]:
 
 
 def predict_all(
-    predictor: Predictor, sources: Mapping[str, AudioSource], pool: Executor
+    predictor: Predictor, sources: Mapping[str, AudioSource]
 ) -> Iterator[tuple[Recording, Posteriors]]:
     """Yield each recording with its posteriors; in order where they are taken one by one.
 
-    ``pool`` decodes.  Raises DiarizeError, naming the recording, as `Recording` and
-    `Predictor` do.
+    Raises DiarizeError, naming the recording, as `Recording` and `Predictor` do.
     """
+    with ThreadPoolExecutor(_GPU_THREADS if predictor.device.type == "cuda" else 2) as pool:
+        yield from _predict_all(predictor, sources, pool)
+
+
+def _predict_all(
+    predictor: Predictor, sources: Mapping[str, AudioSource], pool: Executor
+) -> Iterator[tuple[Recording, Posteriors]]:
     on_gpu = predictor.device.type == "cuda"
     limit = predictor.options.batch_seconds
     if limit is None:

@@ -163,10 +163,8 @@ def test_batches_and_streams_give_what_the_model_gives(name, tmp_path, monkeypat
     grid, found = model.grid, []
     for seconds in (0.0, 100.0):
         options = NetworkOptions(device="cpu", batch_seconds=seconds)
-        with ThreadPoolExecutor(2) as pool:
-            predictor = make_predictor(model, grid, options)
-            results = predict_all(predictor, sources, pool)
-            found.append({recording.name: p for recording, p in results})
+        results = predict_all(make_predictor(model, grid, options), sources)
+        found.append({recording.name: p for recording, p in results})
     assert list(found[0]) == ["r0", "r1", "r2"]
     for key, source in sources.items():
         wave = torch.from_numpy(Recording(key, source, grid).all_samples())
