@@ -87,6 +87,14 @@ class AudioSource:
 
         Raises DiarizeError as ``read_audio`` does, also for a recording of no samples.
         """
+        if self.is_seekable:
+            fd = _open_file(self, self.rxfilename)
+            try:
+                plain = audio_container.plain_header(fd)
+            finally:
+                os.close(fd)
+            if plain is not None:
+                return AudioInfo(*plain)
         with _opened(self) as handle:
             return AudioInfo(handle.samplerate, _num_frames(self, handle), handle.channels)
 

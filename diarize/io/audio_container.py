@@ -19,6 +19,7 @@ _SHORT = {
     "AIFF": re.compile(r"SSND\s*: (\d+) \(should be (\d+)\)"),
     "AU": re.compile(r"Data Size\s*: (\d+) \(should be (\d+)\)"),
 }
+_PLAIN_HEADER = 44
 _MAX_OGG_PAGE = 27 + 255 + 255 * 255
 
 
@@ -62,6 +63,32 @@ def ark_member(fd: int, offset: int, name: str) -> bytes:
             "write the ark again"
         )
     return data
+
+
+def plain_header(fd: int) -> tuple[int, int, int] | None:
+    """Return rate, frames and channels of a FLAC, or a WAV of 16 bits in its simplest form.
+
+    None for everything else, and where anything about the header is unusual: libsndfile then has
+    the say.  It takes five times as long to open a file, which is felt with 100,000 of them.
+    """
+    head = os.pread(fd, _PLAIN_HEADER, 0)
+    if len(head) < _PLAIN_HEADER:
+        return None
+    if head[:4] == b"fLaC":
+        # STREAMINFO (RFC 9639, section 8.2) comes first: 20 bits of rate, 3 of channels - 1, 5 of
+        # bits - 1, 36 of samples.
+        packed = int.from_bytes(head[18:26], "big")
+        rate, channels, frames = packed >> 44, (packed >> 41 & 7) + 1, packed & (1 << 36) - 1
+        usual = head[4] & 0x7F == 0 and head[5:8] == b"\0\0\x22" and rate and frames
+        return (rate, frames, channels) if usual else None
+    riff, size, wave, fmt, length, form, channels, rate, _, block, bits, data, count = (
+        struct.unpack("<4sI4s4sIHHIIHH4sI", head)
+    )
+    usual = (riff, wave, fmt, data) == (b"RIFF", b"WAVE", b"fmt ", b"data")
+    usual = usual and (length, form, bits) == (16, 1, 16) and channels and rate and count
+    usual = usual and block == 2 * channels and count % block == 0
+    whole = size + 8 == os.fstat(fd).st_size and count + 36 <= size
+    return (rate, count // block, channels) if usual and whole else None
 
 
 def find_truncation(handle: soundfile.SoundFile, content: int | bytes) -> str:

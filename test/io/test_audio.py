@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
 from diarize.errors import DiarizeError
-from diarize.io import audio
+from diarize.io import audio, audio_container
 from diarize.io.audio import AudioInfo, AudioSource, read_audio, write_wav
 
 RATE = 16000
@@ -480,3 +480,48 @@ def test_librispeech_flac(shared_data):
     assert len(expected) == 225360  # 14.085 s
     np.testing.assert_array_equal(read_audio(path), expected)
     np.testing.assert_array_equal(read_audio(path, 100000, 132000), expected[100000:132000])
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("a.flac", {}),
+        ("b.flac", {"subtype": "PCM_24"}),
+        ("c.wav", {}),
+        ("d.wav", {"subtype": "FLOAT"}),
+        ("e.wav", {"subtype": "PCM_U8"}),
+        ("f.wav", {"format": "WAVEX"}),
+        ("g.ogg", {}),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_header_that_is_read_directly_says_what_libsndfile_says(tmp_path, name, form, channels):
+    path = tmp_path / name
+    soundfile.write(path, np.zeros((2345, channels)), 44100, **form)
+    there = soundfile.info(str(path))
+    expected = AudioInfo(there.samplerate, there.frames, there.channels)
+    assert AudioSource(str(path)).info() == expected == AudioInfo(44100, 2345, channels)
+    with open(path, "rb") as handle:
+        plain = audio_container.plain_header(handle.fileno())
+    direct = name.endswith(".flac") or name == "c.wav"
+    assert plain == ((44100, 2345, channels) if direct else None)
+
+
+def test_headers_that_are_unusual_are_left_to_libsndfile(tmp_path):
+    whole, cut = tmp_path / "whole.wav", tmp_path / "cut.wav"
+    soundfile.write(whole, np.zeros(1000), 16000)
+    data = whole.read_bytes()
+    cut.write_bytes(data[:-10])
+    streamed = tmp_path / "streamed.flac"  # a FLAC that does not say how long it is
+    soundfile.write(streamed, np.zeros(1000), 16000)
+    flac = bytearray(streamed.read_bytes())
+    flac[21] &= 0xF0
+    flac[22:26] = bytes(4)
+    streamed.write_bytes(flac)
+    short = tmp_path / "short.wav"
+    short.write_bytes(data[:40])
+    for path in (cut, streamed, short):
+        with open(path, "rb") as handle:
+            assert audio_container.plain_header(handle.fileno()) is None
+        with pytest.raises(DiarizeError):
+            AudioSource(str(path)).info()
