@@ -44,6 +44,7 @@ class Evaluation:
         self.problem = problem
         self.num_groups = len(problem.groups)
         self._last: tuple[tuple[float, bool], Timeline] | None = None
+        self._pieces: tuple[Timeline, Pieces] | None = None
 
     @cached_property
     def line(self) -> Timeline:
@@ -56,7 +57,8 @@ class Evaluation:
         line = self.line
         busy = (line.ref.count(len(line)) > 0) & (line.sys.count(len(line)) > 0)
         useful = np.flatnonzero(busy & line.inside & (line.duration > 0))
-        return time_in_common(line, useful, len(self.problem.sys.speakers))
+        groups = self.problem.ref.speaker_group, self.problem.sys.speaker_group
+        return time_in_common(line, useful, *groups)
 
     @cached_property
     def mapping(self) -> np.ndarray:
@@ -83,10 +85,17 @@ class Evaluation:
             return self.line
         return build_timeline(problem.ref.turns, problem.sys.turns, problem.regions, zones)
 
+    def pieces(self, collar: float, skip_overlap: bool) -> "Pieces":
+        """Return the scored pieces of ``scored_line``, with the mapping."""
+        line = self.scored_line(collar, skip_overlap)
+        if self._pieces is None or self._pieces[0] is not line:
+            self._pieces = (line, pieces_of(line, self.mapping))
+        return self._pieces[1]
+
     def sums(self, collar: float = 0.0, skip_overlap: bool = False) -> np.ndarray:
         """Return seconds per group, (num_groups, len(TIME_FIELDS))."""
         line = self.scored_line(collar, skip_overlap)
-        part = pieces_of(line, self.mapping)
+        part = self.pieces(collar, skip_overlap)
         whole = part if line is self.line else pieces_of(self.line)
         ref, sys = part.ref, part.sys
         columns = {

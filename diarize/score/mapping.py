@@ -17,6 +17,7 @@ NO_MATCH_SURPLUS = 1e-12
 # A lead by less than this (seconds) may be float noise: then the exact method decides.
 CLEAR_LEAD = 1e-6
 _PAIRS_AT_ONCE = 1 << 20
+_LARGEST_TABLE = 1 << 24  # cells
 
 
 def map_speakers(
@@ -52,10 +53,12 @@ def map_speakers(
     for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         if settled[group[first]]:
             continue
-        refs, rows = np.unique(ref_index[first:last], return_inverse=True)
-        syss, cols = np.unique(sys_index[first:last], return_inverse=True)
+        rows, cols = ref_index[first:last].tolist(), sys_index[first:last].tolist()
+        refs, syss = sorted(set(rows)), sorted(set(cols))
+        row_of = {ref: row for row, ref in enumerate(refs)}
+        col_of = {sys: col for col, sys in enumerate(syss)}
         matrix = np.zeros((len(refs), len(syss)))
-        matrix[rows, cols] = common[first:last]
+        matrix[[row_of[r] for r in rows], [col_of[s] for s in cols]] = common[first:last]
         for row, col in match(matrix):
             out[refs[row]] = syss[col]
     return out
@@ -160,62 +163,77 @@ def _augmenting_path(
 
 
 def time_in_common(
-    line: Timeline, useful: np.ndarray, num_sys: int
+    line: Timeline, useful: np.ndarray, ref_group: np.ndarray, sys_group: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the seconds that pairs of speakers share: (time, ref_index, sys_index), each (n,).
 
-    Only the pieces ``useful`` (m,) int, ascending, are looked at; pairs come sorted by both
-    indices.  Each pair's time is added up in the order of time, as a loop would.
+    Only the pieces ``useful`` (m,) int, ascending, are looked at; the groups of all speakers,
+    (num_ref,) and (num_sys,), ascend.  Pairs come sorted by both indices.  Each pair's time is
+    added up in the order of time, as a loop would.
     """
-    ref = _expand(line.ref, useful, len(line))
-    sys = _expand(line.sys, useful, len(line))
-    num_pieces = len(useful)
-    sys_count = np.bincount(sys[0], minlength=num_pieces)
-    sys_head = np.concatenate(([0], np.cumsum(sys_count)))
+    # A pair is a cell of a table: a row for each reference speaker, a column for each system
+    # speaker of the same group.
+    width = int(np.bincount(sys_group, minlength=1).max())
+    offset = np.arange(len(ref_group)) * width - np.searchsorted(sys_group, ref_group)
+    # Each speaker's pieces come in the order of time; the other side is looked up by piece.
+    ref_piece, ref = _expand(line.ref, useful, len(line))
+    sys_piece, sys = _expand(line.sys, useful, len(line))
+    sys = sys[np.argsort(sys_piece, kind="stable")]
+    sys_count = np.bincount(sys_piece, minlength=len(useful))
+    sys_head = np.cumsum(sys_count) - sys_count
     weight = line.duration[useful]
-    partners = sys_count[ref[0]]
+    partners = sys_count[ref_piece]
     reach = np.cumsum(partners)
-    keys: np.ndarray = np.zeros(0, np.int64)
-    totals = np.zeros(0)
+    totals = _Totals(len(ref_group) * width)
     first = 0
     while first < len(partners):
         goal = (reach[first - 1] if first else 0) + _PAIRS_AT_ONCE
         last = max(first + 1, int(np.searchsorted(reach, goal, side="right")))
-        piece, count = ref[0][first:last], partners[first:last]
+        piece, count = ref_piece[first:last], partners[first:last]
         nth = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-        partner = sys[1][np.repeat(sys_head[piece], count) + nth]
-        pair = np.repeat(ref[1][first:last], count) * num_sys + partner
-        keys, totals = _add_in_order(keys, totals, pair, weight[np.repeat(piece, count)])
+        partner = sys[np.repeat(sys_head[piece], count) + nth]
+        cell = np.repeat(offset[ref[first:last]], count) + partner
+        totals.add(cell, np.repeat(weight[piece], count))
         first = last
-    keep = totals > 0
-    keys, totals = keys[keep], totals[keep]
-    return totals, keys // max(num_sys, 1), keys % max(num_sys, 1)
+    cells, seconds = totals.positive()
+    rows = cells // max(width, 1)
+    return seconds, rows, cells - offset[rows]
 
 
-def _add_in_order(
-    keys: np.ndarray, totals: np.ndarray, pair: np.ndarray, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``keys`` (sorted) and their ``totals`` after adding each pair's weights in turn."""
-    if not len(keys):
-        keys, index = np.unique(pair, return_inverse=True)
-        return keys, np.bincount(index, weights=weight, minlength=len(keys))
-    merged = np.union1d(keys, pair)
-    carried = np.zeros(len(merged))
-    carried[np.searchsorted(merged, keys)] = totals
-    np.add.at(carried, np.searchsorted(merged, pair), weight)
-    return merged, carried
+class _Totals:
+    """Sums by cell, each added up in the order of coming; few cells of a large table are used."""
+
+    def __init__(self, size: int) -> None:
+        self.whole = np.zeros(size) if size <= _LARGEST_TABLE else None
+        self.cells, self.totals = np.zeros(0, np.int64), np.zeros(0)
+
+    def add(self, cell: np.ndarray, weight: np.ndarray) -> None:
+        """Add weights to cells in turn."""
+        if self.whole is not None:
+            np.add.at(self.whole, cell, weight)
+            return
+        cells = np.union1d(self.cells, cell)
+        totals = np.zeros(len(cells))
+        totals[np.searchsorted(cells, self.cells)] = self.totals
+        np.add.at(totals, np.searchsorted(cells, cell), weight)
+        self.cells, self.totals = cells, totals
+
+    def positive(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cells above 0, ascending, and their sums."""
+        if self.whole is not None:
+            cells = np.flatnonzero(self.whole > 0)
+            return cells, self.whole[cells]
+        keep = self.totals > 0
+        return self.cells[keep], self.totals[keep]
 
 
 def _expand(runs: Runs, useful: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (index into ``useful``, speaker) of each piece of each run, sorted by piece."""
+    """Return (index into ``useful``, speaker) of each piece of each run, in the order of runs."""
     rank = _rank(useful, num)
     first, last = rank[runs.first], rank[runs.last]
     count = last - first
     nth = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-    piece = np.repeat(first, count) + nth
-    speaker = np.repeat(runs.speaker, count)
-    order = np.argsort(piece, kind="stable")
-    return piece[order], speaker[order]
+    return np.repeat(first, count) + nth, np.repeat(runs.speaker, count)
 
 
 def _rank(useful: np.ndarray, num: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from diarize.io.nist import METADATA, STATUS_OTHER, Group, NistData, RefusedError, show
 from diarize.score.columns import Problem, make_side
-from diarize.score.der import Evaluation, Pieces, pieces_of
+from diarize.score.der import Evaluation, Pieces
 from diarize.score.jer import speaking_times
 from diarize.score.timeline import EPSILON, Spans, time_order
 from diarize.score.zones import Regions, cut_zones, rank_tokens
@@ -161,7 +161,7 @@ class Setting:
         evaluation = self.evaluation
         sums = evaluation.sums(collar, skip_overlap).tolist()
         typed = bool(self.ref.speaker_type or self.sys.speaker_type)
-        part = pieces_of(evaluation.scored_line(collar, skip_overlap), evaluation.mapping)
+        part = evaluation.pieces(collar, skip_overlap)
         found = part.add(np.minimum(part.ref, part.sys), evaluation.num_groups).tolist()
         speakers = self._speaker_matrices()
         no_words = WordCounts()
