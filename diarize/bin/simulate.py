@@ -5,11 +5,13 @@
     diarize-simulate conversations --data DIR --stats STATS --num-speakers K --num-mixtures N \
       --out FILE
     diarize-simulate code-switch --data DIR --num-mixtures N --out FILE
+    diarize-simulate arena --manifest FILE [--levels] [--job J --num-jobs N]
     diarize-simulate write --manifest FILE --out DATADIR --job J --num-jobs N
     diarize-simulate finish --manifest FILE --out DATADIR --num-jobs N
 
-Training takes the manifest as it is; ``write`` and ``finish`` are for test sets, or where
-the mixtures shall be kept.  A job that was killed is run again with the same command.
+Training takes the manifest as it is; ``arena`` does beforehand what it would do first.
+``write`` and ``finish`` are for test sets, or where the mixtures shall be kept.  A job that was
+killed is run again with the same command.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import sys
 import time
 
 from diarize.bin.common import run_command
+from diarize.bin.simulate_arena import add_arena
 from diarize.bin.simulate_code_switch import add_code_switch, add_units
 from diarize.bin.simulate_conversations import add_conversations, add_statistics
 from diarize.errors import DiarizeError
@@ -47,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("code-switch", help="draw mixtures of languages (UniCoM)"), PROG
     )
     add_units(commands.add_parser("units", help="train units for text without spaces"), PROG)
+    add_arena(commands.add_parser("arena", help="decode what a training needs, before it"), PROG)
     _add_write(commands.add_parser("write", help="write one job's share of the WAV files"))
     _add_finish(commands.add_parser("finish", help="make one data directory of all jobs"))
     return parser

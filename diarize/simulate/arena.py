@@ -189,11 +189,11 @@ def _build(
     path: Path, shards: list[list[Source]], numbers: Iterable[int], options: ArenaOptions
 ) -> None:
     """Write those of the shards that are missing, damaged, or made from files since changed."""
-    for stale in path.glob(".shard-*.tmp"):
-        stale.unlink(missing_ok=True)
     sizes = [p.stat().st_size for p in path.glob("shard-*.samples")]
     check = sum(sizes) <= _VERIFY_BYTES
     for number in numbers:
+        for stale in path.glob(f".shard-{number:05d}.*.tmp"):  # of a build that was killed
+            stale.unlink(missing_ok=True)
         index = _read_index(path, number)
         if index is None:
             _write_shard(path, number, shards[number], options)

@@ -121,6 +121,11 @@ class Plan:
         self._wet_gain[slice(*self._pointer[index : index + 2])] = wet
         self._noise_gain[index] = noise
 
+    def flush(self) -> None:
+        """Have what was found written to disk now."""
+        for name in _FOUND:
+            getattr(self, f"_{name}").flush()
+
     def segments(self, index: int, start: int, stop: int) -> list[Segment]:
         """Return the labels of samples [start, stop), as ``labels.segments_of`` does."""
         rows, name = self.rows(index), self.name(index)

@@ -1,0 +1,217 @@
+"""How fast mixtures with rooms and noise are made on one core, beside other ways to make them.
+
+    python bench/simulate.py [--data DIR] [--crop 50] [--rounds 3] [--device cpu|cuda]
+
+All ways take the same manifest, in turn, in every round:
+
+    by hand       soundfile, scipy.signal.fftconvolve and numpy, utterance by utterance
+    render        diarize's reference, which writes mixtures to disk
+    render, crop  the same, as training once used it: decoded audio is remembered
+    arena         what training uses
+
+"first" is a mixture's first visit, when its noise's level is not known yet, which depends on all
+of the mixture.  Then come parts: without rooms, without noise, the transforms alone.  Rates are
+seconds of audio per second of CPU.  Last comes one line per figure,
+``BENCH name=… value=… unit=… ratio=… against=…``.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from scipy.signal import fftconvolve
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from simulate_corpus import RATE, make_corpus
+
+from diarize.data.assemble import Assembler, fft_size
+from diarize.simulate.arena import ArenaOptions
+from diarize.simulate.cache import Gains, UtteranceCache
+from diarize.simulate.manifest import Manifest
+from diarize.simulate.plan import Plan, open_plan
+from diarize.simulate.render import render
+
+Way = Callable[[int], int]  # number of a mixture -> samples made
+
+
+def by_hand(mixture: dict) -> np.ndarray:
+    """Return the waveform of ``mixture`` as a plain script makes it."""
+    speakers = []
+    for speaker in mixture["speakers"]:
+        room = None if speaker["rir"] is None else soundfile.read(speaker["rir"])[0]
+        pieces = []
+        for name, silence in zip(speaker["utts"], speaker["intervals"], strict=True):
+            wave = soundfile.read(name)[0]
+            if room is not None:
+                wet = fftconvolve(wave, room)[np.argmax(np.abs(room)) :][: len(wave)]
+                wave = wet * np.sqrt(np.mean(wave**2) / np.mean(wet**2))
+            pieces += [np.zeros(round(silence * RATE)), wave]
+        speakers.append(np.concatenate(pieces))
+    out = np.zeros(max(map(len, speakers)))
+    for wave in speakers:
+        out[: len(wave)] += wave
+    noise = np.resize(soundfile.read(mixture["noise"])[0], len(out))
+    level = np.sqrt(10 ** (-mixture["snr"] / 10) * np.mean(out**2) / np.mean(noise**2))
+    return out + level * noise
+
+
+class Crops:
+    """Windows of the mixtures, the same for all ways: one of every mixture."""
+
+    def __init__(self, plan: Plan, seconds: float) -> None:
+        rng = np.random.default_rng(0)
+        length = round(seconds * RATE)
+        self.windows = []
+        for index in range(len(plan)):
+            total = plan.num_samples(index)
+            start = int(rng.integers(0, max(1, total - length + 1)))
+            self.windows.append((start, min(total, start + length)))
+
+
+def rate(way: Way, numbers: list[int]) -> float:
+    """Return seconds of audio per second of CPU."""
+    begin = time.process_time()
+    samples = sum(way(index) for index in numbers)
+    return samples / RATE / (time.process_time() - begin)
+
+
+def forget(plan: Plan, numbers: list[int]) -> None:
+    """Make the levels of these mixtures unknown again."""
+    for index in numbers:
+        rows = plan.rows(index)
+        plan.keep_gains(index, np.where(rows.room < 0, 1.0, np.nan).astype(np.float32), np.nan)
+
+
+def without(assembler: Assembler, part: str) -> Assembler:
+    """Return an assembler that leaves out ``_add_wet`` or ``_add_noise``."""
+    other = Assembler(assembler.plan, assembler.arena)
+    setattr(other, part, lambda *args: None)
+    return other
+
+
+def transforms(seconds: float, tail: int) -> float:
+    """Return how many seconds of one track a core convolves per second, transforms alone."""
+    length = round(seconds * RATE)
+    size = fft_size(length, tail)
+    count = -(-length // (size - tail))
+    blocks = torch.randn(count, size)
+    torch.fft.irfft(torch.fft.rfft(blocks), n=size)
+    begin, rounds = time.process_time(), 10
+    for _ in range(rounds):
+        torch.fft.irfft(torch.fft.rfft(blocks), n=size)
+    return rounds * seconds / (time.process_time() - begin)
+
+
+def ways_of(manifest: Manifest, arena: Path, crop: float) -> tuple[dict[str, Way], Plan]:
+    """Return what makes mixtures, by name, and the plan."""
+    mixtures = [mixture for _, mixture in manifest]
+    plan, opened = open_plan(manifest, arena, ArenaOptions())
+    assembler, cache = Assembler(plan, opened), UtteranceCache(max_bytes=2 << 30)
+    windows = Crops(plan, crop).windows
+
+    def cut(made: Assembler) -> Way:
+        return lambda i: len(made.window(i, *windows[i]))
+
+    def first(i: int) -> int:
+        forget(plan, [i])
+        return len(assembler.window(i, 0, plan.num_samples(i)))
+
+    def first_crop(i: int) -> int:
+        forget(plan, [i])
+        return len(assembler.window(i, *windows[i]))
+
+    def old_crop(i: int) -> int:
+        lo, hi = windows[i]
+        return len(render(mixtures[i], reader=cache, start=lo, stop=hi).waveform)
+
+    def old_first_crop(i: int) -> int:
+        known, cache.gains = cache.gains, Gains()
+        samples = old_crop(i)
+        cache.gains = known
+        return samples
+
+    return {
+        "by hand": lambda i: len(by_hand(mixtures[i])),
+        "render": lambda i: len(render(mixtures[i]).waveform),
+        "render, crop, first": old_first_crop,
+        "render, crop": old_crop,
+        "arena, whole, first": first,
+        "arena, whole": lambda i: len(assembler.window(i, 0, plan.num_samples(i))),
+        "arena, crop, first": first_crop,
+        "arena, crop": cut(assembler),
+        "arena, crop, no rooms": cut(without(assembler, "_add_wet")),
+        "arena, crop, no noise": cut(without(assembler, "_add_noise")),
+    }, plan
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    out = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = out.add_argument
+    add("--data", type=Path, metavar="DIR", help="data directory of the voices (default: made)")
+    add("--crop", type=float, default=50.0, metavar="SECONDS")
+    add("--mixtures", type=int, default=40, help="a quarter each of 1, 2, 3, 4 speakers")
+    add("--rounds", type=int, default=3)
+    add("--device", choices=("cpu", "cuda"), default="cpu")
+    add("--corpus", type=Path, help="keep the corpus here, to measure again on the same")
+    return out
+
+
+def measure(root: Path, args: argparse.Namespace) -> None:
+    """Print the table and the BENCH lines."""
+    manifest = Manifest(root / "mixture.scp")
+    ways, plan = ways_of(manifest, root / "arena", args.crop)
+    numbers = np.linspace(0, len(plan) - 1, min(args.mixtures, len(plan))).astype(int).tolist()
+    rate(ways["render, crop"], numbers)  # decodes
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(args.rounds):
+        for name, way in ways.items():
+            few = numbers[:: 4 if name in ("by hand", "render") else 1]
+            rates[name].append(rate(way, few))
+    medians = {name: statistics.median(held) for name, held in rates.items()}
+    mean = sum(plan.num_samples(i) for i in numbers) / len(numbers) / RATE
+    print(f"{len(numbers)} mixtures of {mean:.0f} s, crops of {args.crop:g} s, one core")
+    for name, value in medians.items():
+        print(f"{name:24}{value:9.0f} x real time{value / medians['by hand']:9.1f} x by hand")
+    track = transforms(args.crop, RATE)
+    print(f"{'transforms of one track':24}{track:9.0f} x real time")
+    wet = 1 - medians["arena, crop"] / medians["arena, crop, no rooms"]
+    print(f"rooms take {100 * wet:.0f} % of the time of a crop\n")
+    for name in ("arena, crop", "arena, crop, first", "arena, whole, first"):
+        key = name.replace(", ", "_")
+        against = name.replace("arena", "render").replace(", whole, first", "")
+        for peer in ("by hand", against):
+            print(f"BENCH name=simulate_{key} value={medians[name]:.0f} unit=x_real_time_per_core "
+                  f"ratio={medians[name] / medians[peer]:.2f} "
+                  f"against={peer.replace(', ', '_').replace(' ', '_')}")
+    print(f"BENCH name=simulate_arena_crop value={medians['arena, crop']:.0f} "
+          f"unit=x_real_time_per_core ratio={medians['arena, crop'] / track:.3f} "
+          "against=transforms_of_one_track")
+    print(f"BENCH name=simulate_arena_crop value={medians['arena, crop']:.0f} "
+          f"unit=x_real_time_per_core ratio={medians['arena, crop'] / 3000:.2f} against=3000")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Return the exit status of the benchmark."""
+    args = parser().parse_args(argv)
+    torch.set_num_threads(1)
+    place = nullcontext(args.corpus) if args.corpus else tempfile.TemporaryDirectory()
+    with place as folder:
+        root = Path(folder)
+        root.mkdir(exist_ok=True)
+        if not (root / "dry.scp").exists():
+            make_corpus(root, max(args.mixtures, 40), args.data)
+        measure(root, args)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

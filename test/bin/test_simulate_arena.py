@@ -1,0 +1,43 @@
+"""diarize-simulate arena: in jobs, then the levels; training finds everything done."""
+
+import numpy as np
+
+from diarize.bin import simulate
+from diarize.data.sources import open_source
+from diarize.io.audio import write_wav
+from diarize.simulate.arena import ArenaOptions
+from diarize.simulate.manifest import Manifest
+from diarize.simulate.plan import open_plan
+
+
+def test_jobs_decode_then_find_levels(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    names = [f"{s}-{k}" for s in "abc" for k in range(2)]
+    for kind, keys in (("voices", names), ("noises", ["n0", "n1"])):
+        folder = tmp_path / kind
+        folder.mkdir()
+        for key in keys:
+            write_wav(folder / f"{key}.wav", 0.1 * rng.standard_normal(6000), 16000)
+        (folder / "wav.scp").write_text("".join(f"{k} {folder}/{k}.wav\n" for k in keys))
+    (tmp_path / "voices" / "utt2spk").write_text("".join(f"{n} {n[0]}\n" for n in names))
+    manifest = str(tmp_path / "mixture.scp")
+    words = "--num-speakers 2 --beta 0.3 --num-mixtures 6 --min-utts 2 --max-utts 3".split()
+    data = ["--data", f"{tmp_path}/voices", "--noise-data", f"{tmp_path}/noises"]
+    assert simulate.main(["manifest", *data, *words, "--out", manifest]) == 0
+    arena = ["arena", "--manifest", manifest, "--num-jobs", "2", "--job"]
+    for job in ("1", "2"):
+        assert simulate.main([*arena, job]) == 0
+    for job in ("1", "2"):
+        assert simulate.main([*arena, job, "--levels"]) == 0
+    assert "levels of 3 mixtures are known" in capsys.readouterr().err
+    plan, _ = open_plan(Manifest(manifest), tmp_path / "arena", ArenaOptions())
+    assert all(plan.gains(index)[1] > 0 for index in range(6))
+    assert simulate.main([*arena, "1", "--verify"]) == 0
+    samples = tmp_path / "arena" / "shard-00000.samples"
+    samples.write_bytes(b"\1" + samples.read_bytes()[1:])
+    assert simulate.main([*arena, "1", "--verify"]) == 1
+    assert "shard 0 is damaged" in capsys.readouterr().err
+    source = open_source(manifest, 16000, arena=tmp_path / "arena")  # mended
+    assert source.num_samples(0) == open_source(manifest, 16000, 1 << 20).num_samples(0)
+    assert simulate.main(["arena", "--manifest", manifest, "--job", "3"]) == 1
+    assert "--job 3 of 1" in capsys.readouterr().err
