@@ -170,3 +170,38 @@ def test_number_of_queries_of_the_mini_recipe(repo_root):
     assert "queries: 5" in (conf / "train.yaml").read_text()
     assert named.pop("N = 5") == ""
     assert named == {f"N = {n}": f"model.decoder.queries={n}" for n in (4, 8, 10, 20)}
+
+
+# A recipe whose training is a line of text: its options, and a DER that tells them apart.
+STUB = """#!/usr/bin/env bash
+while [ $# -gt 0 ]; do [ "$1" = --tag ] && tag=$2; echo "$1" >> words; shift; done
+mkdir -p exp/$tag
+echo "RESULT task=speaker set=test der=${#tag}.00 miss=1.00 fa=2.00 conf=3.00 count_acc=4.00"
+"""
+
+
+def test_ablations_in_one_table(root):
+    recipe = root / "egs/eend_m2f/diar1"
+    (recipe / "run.sh").write_text(STUB)
+    (root / "egs/TEMPLATE/check_ablations.py").write_text("")  # has tests of its own, above
+    (root / "egs/librispeech/diar1/exp/pretrain").mkdir(parents=True)
+    (root / "egs/librispeech/diar1/exp/pretrain/final.pth").touch()
+    args = ["--only", "5 queries", "--steps", "7"]
+    done = call(recipe / "local/run_ablations.sh", *args)
+    assert done.returncode == 0, done.stderr
+    tags = ["ablation_7_model_decoder_queries_25", "ablation_7_base"]
+    rows = (recipe / "exp/ablations.md").read_text().splitlines()
+    for name, tag, published in (("N = 25", tags[0], "15.23"), ("N = 50", tags[1], "15.17")):
+        der = f"{len(tag)}.00"
+        assert f"| 5 queries | {name} | 1.00 | 2.00 | 3.00 | {der} | {published} | 4.00 |" in rows
+    words = (recipe / "words").read_text().splitlines()
+    assert "--set train.steps=7 model.decoder.queries=25" in words
+    assert words[words.index("--init-model") + 1].endswith("diar1/exp/pretrain/final.pth")
+    assert words[words.index("--test-sets") + 1] == "test_all"
+    # What is done is not done again; what has no pretrained model is not begun.
+    before = (recipe / "words").read_text()
+    assert call(recipe / "local/run_ablations.sh", *args).returncode == 0
+    assert (recipe / "words").read_text() == before
+    done = call(recipe / "local/run_ablations.sh", "--only", "backbone 4, mask module 4")
+    assert done.returncode == 1
+    assert "pretrain_backbone4/final.pth is missing" in done.stderr
