@@ -45,13 +45,13 @@ result_of() { # overrides -> the RESULT line of that variant, trained now unless
       fail "$pretrained_dir/$init/final.pth is missing: pretrain that model first"
     words+=(--init-model "$pretrained_dir/$init/final.pth")
   fi
-  if [ ! -s "exp/$tag/result.txt" ]; then
+  if [ ! -s "exp/$tag.result" ]; then
     # shellcheck disable=SC2086  # opts holds several words
     ./run.sh --config "$config" $opts --stage 4 --stop-stage 8 --tag "$tag" "${words[@]}" \
       > "exp/$tag.stdout" < /dev/null
-    grep '^RESULT ' "exp/$tag.stdout" | tail -n 1 > "exp/$tag/result.txt"
+    grep '^RESULT ' "exp/$tag.stdout" | tail -n 1 > "exp/$tag.result"
   fi
-  cat "exp/$tag/result.txt"
+  cat "exp/$tag.result"
 }
 
 field() { sed -n "s/.* $1=\([^ ]*\).*/\1/p" <<< "$2"; }
