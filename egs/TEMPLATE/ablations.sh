@@ -17,7 +17,7 @@ list=false                  # true: check and show the variants, train nothing
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: $0 [--variants FILE] [--config YAML] [--steps N] [--only TEXT] [--list true]
 Options and their defaults stand at the head of $0."
-command_line="${0##*/} $*"
+command_line="${0##*/}$(printf ' %q' "$@")"
 . ./path.sh
 # shellcheck source=/dev/null
 . utils/parse_options.sh
