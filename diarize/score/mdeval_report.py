@@ -175,7 +175,9 @@ def block_text(block: Block) -> str:
     """Return the lines of one condition, as md-eval prints them."""
     lines = [
         _MD_EVAL % _values(block),
-        _matrix(block.speakers, "speaker weighted", "count", "11d", None),
+        _count_matrix(
+            tuple(block.speakers.cells.items()), tuple(block.speakers.false_alarm.items())
+        ),
         RULE,
         _matrix(block.seconds, "time weighted", "seconds", "11.2f", block.times["scored_speech"]),
         RULE,
@@ -183,22 +185,33 @@ def block_text(block: Block) -> str:
     return "\n".join(lines)
 
 
-def _matrix(matrix: TypeMatrix, title: str, unit: str, form: str, total: float | None) -> str:
+def _matrix(matrix: TypeMatrix, title: str, unit: str, form: str, total: float) -> str:
     cells, alarms = matrix.cells, matrix.false_alarm
-    rows = sorted({ref for ref, _ in cells})
-    columns = sorted({sys for _, sys in cells} - {MISS} | alarms.keys())
-    if total is None:
-        total = sum(cells.values())
-    values = [cells.get((ref, sys), 0) for ref in rows for sys in (*columns, MISS)]
+    keys, columns, text = _matrix_plan(tuple(cells), tuple(alarms), title, unit, form)
+    values = [cells.get(key, 0) for key in keys]
     values += [alarms.get(sys, 0) for sys in columns]
-    pairs = [x for value in values for x in (value, min(percent(value, total), 999.9))]
-    return _matrix_form(tuple(rows), tuple(columns), title, unit, form) % tuple(pairs)
+    return text % tuple(x for value in values for x in (value, min(percent(value, total), 999.9)))
+
+
+@lru_cache(maxsize=1 << 12)
+def _count_matrix(cells: tuple, alarms: tuple) -> str:
+    """Return the matrix of speakers: of thousands of files many have the same."""
+    matrix = TypeMatrix(dict(cells), dict(alarms))
+    return _matrix(matrix, "speaker weighted", "count", "11d", sum(matrix.cells.values()))
 
 
 @lru_cache
-def _matrix_form(
-    rows: tuple[str, ...], columns: tuple[str, ...], title: str, unit: str, form: str
-) -> str:
+def _matrix_plan(
+    cells: tuple[tuple[str, str], ...], alarms: tuple[str, ...], title: str, unit: str, form: str
+) -> tuple[list[tuple[str, str]], list[str], str]:
+    """Return the keys of the cells in their order, the columns, and the form of the matrix."""
+    rows = sorted({ref for ref, _ in cells})
+    columns = sorted({sys for _, sys in cells} - {MISS} | set(alarms))
+    keys = [(ref, sys) for ref in rows for sys in (*columns, MISS)]
+    return keys, columns, _matrix_form(rows, columns, title, unit, form)
+
+
+def _matrix_form(rows: list[str], columns: list[str], title: str, unit: str, form: str) -> str:
     cell = f"%{form} / %5.1f%%"
     return "\n".join(
         [
