@@ -4,12 +4,12 @@
 
 The model has the sizes of --config (the paper's) and random weights; the audio is noise with
 pauses.  Each row is one run of diarize-infer in a process of its own on --cores cores: seconds by
-the clock with the start of Python and the loading of the model (``wall``) and without, and the
-peak of its memory.  --window 0 lets the memory allowed decide, as by default.  Floating point
-operations are counted from the sizes; the roofline is the best rate of a product of two
-matrices that torch reaches on the same cores just before.  --stages times the stages of one pass
-one after the other instead.  Last comes one line per figure,
-``BENCH name=… value=… unit=… ratio=… against=…``.
+the clock with the start of Python and the loading of the model (``wall``) and without, seconds of
+CPU of all cores (what counts on a busy machine), and the peak of memory.  --window 0 lets the
+memory allowed decide, as by default.  Floating point operations are counted from the sizes; the
+roofline is the best rate of a product of two matrices that torch reaches on the same cores just
+before.  --stages times the stages of one pass one after the other instead.  Last comes one line
+per figure, ``BENCH name=… value=… unit=… ratio=… against=…``.
 """
 
 import argparse
@@ -113,6 +113,7 @@ status = infer.main(sys.argv[2:])
 done = time.perf_counter()
 predictor = kept["predictor"]
 out = {"status": status, "wall": done - began, "run": done - kept["ready"],
+       "cpu": time.process_time(),
        "peak": memory.peak_bytes() / 1e9, "foreseen": predictor.foreseen / 1e9,
        "windows": predictor.passes,
        "gpu": memory.peak_bytes(predictor.device) / 1e9 if predictor.device.type == "cuda" else 0}
@@ -233,7 +234,7 @@ def table(root: Path, args: argparse.Namespace) -> None:
     from diarize.tasks.registry import load_task
 
     task = load_task(root / "model.pth")
-    print(f"{'audio':>7} {'passes':>7} {'wall s':>8} {'run s':>8} {'x real time':>12} "
+    print(f"{'audio':>7} {'passes':>7} {'wall s':>8} {'run s':>8} {'CPU s':>8} {'x real time':>12} "
           f"{'s per h':>8} {'peak GB':>8} {'foreseen':>8} {'GFLOP/s':>8} {'roofline':>8}")
     lines = []
     for seconds in args.seconds:
@@ -247,7 +248,7 @@ def table(root: Path, args: argparse.Namespace) -> None:
             rate, speed = flops / found["run"], seconds / found["wall"]
             peak = found["gpu"] or found["peak"]
             print(f"{NAMES.get(seconds, f'{seconds}s'):>7} {len(found['windows']):>7} "
-                  f"{found['wall']:8.1f} {found['run']:8.1f} {speed:12.1f} "
+                  f"{found['wall']:8.1f} {found['run']:8.1f} {found['cpu']:8.1f} {speed:12.1f} "
                   f"{3600 / speed:8.1f} {peak:8.2f} {found['foreseen']:8.2f} "
                   f"{rate / 1e9:8.1f} {roof / 1e9:8.1f}", flush=True)
             name = f"infer_{args.device}_{NAMES.get(seconds, f'{seconds}s')}"

@@ -23,7 +23,7 @@ class Sizes:
     features: numbers per frame of the front-end; ``kept`` whether they stay while windows
         are worked on (log-mel), or are made for each window (self-supervised front-ends)
     factor: frames per frame of the encoder, which has ``dim`` numbers
-    piece: frames of the encoder that are worked on at a time where a piece is enough
+    piece: frames that are worked on at a time where a piece is enough
     """
 
     features: int
@@ -44,8 +44,7 @@ class Sizes:
         decode = _DECODER * sequence + 10 * low * self.queries
         masks = 2 * sequence + _FLOAT * num_frames * self.queries
         features = 0 if self.kept else _FLOAT * num_frames * self.features
-        piece = min(low, self.piece)
-        work = _FLOAT * piece * max(3 * self.ff_dim, 5 * self.factor * self.dim)
+        work = _FLOAT * min(num_frames, self.piece) * max(3 * self.ff_dim, 5 * self.dim)
         return features + max(enter, encode, decode, masks) + work + _FIRST_USE
 
     def recording(self, num_frames: int) -> int:

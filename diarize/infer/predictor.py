@@ -191,7 +191,8 @@ class Predictor:
         order = self._order(queries.activity_logits[0].float().sigmoid())
         embeddings = queries.mask_embeddings[0, order].float()  # (K, D)
         masks = torch.empty(last - first, len(order), device=self.device)
-        step = self.sizes.piece * self.model.factor
+        factor = self.model.factor
+        step = max(1, self.sizes.piece // factor) * factor
         for low in range(0, last - first, step):
             high = min(low + step, last - first)
             with self._autocast():

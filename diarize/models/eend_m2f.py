@@ -136,7 +136,8 @@ class EendM2f(nn.Module):
 
     def refine(self, encoded: Encoded) -> tuple[Queries, Tensor]:
         """Return the refined queries and E at the low rate (B, T', D)."""
-        factor, step = self.backbone.factor, piece_size(encoded.memory)
+        factor = self.backbone.factor
+        step = max(1, piece_size(encoded.memory) // factor)
         coarse = torch.empty_like(encoded.memory)
         for low in range(0, coarse.shape[1], step):
             first = low * factor
