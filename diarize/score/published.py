@@ -101,10 +101,11 @@ def parse_figure(text: str) -> tuple[str, float]:
 def pooled_der(reference: Path, system: Path, uem: Path) -> dict[float, float]:
     """Return the pooled DER in percent by collar, md-eval's conventions, overlap scored.
 
-    Raises DiarizeError where the files have no recording in common, or nothing can be scored.
+    Raises DiarizeError where output is of other recordings only, or nothing can be scored.
     """
     ref, sys, regions = read_turns(reference), read_turns(system), read_uem(uem)
-    if not set(sys.recording) & regions.keys():
+    found = set(sys.recording)  # an output without speech has none: all is missed
+    if found and not found & regions.keys():
         raise DiarizeError(f"{system}: none of its recordings is in {uem}")
     missing = sorted(set(ref.recording) - regions.keys())
     if missing:

@@ -97,6 +97,12 @@ def test_output_of_other_recordings_is_an_error(folder):
         pooled_der(data / "rttm", folder / "other", data / "uem")
 
 
+def test_output_without_speech_is_all_missed(folder):
+    data = folder / "data/b_test"
+    (folder / "empty").write_text("")
+    assert pooled_der(data / "rttm", folder / "empty", data / "uem") == {0.0: 100.0, 0.25: 100.0}
+
+
 @pytest.fixture(scope="module")
 def table_1(repo_root):
     path = repo_root / "egs/eend_m2f/diar1/conf/table1.yaml"
