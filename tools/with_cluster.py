@@ -86,7 +86,8 @@ class Cluster(ABC):
         """Path of a program; those of daemons need not be in PATH."""
         found = shutil.which(name, path=f"{self.environment.get('PATH', '')}:{self.places}")
         if found is None:
-            raise Unavailable(f"{name} is not installed (Debian: apt-get install {self.packages})")
+            packages = f"{self.packages} util-linux"
+            raise Unavailable(f"{name} is not installed (Debian: apt-get install {packages})")
         return found
 
     def daemon(self, name: str, *args: str) -> None:
