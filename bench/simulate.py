@@ -33,7 +33,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from simulate_corpus import RATE, make_corpus
 
 from diarize.data.assemble import Assembler, fft_size
-from diarize.simulate.arena import ArenaOptions
+from diarize.data.device import DeviceArena, request
+from diarize.simulate.arena import Arena, ArenaOptions
 from diarize.simulate.cache import Gains, UtteranceCache
 from diarize.simulate.manifest import Manifest
 from diarize.simulate.plan import Plan, open_plan
@@ -61,6 +62,28 @@ def by_hand(mixture: dict) -> np.ndarray:
     noise = np.resize(soundfile.read(mixture["noise"])[0], len(out))
     level = np.sqrt(10 ** (-mixture["snr"] / 10) * np.mean(out**2) / np.mean(noise**2))
     return out + level * noise
+
+
+def on_device(
+    plan: Plan, arena: Arena, windows: list[tuple[int, int]], numbers: list[int], device: str
+) -> tuple[float, float]:
+    """Return the rates of the recipes on the host, and of what the device makes of them."""
+    assembler = Assembler(plan, arena)
+    there = DeviceArena(assembler, torch.device(device))
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    samples = sum(windows[i][1] - windows[i][0] for i in numbers)
+    requests = [request(assembler, i, *windows[i]) for i in numbers]
+    length = max(r.length for r in requests)
+    there.render(requests, length)
+    begin = time.process_time()
+    requests = [request(assembler, i, *windows[i]) for i in numbers]
+    host = time.process_time() - begin
+    wait()
+    begin = clock()
+    there.render(requests, length)
+    wait()
+    return samples / RATE / host, samples / RATE / (clock() - begin)
 
 
 class Crops:
@@ -110,12 +133,12 @@ def transforms(seconds: float, tail: int) -> float:
     return rounds * seconds / (time.process_time() - begin)
 
 
-def ways_of(manifest: Manifest, arena: Path, crop: float) -> tuple[dict[str, Way], Plan]:
-    """Return what makes mixtures, by name, and the plan."""
+def ways_of(
+    manifest: Manifest, plan: Plan, arena: Arena, windows: list[tuple[int, int]]
+) -> dict[str, Way]:
+    """Return what makes mixtures, by name."""
     mixtures = [mixture for _, mixture in manifest]
-    plan, opened = open_plan(manifest, arena, ArenaOptions())
-    assembler, cache = Assembler(plan, opened), UtteranceCache(max_bytes=2 << 30)
-    windows = Crops(plan, crop).windows
+    assembler, cache = Assembler(plan, arena), UtteranceCache(max_bytes=2 << 30)
 
     def cut(made: Assembler) -> Way:
         return lambda i: len(made.window(i, *windows[i]))
@@ -149,7 +172,7 @@ def ways_of(manifest: Manifest, arena: Path, crop: float) -> tuple[dict[str, Way
         "arena, crop": cut(assembler),
         "arena, crop, no rooms": cut(without(assembler, "_add_wet")),
         "arena, crop, no noise": cut(without(assembler, "_add_noise")),
-    }, plan
+    }
 
 
 def parser() -> argparse.ArgumentParser:
@@ -168,7 +191,11 @@ def parser() -> argparse.ArgumentParser:
 def measure(root: Path, args: argparse.Namespace) -> None:
     """Print the table and the BENCH lines."""
     manifest = Manifest(root / "mixture.scp")
-    ways, plan = ways_of(manifest, root / "arena", args.crop)
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("--device cuda: torch sees no GPU")
+    plan, arena = open_plan(manifest, root / "arena", ArenaOptions())
+    windows = Crops(plan, args.crop).windows
+    ways = ways_of(manifest, plan, arena, windows)
     numbers = np.linspace(0, len(plan) - 1, min(args.mixtures, len(plan))).astype(int).tolist()
     rate(ways["render, crop"], numbers)  # decodes
     rates: dict[str, list[float]] = {name: [] for name in ways}
@@ -181,6 +208,12 @@ def measure(root: Path, args: argparse.Namespace) -> None:
     print(f"{len(numbers)} mixtures of {mean:.0f} s, crops of {args.crop:g} s, one core")
     for name, value in medians.items():
         print(f"{name:24}{value:9.0f} x real time{value / medians['by hand']:9.1f} x by hand")
+    some = numbers if args.device == "cuda" else numbers[::4]
+    recipes, made = on_device(plan, arena, windows, some, args.device)
+    print(f"{'recipes for a device':24}{recipes:9.0f} x real time")
+    print(f"{'made on ' + args.device:24}{made:9.0f} x real time")
+    if args.device == "cpu" and not torch.cuda.is_available():
+        print("no GPU here: not measured is how fast it makes mixtures (--device cuda)")
     track = transforms(args.crop, RATE)
     print(f"{'transforms of one track':24}{track:9.0f} x real time")
     wet = 1 - medians["arena, crop"] / medians["arena, crop, no rooms"]
@@ -197,6 +230,8 @@ def measure(root: Path, args: argparse.Namespace) -> None:
           "against=transforms_of_one_track")
     print(f"BENCH name=simulate_arena_crop value={medians['arena, crop']:.0f} "
           f"unit=x_real_time_per_core ratio={medians['arena, crop'] / 3000:.2f} against=3000")
+    print(f"BENCH name=simulate_device_{args.device} value={made:.0f} unit=x_real_time "
+          f"ratio={made / medians['arena, crop']:.2f} against=arena_crop")
 
 
 def main(argv: list[str] | None = None) -> int:

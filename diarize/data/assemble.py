@@ -9,13 +9,14 @@ What ``render`` does by the utterance is kept: the direct path is at delay 0, an
 room answers before it, nothing is heard before the utterance's label begins.
 """
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from diarize.simulate.arena import Arena, Entry
+from diarize.simulate.arena import FLOAT32, INT16, Arena, Entry
 from diarize.simulate.plan import Plan, Rows
 from diarize.simulate.render import fade_rise, loop_fade
 
@@ -37,8 +38,53 @@ class Assembler:
 
     def __init__(self, plan: Plan, arena: Arena) -> None:
         self.plan, self.arena = plan, arena
-        self._entries: list[Entry] = [arena.entries[source] for source in plan.sources]
+        self.entries: list[Entry] = [arena.entries[source] for source in plan.sources]
         self._rooms: dict[int, Room] = {}
+
+    # What the same on another device needs, `diarize.data.device`; by source of the plan.
+
+    @cached_property
+    def shards(self) -> list[int]:
+        """The arena's shards of int16, as they follow one another there."""
+        return sorted(n for n, kind in self.arena.kinds.items() if kind == INT16)
+
+    @cached_property
+    def addresses(self) -> np.ndarray:
+        """Where each source begins in these shards; int64."""
+        sizes = [len(self.arena.shard(number)) for number in self.shards]
+        heads = dict(zip(self.shards, np.cumsum([0, *sizes]).tolist(), strict=False))
+        return np.array([heads.get(e.shard, 0) + e.start for e in self.entries], dtype=np.int64)
+
+    @cached_property
+    def scales(self) -> np.ndarray:
+        """The factor of each source's values; float32."""
+        return np.array([entry.scale for entry in self.entries], dtype=np.float32)
+
+    @cached_property
+    def rooms(self) -> list[int]:
+        """The sources that are rooms."""
+        return [n for n, source in enumerate(self.plan.sources) if source.kind == FLOAT32]
+
+    @cached_property
+    def peaks(self) -> np.ndarray:
+        """The strongest sample of each source that is a room, else 0; one 0 more at the end."""
+        out = np.zeros(len(self.entries) + 1, dtype=np.int64)
+        for number in self.rooms:
+            out[number] = self.room(number).peak
+        return out
+
+    @cached_property
+    def early(self) -> np.ndarray:
+        """Which sources are rooms with sound before their peak, bool; one False more."""
+        out = np.zeros(len(self.entries) + 1, dtype=bool)
+        for number in self.rooms:
+            out[number] = self.room(number).early
+        return out
+
+    @cached_property
+    def longest_tail(self) -> int:
+        """The length of the longest room less 1; 0 without rooms."""
+        return max((self.entries[number].length - 1 for number in self.rooms), default=0)
 
     def window(self, index: int, start: int, stop: int) -> np.ndarray:
         """Return samples [start, stop) of mixture ``index``, float32; errors name it."""
@@ -68,14 +114,14 @@ class Assembler:
     def room(self, number: int) -> Room:
         """Return the room that is source ``number`` of the plan."""
         if number not in self._rooms:
-            response = self.arena.samples(self._entries[number])
+            response = self.arena.samples(self.entries[number])
             peak = int(np.argmax(np.abs(response)))
             self._rooms[number] = Room(response, peak, bool(np.any(response[:peak])))
         return self._rooms[number]
 
     def _put(self, out: np.ndarray, rows: Rows, row: int, fade: int, skip: int = 0) -> None:
         """Write samples [skip, skip + len(out)) of an utterance to ``out``."""
-        entry = self._entries[rows.source[row]]
+        entry = self.entries[rows.source[row]]
         first = rows.first[row] + skip
         factor = np.float32(entry.scale) * rows.level[row]
         samples = self.arena.samples(entry, first, first + len(out))
@@ -211,7 +257,7 @@ class Assembler:
 
     def _noise_energy(self, number: int, total: int) -> float:
         """Return the energy of ``total`` samples of a noise, repeated where it is shorter."""
-        entry, rate = self._entries[number], self.plan.sample_rate
+        entry, rate = self.entries[number], self.plan.sample_rate
         period = entry.length - loop_fade(entry.length, rate)
         if entry.length >= total:
             return _energy(self._noise(entry, 0, total))
@@ -220,7 +266,7 @@ class Assembler:
         return energy + (_energy(self._looped(entry, 0, rest)) if rest else 0.0)
 
     def _add_noise(self, out: np.ndarray, index: int, start: int, gain: float) -> None:
-        entry = self._entries[self.plan.noise(index)[0]]
+        entry = self.entries[self.plan.noise(index)[0]]
         cut = self._noise if entry.length >= self.plan.num_samples(index) else self._looped
         out += cut(entry, start, start + len(out), gain)
 

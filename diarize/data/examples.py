@@ -1,6 +1,7 @@
 """Training examples and the batches they are collated into."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +14,15 @@ class Example:
 
     ``waveform`` is float32 (n,), ``activity`` bool (T, S) on the model's frame grid, every
     column with at least one active frame (but for that of the VAD, of languages).
-    ``labels`` tells who the columns are, where a task wants to know.
+    ``labels`` tells who the columns are, where a task wants to know.  Where the waveform is
+    made on another device, it is empty and ``request`` says how (`diarize.data.device`).
     """
 
     name: str
     waveform: np.ndarray
     activity: np.ndarray
     labels: tuple[str, ...] = ()
+    request: Any = None
 
 
 @dataclass
@@ -62,13 +65,10 @@ class Batch:
 def collate(examples: list[Example], sample_rate: int) -> Batch:
     """Return the examples as one zero-padded batch."""
     samples = [len(e.waveform) for e in examples]
-    frames = [e.activity.shape[0] for e in examples]
-    speakers = [e.activity.shape[1] for e in examples]
+    frames, speakers, targets = targets_of(examples)
     waveforms = torch.zeros(len(examples), max(samples))
-    targets = torch.zeros(len(examples), max(frames), max(speakers))
     for i, example in enumerate(examples):
         waveforms[i, : samples[i]] = torch.from_numpy(example.waveform)
-        targets[i, : frames[i], : speakers[i]] = torch.from_numpy(example.activity)
     return Batch(
         names=[e.name for e in examples],
         waveforms=waveforms,
@@ -79,3 +79,13 @@ def collate(examples: list[Example], sample_rate: int) -> Batch:
         seconds=sum(samples) / sample_rate,
         whole=min(samples) == max(samples),
     )
+
+
+def targets_of(examples: list[Example]) -> tuple[list[int], list[int], Tensor]:
+    """Return frames and speakers of each example, and all activities (B, T, S), zero-padded."""
+    frames = [e.activity.shape[0] for e in examples]
+    speakers = [e.activity.shape[1] for e in examples]
+    targets = torch.zeros(len(examples), max(frames), max(speakers))
+    for i, example in enumerate(examples):
+        targets[i, : frames[i], : speakers[i]] = torch.from_numpy(example.activity)
+    return frames, speakers, targets

@@ -2,12 +2,14 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from diarize.data.assemble import Assembler
+from diarize.data.device import Request, register, request
 from diarize.data.examples import Example
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio, resample
@@ -49,6 +51,7 @@ class ArenaSource:
         options = ArenaOptions(sample_rate, allow_pipes)
         self.plan, self.arena = open_plan(Manifest(path), arena, options)
         self.assembler = Assembler(self.plan, self.arena)
+        register(self.assembler)
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -63,6 +66,11 @@ class ArenaSource:
         stop = min(stop, self.plan.num_samples(index))
         waveform = self.assembler.window(index, start, stop)
         return waveform, self.plan.segments(index, start, stop)
+
+    def request(self, index: int, start: int, stop: int) -> tuple[Request, list[Segment]]:
+        """Return what makes the same samples on another device, and their segments."""
+        made = request(self.assembler, index, start, stop)
+        return made, self.plan.segments(index, start, stop)
 
 
 class ManifestSource:
@@ -192,8 +200,9 @@ class RandomCrops:
     examples takes every recording once, in an order of its own.  With ``speed`` (low, high)
     each crop is played at a speed drawn from that range, so that its voices are new ones
     (speed perturbation, Ko et al. 2015).  ``make`` turns a crop into an example, by
-    default `make_example`.  With ``bucket`` above 1, so many examples in a row come from
-    recordings of about the same length.
+    default `make_example`.  With ``on_device``, of manifests with an arena and without
+    ``speed``, examples have a request instead of a waveform.  With ``bucket`` above 1, so many
+    examples in a row come from recordings of about the same length.
     """
 
     def __init__(
@@ -205,9 +214,15 @@ class RandomCrops:
         speed: tuple[float, float] | None = None,
         make: "MakeExample | None" = None,
         bucket: int = 0,
+        on_device: bool = False,
     ) -> None:
         if not sources or not sum(map(len, sources)):
             raise DiarizeError("no training recordings: every source is empty")
+        if on_device and (speed or not all(isinstance(s, ArenaSource) for s in sources)):
+            raise DiarizeError(
+                "data.simulation: device makes mixtures of manifests only, and without data.speed; "
+                "use data.simulation: arena"
+            )
         self.sources = list(sources)
         self.crop_samples = grid.to_samples(crop_seconds)
         self.grid = grid
@@ -215,6 +230,7 @@ class RandomCrops:
         self.speed = speed
         self.make = make or make_example
         self.bucket = bucket
+        self.on_device = on_device
         self._lengths: np.ndarray | None = None
         self._ends = np.cumsum([len(s) for s in sources]).tolist()
         self._order: tuple[int, np.ndarray] | None = None
@@ -232,7 +248,13 @@ class RandomCrops:
         wanted = self.crop_samples * percent // 100
         total = source.num_samples(item)
         start = int(rng.integers(0, max(1, total - wanted + 1)))
-        waveform, segments = source.read(item, start, min(total, start + wanted))
+        stop = min(total, start + wanted)
+        if self.on_device:
+            made, segments = source.request(item, start, stop)
+            silence = np.zeros(stop - start, dtype=np.float32)
+            example = self.make(source.name(item), silence, segments, self.grid)
+            return replace(example, waveform=silence[:0], request=made)
+        waveform, segments = source.read(item, start, stop)
         if percent != 100:
             waveform, segments = change_speed(waveform, segments, percent)
         return self.make(source.name(item), waveform[: self.crop_samples], segments, self.grid)
