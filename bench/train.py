@@ -1,6 +1,7 @@
 """Where a training step's time goes, and how much of the machine's arithmetic it uses.
 
     python bench/train.py [--device cpu|cuda] [--configs mini paper] [--steps 6]
+    python bench/train.py --count
 
 For each configuration: simulation with rooms and noise, features, network, cost, matching,
 backward, optimiser, in milliseconds and as shares of the step; seconds of audio trained on per
@@ -27,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from simulate_corpus import make_corpus
 
 from diarize.config import read_yaml
+from diarize.models.eend_m2f import EendM2f, EendM2fOptions
 from diarize.tasks.base import QueryTask
 from diarize.tasks.registry import build_task, parse_config
 from diarize.train.distributed import Group
@@ -43,6 +45,11 @@ CROPS = {"cpu": {"mini": 8, "paper": 1, "finetune": 1}, "cuda": {"mini": 64, "pa
                                                                 "finetune": 8}}  # fmt: skip
 # The mini recipe has neither rooms nor noise.
 MANIFESTS = {"mini": "dry.scp", "paper": "mixture.scp", "finetune": "mixture.scp"}
+# A product forward is two backward.  torch's own count of the backward pass takes a depthwise
+# convolution for a full one.
+WITH_BACKWARD = 3
+# Dense, as the makers' data sheets say.
+PEAKS = {"H100 SXM": 989.4e12, "RTX A6000": 154.8e12}
 PARTS = ("data", "features", "network", "cost", "matching", "terms", "backward", "optimiser")
 
 
@@ -167,10 +174,11 @@ def measure(name: str, manifest: Path, args: argparse.Namespace) -> list[str]:
     batch = batches(task, args.crops, 0)
     for step in range(2 if device.type == "cpu" else 5):
         stepper.run(step, [batch])
+    moved = batch.to(device)
     counter = FlopCounterMode(display=False)
     with counter:
-        stepper.run(0, [batch])
-    flops = counter.get_total_flops()
+        task.model(moved.waveforms, moved.num_samples).mask_logits()
+    flops = WITH_BACKWARD * counter.get_total_flops()
     first = data_seconds(task, args)
     seconds = parts_of(task, stepper, args.steps, args.crops)
     step = whole_steps(task, stepper, args.steps, args.crops)
@@ -201,6 +209,23 @@ def measure(name: str, manifest: Path, args: argparse.Namespace) -> list[str]:
     ]
 
 
+def count(seconds: float = 50.0) -> None:
+    """Print the FLOPs of the paper's model per second of audio, module by module."""
+    model = EendM2f(EendM2fOptions())
+    counter = FlopCounterMode(display=False, depth=2)
+    with counter:
+        predictions = model(torch.zeros(1, round(16000 * seconds)))
+        predictions.mask_logits()
+    forward = counter.get_total_flops()
+    for name, found in counter.get_flop_counts().items():
+        if name.count(".") == 2 or name == "EendM2f.decoder":
+            print(f"{name:36}{sum(found.values()) / seconds / 1e6:9.1f} MFLOP/s of audio")
+    per_second = WITH_BACKWARD * forward / seconds
+    print(f"forward {forward / seconds / 1e6:.1f}, training {per_second / 1e6:.1f} MFLOP/s")
+    for name, peak in PEAKS.items():
+        print(f"{name}: {peak / 1e12:.0f} TFLOP/s in bf16: at most {peak / per_second:,.0f} x")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     out = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -214,6 +239,7 @@ def parser() -> argparse.ArgumentParser:
     add("--threads", type=int, default=1)
     add("--mixtures", type=int, default=80)
     add("--corpus", type=Path, help="keep the corpus here, to measure again on the same")
+    add("--count", action="store_true", help="count the model's FLOPs only, on a CPU")
     add("--workers-hide-data", action="store_true", help="count the longer of step and data")
     return out
 
@@ -221,6 +247,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Return the exit status of the benchmark."""
     args = parser().parse_args(argv)
+    if args.count:
+        count()
+        return 0
     if args.device == "cuda" and not torch.cuda.is_available():
         print("no GPU here: not measured are its step, MFU, memory and matching share")
         return 0
