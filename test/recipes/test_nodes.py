@@ -191,3 +191,13 @@ def test_torchrun_started_by_srun_as_two_tasks(slurm, repo_root, tmp_path):
     assert "node 2 of 2" in done.stdout
     assert load_model(tmp_path / "exp/last.pth")[1]["step"] == 8
     assert os.listdir(tmp_path / "exp")
+
+
+def test_two_jobs_of_a_grid_engine(recipe, with_cluster):
+    with with_cluster("sge", cpus=2) as engine:
+        names = [name for name in engine.environment if name.startswith(("SGE_", "LD_"))]
+        env = {name: engine.environment[name] for name in names}
+        path = f"{Path(sys.executable).parent}:{engine.environment['PATH']}"
+        finish(train(recipe, "two", "--num-nodes", "2", cmd_backend="sge", PATH=path, **env))
+    assert "node 2 of 2" in (recipe / "exp/two/train.2.log").read_text()
+    assert load_model(recipe / "exp/two/last.pth")[1]["step"] == 12

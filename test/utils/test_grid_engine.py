@@ -66,16 +66,18 @@ def written(*paths: Path) -> None:
     wait_for(lambda: all(path.exists() and path.read_text().strip() for path in paths))
 
 
-def test_array_with_options_and_a_failure(start, tmp_path):
+def test_array_with_options_and_a_failure(start, engine, tmp_path):
     options = ["--mem", "100M", "--num-threads", "2", "--max-jobs-run", "2", "--time", "0:10:0"]
-    words = ["bash", "-c", "echo JOB $MINE $NSLOTS; [ JOB != 3 ] || exit 7"]
-    code, errors = finish(start(*options, "JOB=2:4", "l/x.JOB.log", *words, MINE="a b"))
+    words = ["bash", "-c", "echo JOB $MINE $NSLOTS ${PATH%%:*}; [ JOB != 3 ] || exit 7"]
+    # Debian's grid engine starts a login shell, which makes a PATH of its own.
+    env = {"MINE": "a b", "PATH": f"/mine:{engine.environment['PATH']}"}
+    code, errors = finish(start(*options, "JOB=2:4", "l/x.JOB.log", *words, **env))
     assert code == 1
     assert errors == (
         "queue.py: 1 of 3 jobs failed\nqueue.py: job 3 ended with code 7; log: l/x.3.log\n"
     )
     assert [output_of(tmp_path / f"l/x.{i}.log") for i in (2, 3, 4)] == [
-        f"{i} a b 2\n" for i in (2, 3, 4)
+        f"{i} a b 2 /mine\n" for i in (2, 3, 4)
     ]
     assert sorted(p.name for p in (tmp_path / "l").iterdir()) == [
         f"x.{i}.log" for i in (2, 3, 4)

@@ -103,6 +103,7 @@ class ClusterRun:
             "job": self.job.as_dict(),
             "status": str(self.work.resolve() / f"{self.base}.JOB.status"),
             "directory": os.getcwd(),
+            "path": os.environ.get("PATH", os.defpath),
         }
         spec_path = self.work / f"{self.base}.json"
         spec_path.write_text(json.dumps(specification), encoding="utf-8")

@@ -17,6 +17,7 @@ def run_task(specification: str, index: int) -> int:
     """Exit code of one job, which is also on disk when this returns."""
     spec = json.loads(Path(specification).read_text(encoding="utf-8"))
     os.chdir(spec["directory"])
+    os.environ["PATH"] = spec["path"]  # grid engine may start a login shell, which makes its own
     told: list[int] = []
     _leave_signals_to_the_command(told)
     try:
