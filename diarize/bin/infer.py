@@ -44,7 +44,9 @@ def infer(args: argparse.Namespace) -> None:
     from diarize.infer.languages import diarize_languages
     from diarize.infer.loader import find_model, make_predictor
     from diarize.infer.postprocess import postprocess
+    from diarize.infer.predictor import Posteriors
     from diarize.infer.run import predict_all
+    from diarize.infer.threads import Behind
     from diarize.io.audio import AudioSource
     from diarize.io.rttm import write_rttm
     from diarize.tasks.registry import load_task
@@ -66,8 +68,9 @@ def infer(args: argparse.Namespace) -> None:
     predictor = make_predictor(task.model, task.grid, network)
     sources = {name: AudioSource(path) for name, path in recordings.items()}
     by_name = {}
-    for recording, found in predict_all(predictor, sources):
-        name = recording.name
+
+    def segment(item: tuple[str, Posteriors]) -> None:
+        name, found = item
         arguments = (found.masks, found.activities, name, options, task.grid)
         if task.name == "language":
             labels = getattr(task.model, "labels", [])
@@ -77,7 +80,11 @@ def infer(args: argparse.Namespace) -> None:
             by_name[name] = postprocess(*arguments)
         if not by_name[name]:
             print(f"{recordings[name]}: no speech found", file=sys.stderr)
-    segments = [segment for name in recordings for segment in by_name[name]]
+
+    with Behind(segment, depth=1) as behind:
+        for recording, found in predict_all(predictor, sources):
+            behind.put((recording.name, found))
+    segments = [one for name in recordings for one in by_name[name]]
     write_rttm(args.out or sys.stdout, segments)
 
 
