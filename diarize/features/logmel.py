@@ -71,6 +71,9 @@ class LogMel(nn.Module):
         # Real and imaginary parts lie side by side: adding their squares is part of the product.
         self.register_buffer("bank", bank.repeat_interleave(2, dim=0), persistent=False)
 
+    # Whether `open_recording` keeps the features of the whole recording.
+    keeps_features = True
+
     @property
     def output_dim(self) -> int:
         """Number of features per frame."""

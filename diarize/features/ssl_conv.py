@@ -93,6 +93,9 @@ class SslConv(nn.Module):
         # Travels with the weights: frozen layers that nobody ever filled are an error.
         self.register_buffer("filled", torch.tensor(options.trained))
 
+    # Whether `open_recording` keeps the features of the whole recording.
+    keeps_features = False
+
     @property
     def output_dim(self) -> int:
         """Number of features per frame."""

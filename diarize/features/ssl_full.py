@@ -67,6 +67,9 @@ class SslFull(nn.Module):
         if not o.conv.trained:
             self.encoder.requires_grad_(False)
 
+    # Whether `open_recording` keeps the features of the whole recording.
+    keeps_features = False
+
     @property
     def output_dim(self) -> int:
         """Number of features per frame."""

@@ -40,7 +40,7 @@ def make_predictor(model: nn.Module, grid: FrameGrid, options: NetworkOptions) -
     )
     sizes = Sizes(
         features=model.features.output_dim,
-        kept=hasattr(model.features, "bank"),
+        kept=model.features.keeps_features,
         factor=model.factor,
         dim=model.decoder.class_head.in_features,
         ff_dim=_widest(model),

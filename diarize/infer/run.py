@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from diarize.infer.predictor import Posteriors, Predictor
 from diarize.infer.recording import Recording
@@ -67,7 +67,9 @@ def _predict_all(
 
     with closing(Ahead(pool, load, batches, 2)) as loaded:
         for recordings in loaded:
-            with _closing_all(recordings):
+            with ExitStack() as stack:
+                for recording in recordings:
+                    stack.callback(recording.close)
                 found = predictor.predict_batch(recordings)
                 yield from zip(recordings, found, strict=True)
 
@@ -77,14 +79,3 @@ def _seconds_that_fit(predictor: Predictor) -> float:
     free = predictor.limit - predictor.base_bytes
     minute = predictor.grid.to_frame(60.0)
     return 60.0 * max(0, free) / predictor.sizes.whole(minute)
-
-
-class _closing_all:
-    def __init__(self, recordings: Sequence[Recording]) -> None:
-        self.recordings = recordings
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *error: object) -> None:
-        for recording in self.recordings:
-            recording.close()
