@@ -43,6 +43,8 @@ class NetworkOptions:
         require_at_least(1, overlap=self.overlap)
         if self.overlap > self.window / 2:
             raise ValueError(f"overlap {self.overlap} is above half of the window {self.window}")
+        if self.max_whole is not None and self.max_whole < self.window:
+            raise ValueError(f"max_whole {self.max_whole} is below the window {self.window}")
 
 
 @dataclass(frozen=True)

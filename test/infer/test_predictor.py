@@ -214,6 +214,8 @@ def test_the_command_line_sets_window_and_whole_alike():
     assert override_network(NetworkOptions(), None, None, None) == NetworkOptions()
     with pytest.raises(DiarizeError, match="overlap"):
         override_network(NetworkOptions(), None, None, None, overlap=1000.0)
+    with pytest.raises(DiarizeError, match="max_whole"):
+        override_network(NetworkOptions(), None, None, None, max_whole=60.0)
 
 
 MEASURE = """
