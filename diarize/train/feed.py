@@ -1,5 +1,8 @@
 """Which examples make up which step, and their way from the workers to the trainer."""
 
+import os
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -55,7 +58,7 @@ def feed(source: Source, options: TrainOptions, group: Group, start: int) -> Ite
         batch_sampler=_Sampler(options, group, start),
         collate_fn=_Collate(source),
         num_workers=options.num_workers,
-        worker_init_fn=_start_worker if options.num_workers else None,
+        worker_init_fn=_StartWorker(os.getpid()) if options.num_workers else None,
         pin_memory=group.device.type == "cuda",
     )
     try:
@@ -122,6 +125,25 @@ class _Collate:
             return _Failure(str(err))
 
 
-def _start_worker(number: int) -> None:
-    leave_signals_to_parent()
-    torch.set_num_threads(1)
+class _StartWorker:
+    """Prepares a worker, which ends when the trainer does, however that ends.
+
+    torch's workers look at their parent, which is not the trainer where a fork server starts
+    them (the default of Python 3.14): those of a trainer that was killed would wait for ever.
+    """
+
+    def __init__(self, trainer: int) -> None:
+        self.trainer = trainer
+
+    def __call__(self, number: int) -> None:
+        leave_signals_to_parent()
+        torch.set_num_threads(1)
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                os.kill(self.trainer, 0)
+            except ProcessLookupError:
+                os._exit(1)
+            time.sleep(2)

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,6 +94,22 @@ def wait_for(out, step, alive):
     time.sleep(random.random() * 0.05)
 
 
+def descendants(pid):
+    """The processes that a process has started, and those that they have."""
+    found = []
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [int(child) for child in listing.read_text().split()]
+    return found + [pid for child in found for pid in descendants(child)]
+
+
+def running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as handle:
+            return handle.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def assert_same(one, two):
     """Compare the last and the averaged weights of two experiments, bit by bit."""
     for out in (one, two):
@@ -110,9 +127,15 @@ def test_three_kills_change_no_bit_of_a_real_training(words, fork, tmp_path):
     for moment in (2, 12, 22):
         process = fork([*words, str(cut)])
         wait_for(cut, moment + random.randrange(7), process.is_alive)
+        workers = descendants(process.pid)
+        assert workers
         process.kill()
         process.join(30)
         assert process.exitcode == -signal.SIGKILL
+        deadline = time.monotonic() + 30
+        while any(map(running, workers)):
+            assert time.monotonic() < deadline, f"processes that stay: {workers}"
+            time.sleep(0.1)
         assert last_step(cut) < STEPS
     for out in (cut, calm):
         process = fork([*words, str(out)])

@@ -123,4 +123,4 @@ def test_refused_submission_is_one_line(start, engine):
     assert code == 1
     assert errors.startswith("queue.py: error: qsub ")
     assert "no_such" in errors
-    assert engine.numbers() == []
+    wait_for(lambda: engine.numbers() == [])  # the engine forgets jobs of earlier tests in its time
