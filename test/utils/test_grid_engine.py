@@ -106,7 +106,7 @@ def test_interruption_leaves_no_job_behind(start, engine, tmp_path):
 
 
 def test_deleted_and_killed_jobs_are_reported_while_others_run(start, engine, tmp_path):
-    words = ["bash", "-c", "ps -o ppid= $PPID > parent.JOB; sleep 8"]
+    words = ["bash", "-c", "cut -d ' ' -f 4 /proc/$PPID/stat > parent.JOB; sleep 8"]
     process = start("JOB=1:3", "x.JOB.log", *words)
     written(*(tmp_path / f"parent.{i}" for i in (1, 2, 3)))
     engine.ask("qdel", engine.numbers()[0], "-t", "1")

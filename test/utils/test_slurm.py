@@ -204,7 +204,7 @@ def test_job_cancelled_before_it_ran_is_reported(start, slurm, tmp_path):
 
 def test_killed_job_is_reported_while_others_run(start, slurm, tmp_path):
     """kill -9 of all processes of one job, as a node that fails or lacks memory does it."""
-    words = ["bash", "-c", "ps -o ppid= $PPID > parent.JOB; sleep 3"]
+    words = ["bash", "-c", "cut -d ' ' -f 4 /proc/$PPID/stat > parent.JOB; sleep 3"]
     process = start("JOB=1:2", "x.JOB.log", *words)
     written(tmp_path / "parent.1", tmp_path / "parent.2")
     os.kill(int((tmp_path / "parent.1").read_text()), signal.SIGKILL)
