@@ -23,7 +23,7 @@ POLL_SECONDS = float(os.environ.get("DIARIZE_POLL_SECONDS", "2"))
 CHECKS_APART = 15  # polls between two questions to the batch system
 MISSES_ALLOWED = 2  # answers in a row that a job is gone, before it is taken for lost
 END_SECONDS = 60.0  # for jobs to leave the queue once they are cancelled
-STATE_SECONDS = 5.0  # for the batch system to notice the end of a job
+STATE_SECONDS = 20.0  # for the batch system to notice the end of a job
 
 
 @dataclass(frozen=True)
