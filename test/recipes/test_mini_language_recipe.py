@@ -18,15 +18,35 @@ def recipe(repo_root):
     return repo_root / "egs/mini/langdiar1"
 
 
-def ablations(recipe, *args):
-    """The standard output of the script, which must succeed."""
+STUB = """#!/usr/bin/env bash
+while [ "$#" -gt 0 ]; do [ "$1" != --tag ] || tag=$2; shift; done
+mkdir -p "exp/$tag"
+echo "stopped by a signal after 7 steps and 9 s, saved" > exp/$tag/train.log
+"""
+
+
+def ablations(recipe, *args, status=0):
+    """What the script says, on both outputs."""
     path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
     done = subprocess.run(
         [recipe / "local/run_ablations.sh", *args], capture_output=True, text=True,
         env={**os.environ, "PATH": path}, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == status, done.stderr
+    return done.stderr if status else done.stdout
+
+
+@pytest.fixture
+def copy(repo_root, recipe, tmp_path):
+    """The recipe in a checkout of its own, where the other training sets are there."""
+    path = tmp_path / "egs/mini/langdiar1"
+    shutil.copytree(recipe, path, symlinks=True, ignore=shutil.ignore_patterns("data", "exp"))
+    (tmp_path / "egs/TEMPLATE").symlink_to(repo_root / "egs/TEMPLATE")
+    (tmp_path / "utils").symlink_to(repo_root / "utils")
+    for name in ("train_naive", "adapt"):
+        (path / "data" / name).mkdir(parents=True)
+        (path / "data" / name / "mixture.scp").write_text("x {}\n")
+    return path
 
 
 @pytest.fixture
@@ -69,15 +89,8 @@ def test_the_variants_of_frames_have_their_hops(recipe, variants):
     }  # fmt: skip
 
 
-def test_what_is_trained_is_collected_in_one_table(repo_root, recipe, variants, tmp_path):
+def test_what_is_trained_is_collected_in_one_table(copy, variants):
     """With every experiment done nothing is trained; each row has the figures of its own."""
-    copy = tmp_path / "egs/mini/langdiar1"
-    shutil.copytree(recipe, copy, symlinks=True, ignore=shutil.ignore_patterns("data", "exp"))
-    (tmp_path / "egs/TEMPLATE").symlink_to(repo_root / "egs/TEMPLATE")
-    (tmp_path / "utils").symlink_to(repo_root / "utils")
-    for name in ("train_naive", "adapt"):
-        (copy / "data" / name).mkdir(parents=True)
-        (copy / "data" / name / "mixture.scp").write_text("x {}\n")
     tags = list(dict.fromkeys(row[0] for row in variants))
     for number, tag in enumerate(tags):
         lines = [
@@ -97,6 +110,13 @@ def test_what_is_trained_is_collected_in_one_table(repo_root, recipe, variants, 
             f"| {table} | {variant} | {shown} | {n}.0 | {n}.1 | {n}.2 | {n}.3 "
             f"| {n}.94 | {n}.4 | {n}.95 | {n}.5 |"
         )
+
+
+def test_a_training_that_was_stopped_is_no_row(copy):
+    (copy / "run.sh").write_text(STUB)
+    told = ablations(copy, "--only", "loss", status=1)
+    assert "exp/ablation_300_train_criterion_tversky_0 was stopped before its end" in told
+    assert not (copy / "exp/ablations.md").exists()
 
 
 def test_simulated_sets_are_those_that_run_sh_names(recipe):

@@ -68,8 +68,16 @@ train_and_score() {
   [ -z "$2" ] || settings+=" train.steps=$2 train.valid_interval=$2"
   [ -z "$4" ] || more=(--init-model "exp/$4/final.pth")
   # shellcheck disable=SC2086
-  ./run.sh --stage 4 --stop-stage 8 --tag "$tag" --train-set "$3" "${more[@]}" \
-    --args "--set $settings" $options < /dev/null > "exp/$tag.stdout"
+  ./run.sh --stage 4 --stop-stage 4 --tag "$tag" --train-set "$3" "${more[@]}" \
+    --args "--set $settings" $options < /dev/null
+  # A training that a signal stops has saved itself and ends well, but is no row of the table.
+  if ! grep -q '^\(done\|already\) ' "exp/$tag/train.log"; then
+    echo "$0: error: exp/$tag was stopped before its end; the same command goes on" >&2
+    exit 1
+  fi
+  # shellcheck disable=SC2086
+  ./run.sh --stage 5 --stop-stage 8 --tag "$tag" --train-set "$3" $options < /dev/null \
+    > "exp/$tag.stdout"
 }
 
 field() { # field NAME SET TAG
