@@ -103,6 +103,10 @@ def test_what_is_trained_is_collected_in_one_table(copy, variants):
     page = ablations(copy)
     assert page == (copy / "exp/ablations.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith("|")][2:]
+    shutil.rmtree(copy / "exp" / tags[-1])
+    partly = [x for x in ablations(copy, "--collect", "true").splitlines() if x.startswith("|")][2:]
+    assert partly[:-1] == rows[:-1]
+    assert partly[-1].endswith("| as conf/train.yaml |" + " – |" * 8)
     for row, (tag, table, variant, steps, *_) in zip(rows, variants, strict=True):
         n = tags.index(tag)
         shown = steps or "as conf/train.yaml"

@@ -14,6 +14,7 @@ help_message="Usage: $0 [--steps 300] [--conv-steps 40] [--adapt-steps 100] [--o
   --voice-steps N  of single-voice against naive simulation (default: as in conf/train.yaml;
                    the first of the two is then the demonstration itself)
   --only PATTERN   tables whose name has PATTERN in it
+  --collect true   train nothing: the table of what is done, – for the rest
   --list true      show the variants and their experiments, train nothing
   --options '...'  further options of run.sh, such as '--num-processes 4'"
 steps=300
@@ -22,6 +23,7 @@ conv_steps=40
 voice_steps=
 only=
 list=false
+collect=false
 options=
 out=exp/ablations.md
 . ./path.sh
@@ -81,6 +83,7 @@ train_and_score() {
 }
 
 field() { # field NAME SET TAG
+  [ -s "exp/$3/result_lines.txt" ] || { echo – && return 0; }
   sed -n "s/^RESULT task=language set=$2 .* $1=\([^ ]*\).*/\1/p" "exp/$3/result_lines.txt"
 }
 
@@ -99,13 +102,13 @@ if [ "$list" = true ]; then
   exit 0
 fi
 mkdir -p exp
-other_sets
+[ "$collect" = true ] || other_sets
 rows=
 while IFS='|' read -r table variant count set start overrides; do
   case "$table" in *"$only"*) ;; *) continue ;; esac
   tag=$(tag_of "$count" "$set" "$start" "$overrides")
   echo "$0: $table: $variant (exp/$tag)" >&2
-  train_and_score "$tag" "$count" "$set" "$start" "$overrides"
+  [ "$collect" = true ] || train_and_score "$tag" "$count" "$set" "$start" "$overrides"
   row="| $table | $variant | ${count:-as conf/train.yaml} |"
   for test in test_a_short test_a_long test_b_short test_b_long; do
     row+=" $(field der "$test" "$tag") |"
@@ -128,7 +131,7 @@ print("Python", platform.python_version() + ", torch", torch.__version__)')."
   echo "DER of whole recordings, collar 0, in percent; thresholds tuned on dev. Of set (c), in"
   echo "which the voice changes and the language does not, also the share of speech that goes to"
   echo "a second language. After so few steps the order of the variants is that of early"
-  echo "training; one run each, so that differences of 2 points are noise."
+  echo "training; one run each, so that differences of 2 points are noise. – was not run."
   echo
   echo "| table | variant | steps | (a) 10 s | (a) 60 s | (b) 10 s | (b) 60 s | (c) 10 s second | (c) 10 s DER | (c) 60 s second | (c) 60 s DER |"
   echo "|---|---|---|---|---|---|---|---|---|---|---|"
