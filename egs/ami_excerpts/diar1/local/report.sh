@@ -12,4 +12,4 @@ done
 python3 -m diarize.bin.baselines --title "Beside what needs no model" --uem data/test/uem \
   --ref "only words=$1/rttm.ami_only_words" --ref "phrases=$1/rttm" "${systems[@]}" \
   --out exp/baselines.md
-cat exp/baselines.md <(echo) exp/finetune/RESULTS.md <(echo) exp/adapt/RESULTS.md > exp/RESULTS.md
+cat <(printf '# Results of the AMI excerpts\n\n') exp/baselines.md <(echo) exp/finetune/RESULTS.md <(echo) exp/adapt/RESULTS.md > exp/RESULTS.md
