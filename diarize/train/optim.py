@@ -6,7 +6,7 @@ numbers follow from the number of the step, so that a resumed run needs neither 
 
 import hashlib
 import math
-from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,17 +16,72 @@ from diarize.train.options import OptimizerOptions, ScheduleOptions, TrainOption
 
 
 def make_optimizer(
-    parameters: Iterable[nn.Parameter], options: OptimizerOptions, device: torch.device
+    model: nn.Module, options: OptimizerOptions, device: torch.device
 ) -> torch.optim.Optimizer:
-    """Return AdamW over the trainable parameters, in one kernel for all of them."""
-    trainable = [p for p in parameters if p.requires_grad]
-    if not trainable:
+    """Return AdamW over the trainable parameters, in one kernel for all of them, or Muon."""
+    if not any(p.requires_grad for p in model.parameters()):
         raise DiarizeError("the model has no trainable parameter: nothing to train")
+    if options.name == "muon":
+        return MuonAdamW(model, options, device)
+    return _adamw([p for p in model.parameters() if p.requires_grad], options, device)
+
+
+def _adamw(
+    parameters: list[nn.Parameter], options: OptimizerOptions, device: torch.device
+) -> torch.optim.AdamW:
     fused = {"fused": True} if device.type in ("cuda", "cpu") else {}
     return torch.optim.AdamW(
-        trainable, lr=options.lr, betas=tuple(options.betas),
+        parameters, lr=options.lr, betas=tuple(options.betas),
         weight_decay=options.weight_decay, eps=options.eps, **fused,
     )
+
+
+class MuonAdamW(torch.optim.Optimizer):
+    """Muon (Jordan et al., 2024) for the matrices of linear layers, AdamW for all else.
+
+    Muon makes a step of equal size in all directions of a matrix.  Its step has the size of
+    AdamW's (Liu et al., 2025, arXiv 2502.16982) times ``muon_ratio``.  A linear layer with a
+    single output, as the class head is, is a vector and belongs to AdamW.
+    """
+
+    def __init__(self, model: nn.Module, options: OptimizerOptions, device: torch.device) -> None:
+        if not hasattr(torch.optim, "Muon"):
+            raise DiarizeError(
+                f"optimizer.name muon needs torch 2.9 or later, this is {torch.__version__}"
+            )
+        trainable = [p for p in model.parameters() if p.requires_grad]
+        linear = {
+            id(m.weight) for m in model.modules()
+            if isinstance(m, nn.Linear) and m.out_features > 1
+        }
+        matrices = [p for p in trainable if id(p) in linear]
+        others = [p for p in trainable if id(p) not in linear]
+        self._parts: list[torch.optim.Optimizer] = []
+        if matrices:
+            self._parts.append(torch.optim.Muon(
+                matrices, lr=options.lr, weight_decay=options.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            ))
+            self._parts[0].param_groups[0]["lr_ratio"] = options.muon_ratio
+        if others:
+            self._parts.append(_adamw(others, options, device))
+        super().__init__([part.param_groups[0] for part in self._parts], {})
+        self._share()
+
+    def _share(self) -> None:
+        """Let the parts work on the groups and the state of the whole."""
+        for part, group in zip(self._parts, self.param_groups, strict=True):
+            part.param_groups, part.state = [group], self.state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        super().load_state_dict(state_dict)
+        self._share()
+
+    def step(self, closure: None = None) -> None:
+        """Do one step of both."""
+        for part in self._parts:
+            part.step()
 
 
 def learning_rate(options: TrainOptions, step: int) -> float:

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-OPTIMIZERS = ("adamw",)
+OPTIMIZERS = ("adamw", "muon")
 SCHEDULES = ("onecycle", "constant", "threephase")
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
@@ -22,13 +22,20 @@ _FREE_ON_RESUME = {
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """AdamW; ``lr`` is the highest learning rate of the schedule."""
+    """``lr`` is the highest learning rate of the schedule.
+
+    adamw: as in the paper.
+    muon:  Muon for the matrices of linear layers, with ``muon_ratio`` times the learning rate,
+           and AdamW for all else; see ``optim.MuonAdamW``.  Its matrix products take longer
+           than AdamW, and on a GPU the host waits for each step to know it finite.
+    """
 
     name: str = "adamw"
     lr: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     eps: float = 1e-8
+    muon_ratio: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,7 @@ class TrainOptions:
                  opt.betas, "two numbers in [0, 1)")
         _require(opt.weight_decay >= 0, "optimizer.weight_decay", opt.weight_decay, "0 or more")
         _require(opt.eps > 0, "optimizer.eps", opt.eps, "above 0")
+        _require(opt.muon_ratio > 0, "optimizer.muon_ratio", opt.muon_ratio, "above 0")
 
     def _check_schedule(self) -> None:
         plan = self.schedule

@@ -29,7 +29,7 @@ class Stepper:
         for module in self.model.modules():
             if hasattr(module, "checkpointing"):
                 module.checkpointing = options.gradient_checkpointing
-        self.optimizer = make_optimizer(self.model.parameters(), options.optimizer, group.device)
+        self.optimizer = make_optimizer(self.model, options.optimizer, group.device)
         self.plain = torch.compile(self.model) if options.compile else self.model
         self.forward = self._wrap(self.plain)
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=group.device)
@@ -118,8 +118,8 @@ class Stepper:
 
     def _update(self, rate: float, step: int) -> None:
         for params in self.optimizer.param_groups:
-            params["lr"] = rate
-        if self.group.device.type == "cuda":
+            params["lr"] = rate * params.get("lr_ratio", 1.0)
+        if self.group.device.type == "cuda" and self.options.optimizer.name == "adamw":
             # The fused kernel leaves everything as it is where found_inf is 1.
             self.optimizer.found_inf = (self._bad_step >= 0).float()
         else:

@@ -5,6 +5,7 @@ import torch
 
 from diarize.config import from_dict
 from diarize.errors import DiarizeError
+from diarize.train.checkpoint import Progress, load_training, save_training
 from diarize.train.optim import learning_rate, make_optimizer, seed_torch
 from diarize.train.options import OptimizerOptions, ScheduleOptions, TrainOptions, fingerprint
 
@@ -63,6 +64,8 @@ def test_very_short_trainings_have_a_rate(name, steps):
         ({"schedule": {"name": "cosine"}}, "schedule.name must be one of"),
         ({"schedule": {"warmup_part": 0.8}}, "at most 1"),
         ({"optimizer": {"betas": [0.9, 1.0]}}, "optimizer.betas must be two numbers"),
+        ({"optimizer": {"name": "sgd"}}, "optimizer.name must be one of adamw, muon"),
+        ({"optimizer": {"muon_ratio": 0}}, "optimizer.muon_ratio must be above 0"),
         ({"max_seconds": 0}, "max_seconds must be null or above 0"),
         ({"stepz": 3}, "did you mean 'steps'"),
     ],
@@ -84,14 +87,90 @@ def test_fingerprint_holds_what_changes_the_weights():
 def test_adamw_without_weight_decay_on_trainable_weights_only():
     model = torch.nn.Linear(2, 2)
     model.bias.requires_grad_(False)
-    optimizer = make_optimizer(model.parameters(), OptimizerOptions(), torch.device("cpu"))
+    optimizer = make_optimizer(model, OptimizerOptions(), torch.device("cpu"))
     assert isinstance(optimizer, torch.optim.AdamW)
     (group,) = optimizer.param_groups
     assert [id(p) for p in group["params"]] == [id(model.weight)]
     assert group["weight_decay"] == 0.0
     model.weight.requires_grad_(False)
     with pytest.raises(DiarizeError, match="no trainable parameter"):
-        make_optimizer(model.parameters(), OptimizerOptions(), torch.device("cpu"))
+        make_optimizer(model, OptimizerOptions(), torch.device("cpu"))
+
+
+def small_model():
+    torch.manual_seed(0)
+    return torch.nn.ModuleDict({
+        "hidden": torch.nn.Linear(6, 4), "head": torch.nn.Linear(6, 1),
+        "queries": torch.nn.Embedding(5, 6), "conv": torch.nn.Conv1d(6, 6, 3),
+    })
+
+
+def set_gradients(model, seed):
+    torch.manual_seed(seed)
+    for weight in model.parameters():
+        weight.grad = torch.randn_like(weight)
+
+
+MUON = OptimizerOptions(name="muon", lr=0.01, muon_ratio=3.0)
+
+
+def test_muon_takes_the_matrices_of_linear_layers_and_adamw_the_rest():
+    model = small_model()
+    optimizer = make_optimizer(model, MUON, torch.device("cpu"))
+    matrices, others = optimizer.param_groups
+    assert [id(p) for p in matrices["params"]] == [id(model["hidden"].weight)]
+    assert len(others["params"]) == 6
+    assert (matrices["lr_ratio"], matrices["weight_decay"]) == (3.0, 0.0)
+
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    set_gradients(model, 1)
+    gradient = model["hidden"].weight.grad.clone()
+    for group in optimizer.param_groups:
+        group["lr"] = 0.01 * group.get("lr_ratio", 1.0)
+    optimizer.step()
+    step = (before["hidden.weight"] - model["hidden"].weight).detach()
+    u, _, v = torch.linalg.svd(gradient, full_matrices=False)
+    # All singular values near 1, times the rate, times 0.2 sqrt(larger side).
+    sizes = torch.diagonal(u.T @ step @ v.T) / (0.03 * 0.2 * 6**0.5)
+    assert ((sizes > 0.6) & (sizes < 1.3)).all()
+    # AdamW's first step is the rate in every weight.
+    moved = (before["conv.weight"] - model["conv"].weight).abs()
+    assert torch.allclose(moved, torch.full_like(moved, 0.01), rtol=1e-3)
+
+
+def test_muon_goes_on_from_its_saved_state_bit_by_bit(tmp_path):
+    whole, cut = small_model(), small_model()
+    one = make_optimizer(whole, MUON, torch.device("cpu"))
+    two = make_optimizer(cut, MUON, torch.device("cpu"))
+    for step in range(4):
+        if step == 2:
+            last = tmp_path / "last.pth"
+            save_training(last, cut.state_dict(), two, Progress(fingerprint={}), {})
+            cut = small_model()
+            two = make_optimizer(cut, MUON, torch.device("cpu"))
+            load_training(last, cut, two, {})
+        for model, optimizer in ((whole, one), (cut, two)):
+            set_gradients(model, step)
+            for group in optimizer.param_groups:
+                group["lr"] = 0.01 / (step + 1)
+            optimizer.step()
+            optimizer.zero_grad()
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), cut.parameters(), strict=True))
+
+
+def test_muon_without_matrices_and_without_anything_else():
+    for model in (torch.nn.Conv1d(2, 2, 3), torch.nn.Linear(3, 2, bias=False)):
+        optimizer = make_optimizer(model, MUON, torch.device("cpu"))
+        set_gradients(model, 0)
+        before = model.weight.clone()
+        optimizer.step()
+        assert not torch.equal(before, model.weight)
+
+
+def test_muon_needs_a_torch_that_has_it(monkeypatch):
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(DiarizeError, match=r"optimizer.name muon needs torch 2.9 or later"):
+        make_optimizer(small_model(), MUON, torch.device("cpu"))
 
 
 def test_seeds_differ_by_every_number_and_stay_the_same():
