@@ -7,11 +7,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck disable=SC1091
 . ./db.sh
 
-sets=(test) data_opts=() args=() librispeech=${LIBRISPEECH:-} stage=1 expdir=exp datadir=data
+sets=(test) data_opts=() args=() librispeech=${LIBRISPEECH:-} libri_train=true
+stage=1 expdir=exp datadir=data mixtures=(conf/simulate.conf)
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --data-root) data_opts+=("$1" "${2:-}") && shift $(($# < 2 ? $# : 2)) ;;
-    --librispeech-train) data_opts+=("$1" "${2:-}") && shift $(($# < 2 ? $# : 2)) ;;
+    --librispeech-train) libri_train=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --librispeech-root) librispeech=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --expdir) expdir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --datadir) datadir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
@@ -20,14 +21,20 @@ while [ "$#" -gt 0 ]; do
   esac
 done
 data_opts+=(--data "$datadir")
-options=()
 if [ -n "$librispeech" ]; then
-  data_opts+=(--librispeech-root "$librispeech")
-  sets=(test libri_test)
-  options+=(--simulate-config conf/simulate_librispeech.conf)
+  case "$libri_train" in
+    true) mixtures+=(conf/simulate_libri_{test,train}.conf) ;;
+    false) mixtures+=(conf/simulate_libri_test.conf) ;;
+    *) echo "$0: --librispeech-train takes true or false, not '$libri_train'" >&2; exit 1 ;;
+  esac
+  data_opts+=(--librispeech-root "$librispeech" --librispeech-train "$libri_train")
+  sets+=(libri_test)
 fi
-options+=(--valid-set dev --test-sets "${sets[*]}" --local-data-opts "${data_opts[*]}"
-  --simulate-args "--max-duration 90" --num-processes 2 --datadir "$datadir" --expdir "$expdir")
+mkdir -p "$datadir"
+cat "${mixtures[@]}" > "$datadir/simulate.conf"
+options=(--valid-set dev --test-sets "${sets[*]}" --local-data-opts "${data_opts[*]}"
+  --simulate-config "$datadir/simulate.conf" --simulate-args "--max-duration 90"
+  --num-processes 2 --datadir "$datadir" --expdir "$expdir")
 
 # First two speakers, then up to four.
 ./diar.sh "${options[@]}" --train-set start --config conf/start.yaml \

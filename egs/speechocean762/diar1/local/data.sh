@@ -2,7 +2,7 @@
 # Data preparation: speechocean762 (OpenSLR 101), and LibriSpeech where given.
 #
 # Writes data/{train,dev,test}_voices (stretches of speech, no person in two of them), of
-# LibriSpeech data/libri_test_voices, and data/{rirs,noises} and data/unheard/{rirs,noises},
+# LibriSpeech data/libri_{train,test}_voices, and data/{rirs,noises} and data/unheard/{rirs,noises},
 # simulated rooms and noises for training and for dev and test.  The audio goes to data/wav.
 # Can be interrupted and run again.
 set -euo pipefail
@@ -12,7 +12,7 @@ data_root=                  # default: $SPEECHOCEAN762 of db.sh
 librispeech_root=           # default: $LIBRISPEECH of db.sh; the directory above LibriSpeech
 librispeech_train=true
 seed=1
-speeds=90,100,110
+speeds=85,92,100,108,115
 nj=2
 any_counts=false
 

@@ -2,8 +2,9 @@
 
 Of every utterance the stretches of speech are kept (energy SAD), each as a recording of its own;
 every speaker is put to one level.  No person is in two sets.  With --librispeech-root speakers
-of LibriSpeech join the training, and others stand by themselves in libri_test_voices.  Everything
-follows from the corpus and --seed.
+of LibriSpeech join the training, in libri_train_voices, since a mixture of two corpora tells its
+speakers apart by the corpus; others stand in libri_test_voices.  Everything follows from the
+corpus and --seed.
 """
 
 import argparse
@@ -50,7 +51,7 @@ def get_parser() -> argparse.ArgumentParser:
     add("--dev", type=int, default=12, help="speakers of dev (default %(default)s)")
     add("--test", type=int, default=20,
         help="speakers of test where the corpus' own test part is not there (%(default)s)")
-    add("--speeds", default="90,100,110", help="in percent, for training (%(default)s)")
+    add("--speeds", default="85,92,100,108,115", help="in percent, for training (%(default)s)")
     add("--seed", type=int, default=1, help="of splits and levels (default %(default)s)")
     add("--nj", type=int, default=2, help="processes (default %(default)s)")
     add("--any-counts", choices=("true", "false"), default="false",
@@ -170,8 +171,8 @@ def choose(args: argparse.Namespace) -> Split:
         sets["libri_test"] = [Person(s, tuple(others[s]), (100,)) for s in others
                               if split[s] != "train"]
         if args.librispeech_train == "true":
-            sets["train"] += [Person(s, tuple(others[s]), speeds) for s in others
-                              if split[s] == "train"]
+            sets["libri_train"] = [Person(s, tuple(others[s]), speeds) for s in others
+                                   if split[s] == "train"]
         rules["librispeech in training"] = args.librispeech_train
     return Split(sets, rules)
 
@@ -192,7 +193,7 @@ def prepare(args: argparse.Namespace) -> None:
         make = partial(make_person, directory=args.data / "wav" / name, seed=args.seed)
         rows = [row for found in spread(make, persons, args.nj) for row in found]
         options = {**chosen.rules, "seed": args.seed, "persons": len(persons),
-                   "speeds": args.speeds if name == "train" else "100"}
+                   "speeds": ",".join(str(speed) for speed in persons[0].speeds)}
         write_utterances(
             args.data / f"{name}_voices",
             [Recording(row.id, row.path, row.seconds) for row in rows],
