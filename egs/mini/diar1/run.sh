@@ -18,13 +18,13 @@ case "$short" in
     --datadir data/short --expdir exp/short
     --local-data-opts "--short true --data data/short"
     --simulate-config conf/simulate_short.conf
-    --config conf/train_short.yaml
+    --config conf/train_short.yaml --train-set train
   ) ;;
-  false) options=(--config conf/train.yaml) ;;
+  false) options=(--config conf/train.yaml --train-set "train four") ;;
   *) echo "$0: --short takes true or false, not '$short'" >&2; exit 1 ;;
 esac
 
 exec ./diar.sh \
-  --train-set train --valid-set dev --test-sets test \
+  --valid-set dev --test-sets test \
   --simulate-args "--max-duration 90" --num-processes 2 \
   "${options[@]}" "${args[@]}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Speaker diarization of mixtures of real voices: speechocean762, with LibriSpeech if it is there.
-#   ./run.sh --data-root DIR [--librispeech-root DIR] [--librispeech-train false]
+#   ./run.sh --data-root DIR [--librispeech-root DIR] [--librispeech-train false] [--talk true]
 # Without them the corpora are where db.sh says.  Options of diar.sh can be added.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -8,12 +8,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./db.sh
 
 sets=(test) data_opts=() args=() librispeech=${LIBRISPEECH:-} libri_train=true
-stage=1 expdir=exp datadir=data mixtures=(conf/simulate.conf)
+stage=1 expdir=exp datadir=data without=libri_ talk=false
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --data-root) data_opts+=("$1" "${2:-}") && shift $(($# < 2 ? $# : 2)) ;;
     --librispeech-train) libri_train=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --librispeech-root) librispeech=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --talk) talk=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --expdir) expdir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --datadir) datadir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --stage) stage=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
@@ -21,17 +22,17 @@ while [ "$#" -gt 0 ]; do
   esac
 done
 data_opts+=(--data "$datadir")
+for flag in "$libri_train" "$talk"; do
+  [[ "$flag" =~ ^(true|false)$ ]] || {
+    echo "$0: --librispeech-train and --talk take true or false, not '$flag'" >&2; exit 1; }
+done
 if [ -n "$librispeech" ]; then
-  case "$libri_train" in
-    true) mixtures+=(conf/simulate_libri_{test,train}.conf) ;;
-    false) mixtures+=(conf/simulate_libri_test.conf) ;;
-    *) echo "$0: --librispeech-train takes true or false, not '$libri_train'" >&2; exit 1 ;;
-  esac
+  [ "$libri_train" = true ] && without=none || without=libri_train
   data_opts+=(--librispeech-root "$librispeech" --librispeech-train "$libri_train")
   sets+=(libri_test)
 fi
 mkdir -p "$datadir"
-cat "${mixtures[@]}" > "$datadir/simulate.conf"
+awk -v without="$without" 'index($3, without) != 1' conf/simulate.conf > "$datadir/simulate.conf"
 options=(--valid-set dev --test-sets "${sets[*]}" --local-data-opts "${data_opts[*]}"
   --simulate-config "$datadir/simulate.conf" --simulate-args "--max-duration 90"
   --num-processes 2 --datadir "$datadir" --expdir "$expdir")
@@ -43,3 +44,7 @@ options=(--valid-set dev --test-sets "${sets[*]}" --local-data-opts "${data_opts
   --stage $((stage > 4 ? stage : 4)) --init-model "$expdir/start/final.pth" "${args[@]}"
 [ ! -f "$expdir/train/RESULTS.md" ] ||
   local/report.sh --expdir "$expdir" --datadir "$datadir" "${sets[@]}"
+# In mixtures people talk past each other; in conversations they take turns.
+[ "$talk" = false ] ||
+  ./diar.sh "${options[@]}" --train-set talk --config conf/talk.yaml \
+    --stage $((stage > 4 ? stage : 4)) --init-model "$expdir/train/final.pth" "${args[@]}"
