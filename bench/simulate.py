@@ -5,6 +5,7 @@
 All ways take the same manifest, in turn, in every round:
 
     by hand       soundfile, scipy.signal.fftconvolve and numpy, utterance by utterance
+    lhotse        its cuts, mixed and reverberated, where it is installed (bench/requirements.txt)
     render        diarize's reference, which writes mixtures to disk
     render, crop  the same, as training once used it: decoded audio is remembered
     arena         what training uses
@@ -25,12 +26,11 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
-from scipy.signal import fftconvolve
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from simulate_corpus import RATE, make_corpus
+from simulate_peers import HAS_LHOTSE, WithLhotse, by_hand
 
 from diarize.data.assemble import Assembler, fft_size
 from diarize.data.device import DeviceArena, request
@@ -40,28 +40,8 @@ from diarize.simulate.manifest import Manifest
 from diarize.simulate.plan import Plan, open_plan
 from diarize.simulate.render import render
 
+WHOLE = ("by hand", "lhotse", "render")
 Way = Callable[[int], int]  # number of a mixture -> samples made
-
-
-def by_hand(mixture: dict) -> np.ndarray:
-    """Return the waveform of ``mixture`` as a plain script makes it."""
-    speakers = []
-    for speaker in mixture["speakers"]:
-        room = None if speaker["rir"] is None else soundfile.read(speaker["rir"])[0]
-        pieces = []
-        for name, silence in zip(speaker["utts"], speaker["intervals"], strict=True):
-            wave = soundfile.read(name)[0]
-            if room is not None:
-                wet = fftconvolve(wave, room)[np.argmax(np.abs(room)) :][: len(wave)]
-                wave = wet * np.sqrt(np.mean(wave**2) / np.mean(wet**2))
-            pieces += [np.zeros(round(silence * RATE)), wave]
-        speakers.append(np.concatenate(pieces))
-    out = np.zeros(max(map(len, speakers)))
-    for wave in speakers:
-        out[: len(wave)] += wave
-    noise = np.resize(soundfile.read(mixture["noise"])[0], len(out))
-    level = np.sqrt(10 ** (-mixture["snr"] / 10) * np.mean(out**2) / np.mean(noise**2))
-    return out + level * noise
 
 
 def on_device(
@@ -161,8 +141,11 @@ def ways_of(
         cache.gains = known
         return samples
 
+    lhotse = WithLhotse()
+    peers = {"lhotse": lambda i: len(lhotse(mixtures[i]))} if HAS_LHOTSE else {}
     return {
         "by hand": lambda i: len(by_hand(mixtures[i])),
+        **peers,
         "render": lambda i: len(render(mixtures[i]).waveform),
         "render, crop, first": old_first_crop,
         "render, crop": old_crop,
@@ -198,10 +181,12 @@ def measure(root: Path, args: argparse.Namespace) -> None:
     ways = ways_of(manifest, plan, arena, windows)
     numbers = np.linspace(0, len(plan) - 1, min(args.mixtures, len(plan))).astype(int).tolist()
     rate(ways["render, crop"], numbers)  # decodes
+    if HAS_LHOTSE:
+        rate(ways["lhotse"], numbers[::4])  # reads headers
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(args.rounds):
         for name, way in ways.items():
-            few = numbers[:: 4 if name in ("by hand", "render") else 1]
+            few = numbers[:: 4 if name in WHOLE else 1]
             rates[name].append(rate(way, few))
     medians = {name: statistics.median(held) for name, held in rates.items()}
     mean = sum(plan.num_samples(i) for i in numbers) / len(numbers) / RATE
@@ -221,7 +206,7 @@ def measure(root: Path, args: argparse.Namespace) -> None:
     for name in ("arena, crop", "arena, crop, first", "arena, whole, first"):
         key = name.replace(", ", "_")
         against = name.replace("arena", "render").replace(", whole, first", "")
-        for peer in ("by hand", against):
+        for peer in ("by hand", *(["lhotse"] if HAS_LHOTSE else []), against):
             print(f"BENCH name=simulate_{key} value={medians[name]:.0f} unit=x_real_time_per_core "
                   f"ratio={medians[name] / medians[peer]:.2f} "
                   f"against={peer.replace(', ', '_').replace(' ', '_')}")
