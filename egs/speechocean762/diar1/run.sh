@@ -37,14 +37,17 @@ options=(--valid-set dev --test-sets "${sets[*]}" --local-data-opts "${data_opts
   --simulate-config "$datadir/simulate.conf" --simulate-args "--max-duration 90"
   --num-processes 2 --datadir "$datadir" --expdir "$expdir")
 
-# First two speakers, then up to four.
+# First two speakers, then up to four, then longer crops.
 ./diar.sh "${options[@]}" --train-set start --config conf/start.yaml \
   --stage "$stage" --stop-stage 5 "${args[@]}"
+[ "$stage" -gt 4 ] || stage=4
 ./diar.sh "${options[@]}" --train-set train --config conf/train.yaml \
-  --stage $((stage > 4 ? stage : 4)) --init-model "$expdir/start/final.pth" "${args[@]}"
-[ ! -f "$expdir/train/RESULTS.md" ] ||
+  --stage "$stage" --stop-stage 5 --init-model "$expdir/start/final.pth" "${args[@]}"
+./diar.sh "${options[@]}" --train-set train --config conf/adapt.yaml \
+  --stage "$stage" --init-model "$expdir/train/final.pth" "${args[@]}"
+[ ! -f "$expdir/adapt/RESULTS.md" ] ||
   local/report.sh --expdir "$expdir" --datadir "$datadir" "${sets[@]}"
 # In mixtures people talk past each other; in conversations they take turns.
 [ "$talk" = false ] ||
   ./diar.sh "${options[@]}" --train-set talk --config conf/talk.yaml \
-    --stage $((stage > 4 ? stage : 4)) --init-model "$expdir/train/final.pth" "${args[@]}"
+    --stage "$stage" --init-model "$expdir/adapt/final.pth" "${args[@]}"

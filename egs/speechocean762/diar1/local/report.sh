@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# report.sh SET...: exp/RESULTS.md, the results page with what both parts of the training took, and
+# report.sh SET...: exp/RESULTS.md, the results page with what the parts of the training took, and
 # for each set what output gets that needs no model.
 set -euo pipefail
 . ./path.sh
@@ -15,9 +15,9 @@ done
 [ "$#" -gt 0 ] || { echo "Usage: $0 [--expdir DIR] [--datadir DIR] SET..." >&2; exit 1; }
 
 {
-  cat "$expdir/train/RESULTS.md"
-  printf '\n## Both parts of the training\n\n| | seconds |\n|---|---|\n'
-  for part in start train; do
+  cat "$expdir/adapt/RESULTS.md"
+  printf '\n## The parts of the training\n\n| | seconds |\n|---|---|\n'
+  for part in start train adapt; do
     seconds=$(python3 -c '
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ print(round(training_seconds(Path(sys.argv[1])) or 0))' "$expdir/$part/train_log
     echo
     python3 -m diarize.bin.baselines --title "$set beside what needs no model" --collar 0 \
       --ref "$datadir/$set/rttm" --uem "$datadir/$set/uem" \
-      --sys "train=$expdir/train/infer_$set/rttm"
+      --sys "adapt=$expdir/adapt/infer_$set/rttm"
   done
 } > "$expdir/.RESULTS.tmp"
 mv "$expdir/.RESULTS.tmp" "$expdir/RESULTS.md"
