@@ -2,29 +2,40 @@
 # Speaker diarization of synthetic voices: from nothing to scores, offline, on a CPU.
 #   ./run.sh                 the demonstration
 #   ./run.sh --short true    the same in a few minutes, with next to no training
+#   ./run.sh --long true     the same voices in earnest: two trainings, up to two hours
 # All options of diar.sh can be added.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-short=false args=()
+short=false long=false stage=1 expdir=exp args=()
 while [ "$#" -gt 0 ]; do
   case "$1" in
-    --short) short=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --short | --long | --stage | --expdir)
+      name=${1#--}
+      printf -v "$name" %s "${2:-}"
+      shift $(($# < 2 ? $# : 2)) ;;
     *) args+=("$1") && shift ;;
   esac
 done
-case "$short" in
-  true) options=(
-    --datadir data/short --expdir exp/short
-    --local-data-opts "--short true --data data/short"
-    --simulate-config conf/simulate_short.conf
-    --config conf/train_short.yaml --train-set train
-  ) ;;
-  false) options=(--config conf/train.yaml --train-set "train four") ;;
-  *) echo "$0: --short takes true or false, not '$short'" >&2; exit 1 ;;
-esac
+for flag in "$short" "$long"; do
+  [[ "$flag" =~ ^(true|false)$ ]] ||
+    { echo "$0: --short and --long take true or false, not '$flag'" >&2; exit 1; }
+done
 
-exec ./diar.sh \
-  --valid-set dev --test-sets test \
-  --simulate-args "--max-duration 90" --num-processes 2 \
-  "${options[@]}" "${args[@]}"
+diar() {
+  ./diar.sh --valid-set dev --test-sets test --simulate-args "--max-duration 90" \
+    --num-processes 2 --stage "$stage" --expdir "$expdir" "$@" "${args[@]}"
+}
+
+if [ "$short" = true ]; then
+  [ "$expdir" != exp ] || expdir=exp/short
+  diar --datadir data/short --local-data-opts "--short true --data data/short" \
+    --simulate-config conf/simulate_short.conf --config conf/train_short.yaml --train-set train
+elif [ "$long" = true ]; then
+  diar --config conf/train_long.yaml --train-set train --stop-stage 5
+  [ "$stage" -gt 4 ] || stage=4
+  diar --config conf/adapt_long.yaml --train-set "train four" \
+    --init-model "$expdir/train_long/final.pth"
+else
+  diar --config conf/train.yaml --train-set "train four"
+fi
