@@ -1,0 +1,83 @@
+"""What run.sh of recipes with several trainings asks diar.sh for."""
+
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def calls(tmp_path, repo_root):
+    """Run run.sh of a recipe beside a diar.sh that says its options; return them by call."""
+
+    def run(recipe, *args, status=0):
+        source = repo_root / "egs" / recipe / "diar1"
+        place = tmp_path / recipe.replace("/", "_")
+        (place / "conf").mkdir(parents=True, exist_ok=True)
+        (place / "conf/simulate.conf").write_text((source / "conf/simulate.conf").read_text())
+        (place / "db.sh").write_text("")
+        (place / "diar.sh").write_text('#!/bin/bash\nprintf "%s|" "$@"\necho\n')
+        (place / "run.sh").write_text((source / "run.sh").read_text())
+        for name in ("diar.sh", "run.sh"):
+            (place / name).chmod(0o755)
+        done = subprocess.run([place / "run.sh", *args], capture_output=True, text=True,
+                              check=False)
+        assert done.returncode == status, done.stderr
+        if status:
+            return done.stderr
+        found = []
+        for line in done.stdout.splitlines():
+            words = line.split("|")[:-1]
+            found.append(dict(zip(words[::2], words[1::2], strict=True)))  # the last one counts
+        return found
+
+    return run
+
+
+def test_mini_demonstration_and_short_form(calls):
+    (demo,) = calls("mini")
+    assert (demo["--config"], demo["--train-set"]) == ("conf/train.yaml", "train four")
+    (short,) = calls("mini", "--short", "true", "--stage", "3")
+    assert short["--datadir"] == "data/short"
+    assert (short["--expdir"], short["--stage"]) == ("exp/short", "3")
+    assert short["--simulate-config"] == "conf/simulate_short.conf"
+    (own,) = calls("mini", "--config", "conf/my.yaml", "--train-set", "train")
+    assert (own["--config"], own["--train-set"]) == ("conf/my.yaml", "train")
+
+
+def test_mini_long_training_is_adapted(calls):
+    long, adapt = calls("mini", "--long", "true", "--expdir", "mine")
+    assert (long["--config"], long["--stage"]) == ("conf/train_long.yaml", "1")
+    assert long["--stop-stage"] == "5"
+    assert (adapt["--config"], adapt["--stage"]) == ("conf/adapt_long.yaml", "4")
+    assert "--stop-stage" not in adapt
+    assert adapt["--init-model"] == "mine/train_long/final.pth"
+    assert calls("mini", "--long", "true", "--stage", "7")[1]["--stage"] == "7"
+
+
+def test_flags_want_true_or_false(calls):
+    assert "take true or false, not 'yes'" in calls("mini", "--long", "yes", status=1)
+    assert "take true or false, not ''" in calls("mini", "--short", status=1)
+    assert "not 'no'" in calls("speechocean762", "--talk", "no", status=1)
+
+
+def test_speechocean_mixes_librispeech_where_it_is(calls, tmp_path):
+    mixtures = tmp_path / "speechocean762/data/simulate.conf"
+    parts = calls("speechocean762", "--data-root", "so")
+    assert [part["--config"] for part in parts] == [
+        "conf/start.yaml", "conf/train.yaml", "conf/adapt.yaml"]
+    assert [part["--stage"] for part in parts] == ["1", "4", "4"]
+    assert [part.get("--stop-stage") for part in parts] == ["5", "5", None]
+    assert parts[2]["--test-sets"] == "test"
+    assert "libri" not in mixtures.read_text().replace("../../librispeech", "")
+
+    both = ("--data-root", "so", "--librispeech-root", "ls")
+    parts = calls("speechocean762", *both, "--talk", "true")
+    assert parts[2]["--test-sets"] == "test libri_test"
+    assert (parts[3]["--train-set"], parts[3]["--init-model"]) == (
+        "talk", "exp/adapt/final.pth")
+    assert "libri_train_voices" in mixtures.read_text()
+
+    calls("speechocean762", *both, "--librispeech-train", "false")
+    text = mixtures.read_text()
+    assert "libri_test_voices" in text
+    assert "libri_train_voices" not in text
