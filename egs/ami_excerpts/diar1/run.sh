@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-root='' flavour=only_words model=../../speechocean762/diar1/exp/talk/final.pth args=()
+root='' flavour=only_words model=../../speechocean762/diar1/exp/adapt/final.pth args=()
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --data-root) root=${2:-} && shift $(($# < 2 ? $# : 2)) ;;

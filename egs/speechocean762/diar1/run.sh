@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Speaker diarization of mixtures of real voices: speechocean762, with LibriSpeech if it is there.
-#   ./run.sh --data-root DIR [--librispeech-root DIR] [--librispeech-train false] [--talk true]
+#   ./run.sh --data-root DIR [--librispeech-root DIR] [--librispeech-train false]
 # Without them the corpora are where db.sh says.  Options of diar.sh can be added.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -8,13 +8,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./db.sh
 
 sets=(test) data_opts=() args=() librispeech=${LIBRISPEECH:-} libri_train=true
-stage=1 expdir=exp datadir=data without=libri_ talk=false
+stage=1 expdir=exp datadir=data without=libri_
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --data-root) data_opts+=("$1" "${2:-}") && shift $(($# < 2 ? $# : 2)) ;;
     --librispeech-train) libri_train=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --librispeech-root) librispeech=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
-    --talk) talk=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --expdir) expdir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --datadir) datadir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --stage) stage=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
@@ -22,10 +21,8 @@ while [ "$#" -gt 0 ]; do
   esac
 done
 data_opts+=(--data "$datadir")
-for flag in "$libri_train" "$talk"; do
-  [[ "$flag" =~ ^(true|false)$ ]] || {
-    echo "$0: --librispeech-train and --talk take true or false, not '$flag'" >&2; exit 1; }
-done
+[[ "$libri_train" =~ ^(true|false)$ ]] || {
+  echo "$0: --librispeech-train takes true or false, not '$libri_train'" >&2; exit 1; }
 if [ -n "$librispeech" ]; then
   [ "$libri_train" = true ] && without=none || without=libri_train
   data_opts+=(--librispeech-root "$librispeech" --librispeech-train "$libri_train")
@@ -47,7 +44,3 @@ options=(--valid-set dev --test-sets "${sets[*]}" --local-data-opts "${data_opts
   --stage "$stage" --init-model "$expdir/train/final.pth" "${args[@]}"
 [ ! -f "$expdir/adapt/RESULTS.md" ] ||
   local/report.sh --expdir "$expdir" --datadir "$datadir" "${sets[@]}"
-# In mixtures people talk past each other; in conversations they take turns.
-[ "$talk" = false ] ||
-  ./diar.sh "${options[@]}" --train-set talk --config conf/talk.yaml \
-    --stage "$stage" --init-model "$expdir/adapt/final.pth" "${args[@]}"
