@@ -55,8 +55,9 @@ def test_mini_long_training_is_adapted(calls):
 
 
 def test_flags_want_true_or_false(calls):
-    assert "take true or false, not 'yes'" in calls("mini", "--long", "yes", status=1)
-    assert "take true or false, not ''" in calls("mini", "--short", status=1)
+    assert "not 'false' and 'yes'" in calls("mini", "--long", "yes", status=1)
+    assert "not 'true' and 'true'" in calls("mini", "--long", "true", "--short", "true", status=1)
+    assert "not '' and 'false'" in calls("mini", "--short", status=1)
     assert "not 'no'" in calls("speechocean762", "--librispeech-train", "no", status=1)
 
 
@@ -68,6 +69,8 @@ def test_speechocean_mixes_librispeech_where_it_is(calls, tmp_path):
     assert [part["--stage"] for part in parts] == ["1", "4", "4"]
     assert [part.get("--stop-stage") for part in parts] == ["5", "5", None]
     assert parts[2]["--test-sets"] == "test"
+    assert parts[0]["--init-model"] == ""
+    assert parts[0]["--local-data-opts"].endswith("--data-root so")
     used = [x for x in mixtures.read_text().splitlines() if not x.startswith("#")]
     assert not any("libri" in line for line in used)
 

@@ -10,32 +10,29 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 short=false long=false stage=1 expdir=exp args=()
 while [ "$#" -gt 0 ]; do
   case "$1" in
-    --short | --long | --stage | --expdir)
-      name=${1#--}
-      printf -v "$name" %s "${2:-}"
-      shift $(($# < 2 ? $# : 2)) ;;
-    *) args+=("$1") && shift ;;
+    --short) short=${2:-} ;;
+    --long) long=${2:-} ;;
+    --stage) stage=${2:-} ;;
+    --expdir) expdir=${2:-} ;;
+    *) args+=("$1") && shift && continue ;;
   esac
-done
-for flag in "$short" "$long"; do
-  [[ "$flag" =~ ^(true|false)$ ]] ||
-    { echo "$0: --short and --long take true or false, not '$flag'" >&2; exit 1; }
+  shift $(($# < 2 ? $# : 2))
 done
 
 diar() {
   ./diar.sh --valid-set dev --test-sets test --simulate-args "--max-duration 90" \
     --num-processes 2 --stage "$stage" --expdir "$expdir" "$@" "${args[@]}"
 }
-
-if [ "$short" = true ]; then
-  [ "$expdir" != exp ] || expdir=exp/short
-  diar --datadir data/short --local-data-opts "--short true --data data/short" \
-    --simulate-config conf/simulate_short.conf --config conf/train_short.yaml --train-set train
-elif [ "$long" = true ]; then
-  diar --config conf/train_long.yaml --train-set train --stop-stage 5
-  [ "$stage" -gt 4 ] || stage=4
-  diar --config conf/adapt_long.yaml --train-set "train four" \
-    --init-model "$expdir/train_long/final.pth"
-else
-  diar --config conf/train.yaml --train-set "train four"
-fi
+case "$short $long" in
+  "false false") diar --config conf/train.yaml --train-set "train four" ;;
+  "true false")
+    [ "$expdir" != exp ] || expdir=exp/short
+    diar --datadir data/short --local-data-opts "--short true --data data/short" \
+      --simulate-config conf/simulate_short.conf --config conf/train_short.yaml --train-set train ;;
+  "false true")
+    diar --config conf/train_long.yaml --train-set train --stop-stage 5
+    [ "$stage" -gt 4 ] || stage=4
+    diar --config conf/adapt_long.yaml --train-set "train four" \
+      --init-model "$expdir/train_long/final.pth" ;;
+  *) echo "$0: --short or --long true, not '$short' and '$long'" >&2; exit 1 ;;
+esac

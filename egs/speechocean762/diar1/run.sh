@@ -4,43 +4,37 @@
 # Without them the corpora are where db.sh says.  Options of diar.sh can be added.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-# shellcheck disable=SC1091
 . ./db.sh
-
-sets=(test) data_opts=() args=() librispeech=${LIBRISPEECH:-} libri_train=true
-stage=1 expdir=exp datadir=data without=libri_
+root='' librispeech=${LIBRISPEECH:-} libri_train=true stage=1 expdir=exp datadir=data args=()
 while [ "$#" -gt 0 ]; do
   case "$1" in
-    --data-root) data_opts+=("$1" "${2:-}") && shift $(($# < 2 ? $# : 2)) ;;
-    --librispeech-train) libri_train=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
-    --librispeech-root) librispeech=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
-    --expdir) expdir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
-    --datadir) datadir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
-    --stage) stage=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
-    *) args+=("$1") && shift ;;
+    --data-root) root=${2:-} ;;
+    --librispeech-train) libri_train=${2:-} ;;
+    --librispeech-root) librispeech=${2:-} ;;
+    --expdir) expdir=${2:-} ;;
+    --datadir) datadir=${2:-} ;;
+    --stage) stage=${2:-} ;;
+    *) args+=("$1") && shift && continue ;;
   esac
+  shift $(($# < 2 ? $# : 2))
 done
-data_opts+=(--data "$datadir")
-[[ "$libri_train" =~ ^(true|false)$ ]] || {
-  echo "$0: --librispeech-train takes true or false, not '$libri_train'" >&2; exit 1; }
-if [ -n "$librispeech" ]; then
-  [ "$libri_train" = true ] && without=none || without=libri_train
-  data_opts+=(--librispeech-root "$librispeech" --librispeech-train "$libri_train")
-  sets+=(libri_test)
-fi
+data_opts="--data $datadir --librispeech-train $libri_train${root:+ --data-root $root}"
+case "$libri_train ${librispeech:+given}" in
+  "true given") sets="test libri_test" without=none ;;
+  "false given") sets="test libri_test" without=libri_train ;;
+  "true " | "false ") sets=test without=libri_ ;;
+  *) echo "$0: --librispeech-train is true or false, not '$libri_train'" >&2; exit 1 ;;
+esac
 mkdir -p "$datadir"
 awk -v without="$without" 'index($3, without) != 1' conf/simulate.conf > "$datadir/simulate.conf"
-options=(--valid-set dev --test-sets "${sets[*]}" --local-data-opts "${data_opts[*]}"
-  --simulate-config "$datadir/simulate.conf" --simulate-args "--max-duration 90"
-  --num-processes 2 --datadir "$datadir" --expdir "$expdir")
-
-# First two speakers, then up to four, then longer crops.
-./diar.sh "${options[@]}" --train-set start --config conf/start.yaml \
-  --stage "$stage" --stop-stage 5 "${args[@]}"
+part() { # NAME SET INIT options: one of the trainings
+  ./diar.sh --valid-set dev --test-sets "$sets" --simulate-config "$datadir/simulate.conf" \
+    --local-data-opts "$data_opts${librispeech:+ --librispeech-root $librispeech}" \
+    --simulate-args "--max-duration 90" --num-processes 2 --datadir "$datadir" --expdir "$expdir" \
+    --stage "$stage" --config "conf/$1.yaml" --train-set "$2" --init-model "$3" "${@:4}" "${args[@]}"
+}
+part start start "" --stop-stage 5
 [ "$stage" -gt 4 ] || stage=4
-./diar.sh "${options[@]}" --train-set train --config conf/train.yaml \
-  --stage "$stage" --stop-stage 5 --init-model "$expdir/start/final.pth" "${args[@]}"
-./diar.sh "${options[@]}" --train-set train --config conf/adapt.yaml \
-  --stage "$stage" --init-model "$expdir/train/final.pth" "${args[@]}"
-[ ! -f "$expdir/adapt/RESULTS.md" ] ||
-  local/report.sh --expdir "$expdir" --datadir "$datadir" "${sets[@]}"
+part train train "$expdir/start/final.pth" --stop-stage 5
+part adapt train "$expdir/train/final.pth"
+[ ! -f "$expdir/adapt/RESULTS.md" ] || local/report.sh "$expdir" "$datadir" "$sets"
