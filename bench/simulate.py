@@ -142,7 +142,9 @@ def ways_of(
         return samples
 
     lhotse = WithLhotse()
-    peers = {"lhotse": lambda i: len(lhotse(mixtures[i]))} if HAS_LHOTSE else {}
+    peers: dict[str, Way] = {}
+    if HAS_LHOTSE:
+        peers["lhotse"] = lambda i: len(lhotse(mixtures[i]))
     return {
         "by hand": lambda i: len(by_hand(mixtures[i])),
         **peers,
@@ -181,7 +183,7 @@ def measure(root: Path, args: argparse.Namespace) -> None:
     ways = ways_of(manifest, plan, arena, windows)
     numbers = np.linspace(0, len(plan) - 1, min(args.mixtures, len(plan))).astype(int).tolist()
     rate(ways["render, crop"], numbers)  # decodes
-    if HAS_LHOTSE:
+    if "lhotse" in ways:
         rate(ways["lhotse"], numbers[::4])  # reads headers
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(args.rounds):
@@ -206,7 +208,7 @@ def measure(root: Path, args: argparse.Namespace) -> None:
     for name in ("arena, crop", "arena, crop, first", "arena, whole, first"):
         key = name.replace(", ", "_")
         against = name.replace("arena", "render").replace(", whole, first", "")
-        for peer in ("by hand", *(["lhotse"] if HAS_LHOTSE else []), against):
+        for peer in [name for name in ("by hand", "lhotse", against) if name in ways]:
             print(f"BENCH name=simulate_{key} value={medians[name]:.0f} unit=x_real_time_per_core "
                   f"ratio={medians[name] / medians[peer]:.2f} "
                   f"against={peer.replace(', ', '_').replace(' ', '_')}")

@@ -17,9 +17,9 @@ from diarize.train.options import TrainOptions
 class Stepper:
     """Model, optimiser and running sums of one process.
 
-    On a GPU, with AdamW, nothing here waits for the device but `check` and `take`: a step whose gradient
-    is not finite is left out on the device itself (as are all after it), which `check`
-    turns into an error later, with the weights as they were before that step.
+    On a GPU, with AdamW, nothing here waits for the device but `check` and `take`: a step
+    whose gradient is not finite is left out on the device itself (as are all after it), which
+    `check` turns into an error later, with the weights as they were before that step.
     """
 
     def __init__(self, task: Any, options: TrainOptions, group: Group) -> None:
