@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from diarize.errors import DiarizeError
+from diarize.train.muon import Muon
 from diarize.train.options import OptimizerOptions, ScheduleOptions, TrainOptions
 
 
@@ -37,18 +38,13 @@ def _adamw(
 
 
 class MuonAdamW(torch.optim.Optimizer):
-    """Muon (Jordan et al., 2024) for the matrices of linear layers, AdamW for all else.
+    """Muon for the matrices of linear layers, AdamW for all else.
 
-    Muon makes a step of equal size in all directions of a matrix.  Its step has the size of
-    AdamW's (Liu et al., 2025, arXiv 2502.16982) times ``muon_ratio``.  A linear layer with a
-    single output, as the class head is, is a vector and belongs to AdamW.
+    Muon's rate is AdamW's times ``muon_ratio``.  A linear layer with a single output, as the
+    class head is, is a vector and belongs to AdamW.
     """
 
     def __init__(self, model: nn.Module, options: OptimizerOptions, device: torch.device) -> None:
-        if not hasattr(torch.optim, "Muon"):
-            raise DiarizeError(
-                f"optimizer.name muon needs torch 2.9 or later, this is {torch.__version__}"
-            )
         trainable = [p for p in model.parameters() if p.requires_grad]
         linear = {
             id(m.weight) for m in model.modules()
@@ -58,10 +54,9 @@ class MuonAdamW(torch.optim.Optimizer):
         others = [p for p in trainable if id(p) not in linear]
         self._parts: list[torch.optim.Optimizer] = []
         if matrices:
-            self._parts.append(torch.optim.Muon(
-                matrices, lr=options.lr, weight_decay=options.weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            ))
+            self._parts.append(
+                Muon(matrices, lr=options.lr, weight_decay=options.weight_decay)
+            )
             self._parts[0].param_groups[0]["lr_ratio"] = options.muon_ratio
         if others:
             self._parts.append(_adamw(others, options, device))

@@ -167,12 +167,6 @@ def test_muon_without_matrices_and_without_anything_else():
         assert not torch.equal(before, model.weight)
 
 
-def test_muon_needs_a_torch_that_has_it(monkeypatch):
-    monkeypatch.delattr(torch.optim, "Muon")
-    with pytest.raises(DiarizeError, match=r"optimizer.name muon needs torch 2.9 or later"):
-        make_optimizer(small_model(), MUON, torch.device("cpu"))
-
-
 def test_seeds_differ_by_every_number_and_stay_the_same():
     drawn = []
     for numbers in ((0, 1, 2), (0, 2, 1), (1, 1, 2), (0, 12), (0, 1, 2)):

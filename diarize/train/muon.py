@@ -1,0 +1,76 @@
+"""Muon (Jordan et al., 2024), all matrices of one shape at a time."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+# The quintic of Jordan et al.: steep at zero, and near 1 where singular values are not small.
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+_STEPS = 5
+_EPS = 1e-7
+
+
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """Return ``matrices`` (n, rows, columns) with singular values of about 1, bfloat16.
+
+    Five Newton-Schulz iterations, which leave them between 0.5 and 1.5.
+    """
+    x = matrices.bfloat16()
+    if x.shape[1] > x.shape[2]:
+        return orthogonalize(x.mT).mT
+    x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=_EPS)
+    for _ in range(_STEPS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
+    return x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum of Nesterov, made orthogonal, at the step size of AdamW.
+
+    The same as ``torch.optim.Muon`` with ``adjust_lr_fn="match_rms_adamw"`` (Liu et al., 2025,
+    arXiv 2502.16982) but for rounding.  That takes one matrix after the other, which for small
+    models is most of the time of a step; here those of one shape are one product.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        *,
+        lr: float,
+        weight_decay: float,
+        momentum: float = 0.95,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """Do one step; parameters without a gradient stay as they are."""
+        for group in self.param_groups:
+            by_shape: dict[tuple[int, ...], list[nn.Parameter]] = {}
+            for p in group["params"]:
+                if p.grad is not None:
+                    # A tall matrix is a wide one, transposed.
+                    by_shape.setdefault(tuple(sorted(p.shape)), []).append(p)
+            for (_, longer), params in by_shape.items():
+                updates = self._momentum(params, group["momentum"])
+                wide = [u if u.shape[0] <= u.shape[1] else u.mT for u in updates]
+                steps = orthogonalize(torch.stack(wide)).to(params[0].dtype)
+                scale = -0.2 * math.sqrt(longer) * group["lr"]
+                torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+                for p, step in zip(params, steps, strict=True):
+                    p.add_(step if p.shape[0] <= p.shape[1] else step.mT, alpha=scale)
+
+    def _momentum(self, params: list[nn.Parameter], momentum: float) -> list[Tensor]:
+        """Return the gradients, moved towards their running means, which are updated."""
+        means = []
+        for p in params:
+            state = self.state[p]
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(p.grad)
+            means.append(state["momentum_buffer"])
+        gradients = [p.grad for p in params]
+        torch._foreach_lerp_(means, gradients, 1 - momentum)
+        return list(torch._foreach_lerp(gradients, means, momentum))
