@@ -52,7 +52,7 @@ def test_it_steps_as_torch_does(decay):
         mine.step()
         reference.step()
     moved = [(a - b).abs().max() for a, b in zip(ours, weights(), strict=True)]
-    assert min(moved) > 0.01
+    assert min(moved) > 0.005
     # A step's largest weight is some 0.2 sqrt(12) lr; bfloat16 rounds to 1/256 of that.
     allowed = 5 * 0.02 * 0.2 * math.sqrt(12) / 64
     assert all((a - b).abs().max() < allowed for a, b in zip(ours, theirs, strict=True))
