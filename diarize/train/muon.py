@@ -33,7 +33,12 @@ class Muon(torch.optim.Optimizer):
     The same as ``torch.optim.Muon`` with ``adjust_lr_fn="match_rms_adamw"`` (Liu et al., 2025,
     arXiv 2502.16982) but for rounding.  That takes one matrix after the other, which for small
     models is most of the time of a step; here those of one shape are one product.
+
+    Where ``found_inf`` (a tensor of one number) is set to 1 a step changes nothing, as with
+    torch's fused optimisers: the host need not know.
     """
+
+    found_inf: Tensor | None = None
 
     def __init__(
         self,
@@ -48,6 +53,7 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         """Do one step; parameters without a gradient stay as they are."""
+        keep = None if self.found_inf is None else self.found_inf == 0
         for group in self.param_groups:
             by_shape: dict[tuple[int, ...], list[nn.Parameter]] = {}
             for p in group["params"]:
@@ -55,15 +61,20 @@ class Muon(torch.optim.Optimizer):
                     # A tall matrix is a wide one, transposed.
                     by_shape.setdefault(tuple(sorted(p.shape)), []).append(p)
             for (_, longer), params in by_shape.items():
-                updates = self._momentum(params, group["momentum"])
+                updates = self._momentum(params, group["momentum"], keep)
                 wide = [u if u.shape[0] <= u.shape[1] else u.mT for u in updates]
                 steps = orthogonalize(torch.stack(wide)).to(params[0].dtype)
-                scale = -0.2 * math.sqrt(longer) * group["lr"]
-                torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+                decay, scale = group["lr"] * group["weight_decay"], 0.2 * math.sqrt(longer)
+                if keep is not None:
+                    steps, decay = steps * keep, decay * keep
+                torch._foreach_mul_(params, 1 - decay)
                 for p, step in zip(params, steps, strict=True):
-                    p.add_(step if p.shape[0] <= p.shape[1] else step.mT, alpha=scale)
+                    wanted = step if p.shape[0] <= p.shape[1] else step.mT
+                    p.add_(wanted, alpha=-scale * group["lr"])
 
-    def _momentum(self, params: list[nn.Parameter], momentum: float) -> list[Tensor]:
+    def _momentum(
+        self, params: list[nn.Parameter], momentum: float, keep: Tensor | None
+    ) -> list[Tensor]:
         """Return the gradients, moved towards their running means, which are updated."""
         means = []
         for p in params:
@@ -72,5 +83,8 @@ class Muon(torch.optim.Optimizer):
                 state["momentum_buffer"] = torch.zeros_like(p.grad)
             means.append(state["momentum_buffer"])
         gradients = [p.grad for p in params]
+        if keep is not None:
+            # A mean that moves towards itself stays.
+            gradients = [torch.where(keep, *pair) for pair in zip(gradients, means, strict=True)]
         torch._foreach_lerp_(means, gradients, 1 - momentum)
         return list(torch._foreach_lerp(gradients, means, momentum))

@@ -44,6 +44,8 @@ class MuonAdamW(torch.optim.Optimizer):
     class head is, is a vector and belongs to AdamW.
     """
 
+    found_inf: torch.Tensor | None = None
+
     def __init__(self, model: nn.Module, options: OptimizerOptions, device: torch.device) -> None:
         trainable = [p for p in model.parameters() if p.requires_grad]
         linear = {
@@ -54,9 +56,7 @@ class MuonAdamW(torch.optim.Optimizer):
         others = [p for p in trainable if id(p) not in linear]
         self._parts: list[torch.optim.Optimizer] = []
         if matrices:
-            self._parts.append(
-                Muon(matrices, lr=options.lr, weight_decay=options.weight_decay)
-            )
+            self._parts.append(Muon(matrices, lr=options.lr, weight_decay=options.weight_decay))
             self._parts[0].param_groups[0]["lr_ratio"] = options.muon_ratio
         if others:
             self._parts.append(_adamw(others, options, device))
@@ -74,8 +74,9 @@ class MuonAdamW(torch.optim.Optimizer):
         self._share()
 
     def step(self, closure: None = None) -> None:
-        """Do one step of both."""
+        """Do one step of both, or none where ``found_inf`` is set to 1."""
         for part in self._parts:
+            part.found_inf = self.found_inf
             part.step()
 
 

@@ -27,7 +27,7 @@ class OptimizerOptions:
     adamw: as in the paper.
     muon:  Muon for the matrices of linear layers, with ``muon_ratio`` times the learning rate,
            and AdamW for all else; see ``optim.MuonAdamW``.  Its matrix products take longer
-           than AdamW, and on a GPU the host waits for each step to know it finite.
+           than AdamW.
     """
 
     name: str = "adamw"

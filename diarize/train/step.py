@@ -17,7 +17,7 @@ from diarize.train.options import TrainOptions
 class Stepper:
     """Model, optimiser and running sums of one process.
 
-    On a GPU, with AdamW, nothing here waits for the device but `check` and `take`: a step
+    On a GPU nothing here waits for the device but `check` and `take`: a step
     whose gradient is not finite is left out on the device itself (as are all after it), which
     `check` turns into an error later, with the weights as they were before that step.
     """
@@ -119,9 +119,8 @@ class Stepper:
     def _update(self, rate: float, step: int) -> None:
         for params in self.optimizer.param_groups:
             params["lr"] = rate * params.get("lr_ratio", 1.0)
-        # Muon has no found_inf: before its step the host must know.
-        if self.group.device.type == "cuda" and self.options.optimizer.name == "adamw":
-            # The fused kernel leaves everything as it is where found_inf is 1.
+        if self.group.device.type == "cuda":
+            # The optimiser leaves everything as it is where found_inf is 1.
             self.optimizer.found_inf = (self._bad_step >= 0).float()
         else:
             self.check()

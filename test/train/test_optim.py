@@ -1,5 +1,7 @@
 """Learning rates against their formulas and torch, options, seeds."""
 
+import copy
+
 import pytest
 import torch
 
@@ -174,3 +176,26 @@ def test_seeds_differ_by_every_number_and_stay_the_same():
         drawn.append(torch.rand(1).item())
     assert len(set(drawn)) == 4
     assert drawn[0] == drawn[4]
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_nothing_changes_where_found_inf_is_set(name):
+    model = small_model()
+    options = OptimizerOptions(name=name, lr=0.01, weight_decay=0.1)
+    optimizer = make_optimizer(model, options, torch.device("cpu"))
+    set_gradients(model, 0)
+    optimizer.found_inf = torch.zeros(())
+    optimizer.step()
+    weights = {k: v.clone() for k, v in model.state_dict().items()}
+    kept = copy.deepcopy(optimizer.state_dict()["state"])
+    for weight in model.parameters():
+        weight.grad.fill_(torch.nan)
+    optimizer.found_inf = torch.ones(())
+    optimizer.step()
+    assert all(torch.equal(v, weights[k]) for k, v in model.state_dict().items())
+    for number, state in optimizer.state_dict()["state"].items():
+        assert all(torch.equal(v, kept[number][k]) for k, v in state.items())
+    set_gradients(model, 1)
+    optimizer.found_inf = torch.zeros(())
+    optimizer.step()
+    assert all(not torch.equal(v, weights[k]) for k, v in model.state_dict().items())
