@@ -127,19 +127,31 @@ class Criterion:
         valid = self._valid(predictions, logits)  # (1, B, T)
         counts = torch.as_tensor(num_speakers, device=logits.device)
         real = length_mask(counts, targets.shape[-1]).float()  # (B, S)
-        layers, batch, frames, _ = logits.shape
-        index = matching[:, :, None, :].expand(layers, batch, frames, -1)
-        chosen = logits.gather(-1, index)  # (L1, B, T, S)
+        chosen = self._chosen(logits, matching)
         smooth = o.mask_label_smoothing
         soft = targets * (1.0 - smooth) + 0.5 * smooth
         bce = terms.matched_bce(chosen, soft, valid, real)
         dice = terms.matched_dice(chosen, targets, valid, real)
-        matched = torch.zeros_like(predictions.activity_logits, dtype=torch.float32)
-        matched.scatter_add_(-1, matching, real.expand(layers, -1, -1))
-        cls = terms.query_bce(
-            predictions.activity_logits.float(), matched, o.negative_weight, o.label_smoothing
-        ).sum((-1, -2))
+        cls = self._query_term(predictions, matching, real)
         return torch.stack([bce, dice, cls])
+
+    @staticmethod
+    def _chosen(logits: Tensor, matching: Tensor) -> Tensor:
+        """Return the mask logits of the matched queries, (L + 1, B, T, S)."""
+        return logits.gather(-1, matching[:, :, None].expand(-1, -1, logits.shape[2], -1))
+
+    def _query_term(
+        self, predictions: QueryPredictions, matching: Tensor, real: Tensor
+    ) -> Tensor:
+        """Return eq. (11) summed over queries and recordings, (L + 1,).
+
+        A query is a positive where it is matched to a column whose ``real`` (B, S) is 1.
+        """
+        logits = predictions.activity_logits.float()
+        matched = torch.zeros_like(logits)
+        matched.scatter_add_(-1, matching, real.expand(len(logits), -1, -1))
+        o = self.options
+        return terms.query_bce(logits, matched, o.negative_weight, o.label_smoothing).sum((-1, -2))
 
     @staticmethod
     def _valid(predictions: QueryPredictions, logits: Tensor) -> Tensor:

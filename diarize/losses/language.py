@@ -157,18 +157,11 @@ class LanguageCriterion(Criterion):
         counts = torch.as_tensor(num_speakers, device=logits.device)
         real = length_mask(counts, targets.shape[-1]).float()  # (B, S)
         slots = real * self.slot_weights(targets)
-        layers, batch, frames, _ = logits.shape
-        index = matching[:, :, None, :].expand(layers, batch, frames, -1)
-        chosen = logits.gather(-1, index)  # (L1, B, T, S)
+        chosen = self._chosen(logits, matching)
         focal = terms.matched_focal(chosen, targets, valid, slots, o.focal_gamma, o.focal_alpha)
         tversky = terms.matched_focal_tversky(chosen, targets, valid, slots, self.index(targets))
         # Where nobody speaks, the VAD query stands for nothing either.
-        active = real * (counts > 1)[:, None]
-        matched = torch.zeros_like(predictions.activity_logits, dtype=torch.float32)
-        matched.scatter_add_(-1, matching, active.expand(layers, -1, -1))
-        activity = terms.query_bce(
-            predictions.activity_logits.float(), matched, o.negative_weight, o.label_smoothing
-        ).sum((-1, -2))
+        activity = self._query_term(predictions, matching, real * (counts > 1)[:, None])
         naming = self.naming(predictions, matching, label_ids, focal)
         frames = torch.zeros_like(focal)
         frames[-1] = self.frame_naming(predictions, targets, label_ids)
