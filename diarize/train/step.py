@@ -206,7 +206,7 @@ class Stepper:
         try:
             with torch.no_grad(), self.autocast():
                 sums = self.task.validate(
-                    self.plain, self.group.device, self.group.rank, self.group.world
+                    self.model, self.group.device, self.group.rank, self.group.world
                 )
         finally:
             self.model.train()

@@ -184,6 +184,27 @@ def test_bf16_autocast(toy, options, tmp_path):
     assert losses[-1] < losses[0]
 
 
+def test_compiled_training_is_the_same_and_validation_is_not_compiled(
+    toy, options, weights, tmp_path, monkeypatch
+):
+    compiled = []
+
+    def backend(graph, inputs):
+        compiled.append(torch.is_grad_enabled())
+        return graph.forward
+
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model: real(model, backend=backend))
+    for name in ("plain", "compiled"):
+        options_ = options(compile=name == "compiled", valid_interval=6)
+        Trainer(toy.ToyTask(), options_, tmp_path / name).run()
+    torch.compiler.reset()
+    assert_same(weights(tmp_path / "plain"), weights(tmp_path / "compiled"), atol=1e-6)
+    # Recordings to validate on have all lengths: each would be a compilation.
+    assert compiled
+    assert all(compiled)
+
+
 def test_unwritable_directory(toy, options, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
