@@ -1,6 +1,7 @@
 """Inference from a wav file to RTTM: speed, memory, share of each stage, against the GEMM roofline.
 
     python bench/infer.py [--cores 2] [--seconds 60 600 3600] [--window 1800 ...] [--device cuda]
+    python bench/infer.py --peers pyannote.audio [--peer-python PATH] --seconds 60 --cores 1
 
 The model has the sizes of --config (the paper's) and random weights; the audio is noise with
 pauses.  Each row is one run of diarize-infer in a process of its own on --cores cores: seconds by
@@ -8,8 +9,10 @@ the clock with the start of Python and the loading of the model (``wall``) and w
 CPU of all cores (what counts on a busy machine), and the peak of memory.  --window 0 lets the
 memory allowed decide, as by default.  Floating point operations are counted from the sizes; the
 roofline is the best rate of a product of two matrices that torch reaches on the same cores just
-before.  --stages times the stages of one pass one after the other instead.  Last comes one line
-per figure, ``BENCH name=… value=… unit=… ratio=… against=…``.
+before.  --stages times the stages of one pass one after the other instead, and --peers the
+systems of infer_peers.py on the same audio, in turn with ours; --peer-python is the Python that
+has them, if not this one.  Last comes one line per figure,
+``BENCH name=… value=… unit=… ratio=… against=…``.
 """
 
 import argparse
@@ -20,6 +23,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import infer_peers
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -107,13 +112,14 @@ from diarize.infer import loader, memory
 real, kept = loader.make_predictor, {}
 def note(*args):
     kept["ready"], kept["predictor"] = time.perf_counter(), real(*args)
+    kept["cpu"] = time.process_time()
     return kept["predictor"]
 loader.make_predictor = note
 status = infer.main(sys.argv[2:])
 done = time.perf_counter()
 predictor = kept["predictor"]
 out = {"status": status, "wall": done - began, "run": done - kept["ready"],
-       "cpu": time.process_time(),
+       "cpu": time.process_time(), "cpu_run": time.process_time() - kept["cpu"],
        "peak": memory.peak_bytes() / 1e9, "foreseen": predictor.foreseen / 1e9,
        "windows": predictor.passes,
        "gpu": memory.peak_bytes(predictor.device) / 1e9 if predictor.device.type == "cuda" else 0}
@@ -199,6 +205,24 @@ def print_stages(root: Path, args: argparse.Namespace) -> None:
           f"unit=x_real_time ratio={whole / total:.3f} against=all_stages")
 
 
+def race(root: Path, args: argparse.Namespace) -> None:
+    """Print runs of ours and of the peers that are there, each in turn, and the figures."""
+    peers = [peer for peer in args.peers if infer_peers.installed(args.peer_python, peer)]
+    for peer in sorted(set(args.peers) - set(peers)):
+        print(f"left out: {peer} (pip install -r bench/requirements.txt, --peer-python)")
+    alone = args.cores == 1 and args.device == "cpu"  # on one core CPU counts, not the clock
+    lines = []
+    for seconds in args.seconds if peers else ():
+        audio = root / f"{seconds}.wav"
+        ways = {"ours": lambda s=seconds: run(root, s, 0, args)}
+        for peer in peers:
+            ways[peer] = lambda p=peer, a=audio: infer_peers.run_peer(
+                p, args.peer_python, root, a, args.device, args.cores)
+        name = f"infer_{args.device}_{NAMES.get(seconds, f'{seconds}s')}"
+        lines += infer_peers.race(ways, args.rounds, seconds, name, alone)
+    print("\n".join(lines))
+
+
 def main() -> int:
     """Return the exit status of the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -211,6 +235,9 @@ def main() -> int:
     add("--max-memory", type=float, help="GB")
     add("--device", default="cpu")
     add("--stages", action="store_true")
+    add("--peers", nargs="+", choices=infer_peers.PEERS, help="race with these instead")
+    add("--peer-python", default=sys.executable, metavar="PATH", help="the Python that has them")
+    add("--rounds", type=int, default=3, help="of a race with peers")
     add("--dir", type=Path, help="where audio and model are kept (default: a temporary place)")
     args = parser.parse_args()
     # Before torch is imported: its threads inherit both.
@@ -224,6 +251,9 @@ def main() -> int:
         (root / "infer.yaml").write_text(POSTPROCESS)
         if args.stages:
             print_stages(root, args)
+            return 0
+        if args.peers:
+            race(root, args)
             return 0
         table(root, args)
     return 0

@@ -2,12 +2,13 @@
 
     python bench/train.py [--device cpu|cuda] [--configs mini paper] [--steps 6]
     python bench/train.py --count
+    python bench/train.py --peers torchaudio loop
 
 For each configuration: simulation with rooms and noise, features, network, cost, matching,
 backward, optimiser, in milliseconds and as shares of the step; seconds of audio trained on per
 second; model FLOPs (counted by torch) per second against what a large matrix product of the same
-type reaches in the same run (MFU).  Last comes one line per figure,
-``BENCH name=… value=… unit=… ratio=… against=…``.
+type reaches in the same run (MFU).  --peers instead races parts of a step against others' (see
+train_peers.py).  Last comes one line per figure, ``BENCH name=… value=… unit=… ratio=… against=…``.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import train_peers
 from simulate_corpus import make_corpus
 
 from diarize.config import read_yaml
@@ -240,6 +242,7 @@ def parser() -> argparse.ArgumentParser:
     add("--mixtures", type=int, default=80)
     add("--corpus", type=Path, help="keep the corpus here, to measure again on the same")
     add("--count", action="store_true", help="count the model's FLOPs only, on a CPU")
+    add("--peers", nargs="+", choices=train_peers.PEERS, help="race parts of a step with these")
     add("--workers-hide-data", action="store_true", help="count the longer of step and data")
     return out
 
@@ -254,6 +257,10 @@ def main(argv: list[str] | None = None) -> int:
         print("no GPU here: not measured are its step, MFU, memory and matching share")
         return 0
     torch.set_num_threads(args.threads)
+    if args.peers:
+        watch = Watch(torch.device(args.device))
+        train_peers.compare(args.peers, watch.device, args.steps, watch.clock, watch.wait)
+        return 0
     place = nullcontext(args.corpus) if args.corpus else tempfile.TemporaryDirectory()
     with place as folder:
         root = Path(folder)

@@ -1,0 +1,125 @@
+"""A training step's dearest parts beside what one would write from PyPI's: see bench/train.py.
+
+``torchaudio``: ``torchaudio.models.Conformer`` of the same sizes in place of this project's
+encoder, forward and backward on the same frames, with a crop's lengths as it wants them (its
+normalisation of the batch and its attention with a mask for padding are its own).  ``loop``: the
+matching as most public code for EEND and Mask2Former does it, a cost matrix at a time to the host
+and to `scipy.optimize.linear_sum_assignment`.  Both sides take turns; medians.
+"""
+
+import importlib.util
+import statistics
+from collections.abc import Callable
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+
+from diarize.losses.matcher import match
+from diarize.models.eend_m2f import EendM2fOptions
+from diarize.nn.conformer import Conformer
+
+PEERS = ("torchaudio", "loop")
+FRAMES = 500  # of a crop of 50 s, behind ConvDown
+# Of the matching: recordings of a step on a GPU, speakers of each.
+RECORDINGS, SPEAKERS = 128, (1, 2, 3, 4)
+# Of the encoder: crops in a step.
+CROPS = {"cpu": (1, 4), "cuda": (32, 128)}
+Way = Callable[[], None]
+
+
+def loop(cost: Tensor, num_speakers: list[int]) -> list[list[tuple[Tensor, Tensor]]]:
+    """Return queries and their speakers by layer and recording, for ``cost`` (L, B, N, S)."""
+    out = []
+    for layer in cost:
+        found = []
+        for one, count in zip(layer, num_speakers, strict=True):
+            pairs = linear_sum_assignment(one[:, :count].detach().cpu().numpy())
+            found.append(tuple(torch.as_tensor(index, device=cost.device) for index in pairs))
+        out.append(found)
+    return out
+
+
+def encoders(crops: int, device: torch.device) -> tuple[str, str, dict[str, Way]]:
+    """Return name and words for forward and backward of either encoder, and what runs them."""
+    from torchaudio.models import Conformer as Peer
+
+    b = EendM2fOptions().backbone
+    torch.manual_seed(0)
+    mine: nn.Module = Conformer(b.dim, b.layers, b.heads, b.ff_dim, b.kernel, b.dropout)
+    peer: nn.Module = Peer(b.dim, b.heads, b.ff_dim, b.layers, b.kernel, b.dropout)
+    x = torch.randn(crops, FRAMES, b.dim, device=device, requires_grad=True)
+    lengths = torch.full((crops,), FRAMES, device=device)
+    sizes = [sum(p.numel() for p in model.to(device).parameters()) for model in (mine, peer)]
+
+    def way(call: Callable[[], Tensor], model: nn.Module) -> Way:
+        def run() -> None:
+            model.zero_grad(set_to_none=True)
+            call().square().mean().backward()
+
+        return run
+
+    ways = {
+        "ours": way(lambda: mine(x), mine),
+        "torchaudio": way(lambda: peer(x, lengths)[0], peer),
+    }
+    millions = " and ".join(f"{size / 1e6:.1f}" for size in sizes)
+    what = f"encoder, {crops} x {FRAMES} frames, {millions} M parameters"
+    return f"encoder_{crops}", what, ways
+
+
+def matchings(device: torch.device) -> tuple[str, str, dict[str, Way]]:
+    """Return the same for matching random costs of all layers, after a look that both agree."""
+    d = EendM2fOptions().decoder
+    counts = [SPEAKERS[i % len(SPEAKERS)] for i in range(RECORDINGS)]
+    layers = d.layers + 1
+    torch.manual_seed(0)
+    cost = torch.randn(layers, RECORDINGS, d.queries, max(counts), device=device)
+    # The columns of speakers that a recording does not have are 0, as `match` wants them.
+    for number, count in enumerate(counts):
+        cost[:, number, :, count:] = 0
+    mine = match(cost, counts)
+    for layer, found in enumerate(loop(cost, counts)):
+        for number, (queries, speakers) in enumerate(found):
+            assert torch.equal(mine[layer, number, speakers], queries)
+    ways = {"ours": lambda: match(cost, counts), "loop": lambda: loop(cost, counts)}
+    what = f"matching, {layers} layers of {RECORDINGS} recordings, {d.queries} queries"
+    return "matching", what, ways
+
+
+def race(
+    ways: dict[str, Way], rounds: int, clock: Callable[[], float], wait: Way
+) -> dict[str, float]:
+    """Return the median seconds of each way; they take turns, and the first round is left out."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            wait()
+            begin = clock()
+            way()
+            wait()
+            if number:
+                times[name].append(clock() - begin)
+    return {name: statistics.median(held) for name, held in times.items()}
+
+
+def compare(
+    peers: list[str], device: torch.device, rounds: int, clock: Callable[[], float], wait: Way
+) -> None:
+    """Print milliseconds of both sides, and one BENCH line a peer; those not here are named."""
+    lines = []
+    for peer in peers:
+        if peer == "torchaudio" and importlib.util.find_spec("torchaudio") is None:
+            print("left out: torchaudio (pip install -r bench/requirements.txt)")
+            continue
+        if peer == "torchaudio":
+            found = [encoders(crops, device) for crops in CROPS[device.type]]
+        else:
+            found = [matchings(device)]
+        for name, what, ways in found:
+            medians = race(ways, rounds * (20 if name == "matching" else 1), clock, wait)
+            mine, theirs = (1000 * medians[side] for side in ("ours", peer))
+            print(f"{what}: ours {mine:.2f} ms, {peer} {theirs:.2f} ms")
+            lines.append(f"BENCH name=train_{name}_{device.type} value={mine:.2f} unit=ms "
+                         f"ratio={theirs / mine:.2f} against={peer}")
+    print("\n".join(lines))
