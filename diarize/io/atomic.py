@@ -1,7 +1,6 @@
 """Files that are written whole or not at all."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,8 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
     does what /dev/stdout stands for; a link stays a link.  Raises DiarizeError, naming
     ``path``, where it cannot be written.
     """
+    import tempfile  # not needed by commands that only read, and slow to import
+
     path = Path(path)
     binary = "b" in mode
     stream = _stream_of(path)

@@ -152,7 +152,8 @@ class Setting:
                 np.flatnonzero((speaker[1:] == speaker[:-1]) & (start[1:] < reach[:-1] - EPSILON))
                 + 1
             )
-            names = map(show, map(side.speakers.__getitem__, speaker[again].tolist()))
+            shown = {name: show(name) for name in set(side.speakers)}
+            names = [shown[side.speakers[k]] for k in speaker[again].tolist()]
             out += zip(names, start[again].tolist(), strict=True)
         return out
 

@@ -190,7 +190,10 @@ def _matrix(matrix: TypeMatrix, title: str, unit: str, form: str, total: float) 
     keys, columns, text = _matrix_plan(tuple(cells), tuple(alarms), title, unit, form)
     values = [cells.get(key, 0) for key in keys]
     values += [alarms.get(sys, 0) for sys in columns]
-    return text % tuple(x for value in values for x in (value, min(percent(value, total), 999.9)))
+    row: list[float] = []
+    for value in values:
+        row += (value, min(percent(value, total), 999.9))
+    return text % tuple(row)
 
 
 @lru_cache(maxsize=1 << 12)
