@@ -1,6 +1,7 @@
 """One optimiser step: global normalisation, accumulation, clipping, and watching for NaN."""
 
 import contextlib
+import warnings
 from typing import Any
 
 import torch
@@ -46,6 +47,8 @@ class Stepper:
         if self.group.world == 1:
             return model
         device = self.group.device
+        # The gradient of a depthwise convolution differs in the stride of a dimension of size 1.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         return DistributedDataParallel(
             model,
             device_ids=[device.index] if device.type == "cuda" else None,
