@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # A model as it is, finetuned, and adapted, on recordings of one's own: here 6 minutes of AMI.
 #   ./run.sh --data-root DIR [--flavour only_words|phrases] [--init-model FILE] [options of diar.sh]
-# DIR is the folder ami_excerpts; the model is that of ../../speechocean762/diar1.
+# DIR is the folder ami_excerpts; the model is that of ../../speechocean762/diar1: the one
+# trained here, else the one that comes with it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 root='' flavour=only_words model=../../speechocean762/diar1/exp/adapt/final.pth args=()
+[ -f "$model" ] || model=../../speechocean762/diar1/model/final.pth
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --data-root) root=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
