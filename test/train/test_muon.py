@@ -1,3 +1,5 @@
+"""Muon against singular values and torch's own."""
+
 import math
 
 import pytest
