@@ -152,9 +152,9 @@ class Setting:
                 np.flatnonzero((speaker[1:] == speaker[:-1]) & (start[1:] < reach[:-1] - EPSILON))
                 + 1
             )
-            shown = {name: show(name) for name in set(side.speakers)}
-            names = [shown[side.speakers[k]] for k in speaker[again].tolist()]
-            out += zip(names, start[again].tolist(), strict=True)
+            numbers = speaker[again].tolist()
+            shown = {number: show(side.speakers[number]) for number in set(numbers)}
+            out += zip(map(shown.get, numbers), start[again].tolist(), strict=True)
         return out
 
     def results(self, collar: float, skip_overlap: bool) -> list[GroupResult]:
