@@ -29,7 +29,7 @@ MODULES = {"pyannote.audio": "pyannote.audio"}
 PEERS = tuple(MODULES)
 # Of pyannote/speaker-diarization-3.1 and pyannote/segmentation-3.0.
 WINDOW, LOCAL_SPEAKERS = 10.0, 3
-# Published for GPUs; on a CPU its own default of 1 takes two thirds of the time.
+# As published for GPUs, and its own default.
 BATCH = {"cuda": 32, "cpu": 1}
 LSTM = {"hidden_size": 128, "num_layers": 4, "bidirectional": True, "dropout": 0.5}
 OPTIONS = {

@@ -2,7 +2,7 @@
 
     python bench/train.py [--device cpu|cuda] [--configs mini paper] [--steps 6]
     python bench/train.py --count
-    python bench/train.py --peers torchaudio loop
+    python bench/train.py --peers torchaudio loop torch.optim.Muon
 
 For each configuration: simulation with rooms and noise, features, network, cost, matching,
 backward, optimiser, in milliseconds and as shares of the step; seconds of audio trained on per

@@ -4,22 +4,29 @@
 encoder, forward and backward on the same frames, with a crop's lengths as it wants them (its
 normalisation of the batch and its attention with a mask for padding are its own).  ``loop``: the
 matching as most public code for EEND and Mask2Former does it, a cost matrix at a time to the host
-and to `scipy.optimize.linear_sum_assignment`.  Both sides take turns; medians.
+and to `scipy.optimize.linear_sum_assignment`.  ``torch.optim.Muon``: on the matrices of the model
+of egs/speechocean762, which it takes one by one.  Both sides take turns; medians.
 """
 
 import importlib.util
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from diarize.config import read_yaml
 from diarize.losses.matcher import match
 from diarize.models.eend_m2f import EendM2fOptions
 from diarize.nn.conformer import Conformer
+from diarize.tasks.registry import build_task, parse_config
+from diarize.train.muon import Muon
+from diarize.train.optim import make_optimizer
 
-PEERS = ("torchaudio", "loop")
+PEERS = ("torchaudio", "loop", "torch.optim.Muon")
+MUON = Path(__file__).resolve().parent.parent / "egs/speechocean762/diar1/conf/train.yaml"
 FRAMES = 500  # of a crop of 50 s, behind ConvDown
 # Of the matching: recordings of a step on a GPU, speakers of each.
 RECORDINGS, SPEAKERS = 128, (1, 2, 3, 4)
@@ -87,6 +94,28 @@ def matchings(device: torch.device) -> tuple[str, str, dict[str, Way]]:
     return "matching", what, ways
 
 
+def optimisers(device: torch.device) -> tuple[str, str, dict[str, Way]]:
+    """Return the same for steps of Muon, after a look that both give the same weights."""
+    config = parse_config(read_yaml(MUON), str(MUON))
+    model = build_task(config).model.to(device)
+    weights = make_optimizer(model, config.train.optimizer, device).param_groups[0]["params"]
+    gradients = [torch.randn_like(weight) for weight in weights]
+    ways, sides = {}, []
+    for name, kind, options in (
+        ("ours", Muon, {}),
+        ("torch.optim.Muon", torch.optim.Muon, {"adjust_lr_fn": "match_rms_adamw"}),
+    ):
+        own = [nn.Parameter(weight.detach().clone()) for weight in weights]
+        for weight, gradient in zip(own, gradients, strict=True):
+            weight.grad = gradient.clone()
+        sides.append(own)
+        ways[name] = kind(own, lr=1e-3, weight_decay=0.0, **options).step
+    for step in ways.values():
+        step()
+    apart = max((a - b).abs().max().item() for a, b in zip(*sides, strict=True))
+    return "muon", f"Muon, {len(weights)} matrices (weights apart by {apart:.0e})", ways
+
+
 def race(
     ways: dict[str, Way], rounds: int, clock: Callable[[], float], wait: Way
 ) -> dict[str, float]:
@@ -115,9 +144,9 @@ def compare(
         if peer == "torchaudio":
             found = [encoders(crops, device) for crops in CROPS[device.type]]
         else:
-            found = [matchings(device)]
+            found = [matchings(device) if peer == "loop" else optimisers(device)]
         for name, what, ways in found:
-            medians = race(ways, rounds * (20 if name == "matching" else 1), clock, wait)
+            medians = race(ways, rounds * (1 if peer == "torchaudio" else 20), clock, wait)
             mine, theirs = (1000 * medians[side] for side in ("ours", peer))
             print(f"{what}: ours {mine:.2f} ms, {peer} {theirs:.2f} ms")
             lines.append(f"BENCH name=train_{name}_{device.type} value={mine:.2f} unit=ms "
