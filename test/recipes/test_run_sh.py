@@ -13,11 +13,14 @@ def calls(tmp_path, repo_root):
         source = repo_root / "egs" / recipe / "diar1"
         place = tmp_path / recipe.replace("/", "_")
         (place / "conf").mkdir(parents=True, exist_ok=True)
-        (place / "conf/simulate.conf").write_text((source / "conf/simulate.conf").read_text())
+        if (source / "conf/simulate.conf").exists():
+            (place / "conf/simulate.conf").write_text((source / "conf/simulate.conf").read_text())
         (place / "db.sh").write_text("")
+        (place / "local").mkdir(exist_ok=True)
+        (place / "local/report.sh").write_text('#!/bin/bash\nprintf "%s\\n" "$@" > report\n')
         (place / "diar.sh").write_text('#!/bin/bash\nprintf "%s|" "$@"\necho\n')
         (place / "run.sh").write_text((source / "run.sh").read_text())
-        for name in ("diar.sh", "run.sh"):
+        for name in ("diar.sh", "run.sh", "local/report.sh"):
             (place / name).chmod(0o755)
         done = subprocess.run([place / "run.sh", *args], capture_output=True, text=True,
                               check=False)
@@ -84,3 +87,22 @@ def test_speechocean_mixes_librispeech_where_it_is(calls, tmp_path):
     text = mixtures.read_text()
     assert "libri_test_voices" in text
     assert "libri_train_voices" not in text
+
+
+def test_ami_excerpts_start_from_a_model_that_is_there(calls, tmp_path):
+    model = tmp_path / "base.pth"
+    assert f"no file '{model}'" in calls(
+        "ami_excerpts", "--data-root", "d", "--init-model", str(model), status=1
+    )
+    model.write_text("")
+    where = ("--expdir", "mine", "--datadir", "here")
+    parts = calls("ami_excerpts", "--data-root", "d", "--init-model", str(model), *where)
+    assert [part.get("--config") for part in parts] == [
+        None, None, "conf/finetune.yaml", "conf/adapt.yaml"
+    ]
+    assert parts[1]["--inference-model"] == parts[2]["--init-model"] == str(model)
+    assert parts[3]["--init-model"] == "mine/finetune/final.pth"
+    assert {(part["--expdir"], part["--datadir"]) for part in parts} == {("mine", "here")}
+    assert parts[0]["--local-data-opts"].endswith("--data here")
+    report = (tmp_path / "ami_excerpts/report").read_text().split()
+    assert report == ["d/dev", "mine", "here"]

@@ -1,22 +1,25 @@
 #!/usr/bin/env bash
 # A model as it is, finetuned, and adapted, on recordings of one's own: here 6 minutes of AMI.
 #   ./run.sh --data-root DIR [--flavour only_words|phrases] [--init-model FILE] [options of diar.sh]
-# DIR is the folder ami_excerpts; the model is that of ../../speechocean762/diar1: the one
-# trained here, else the one that comes with it.
+# DIR is ami_excerpts; FILE is by default ../../speechocean762/diar1's exp/adapt or, without, model.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 root='' flavour=only_words model=../../speechocean762/diar1/exp/adapt/final.pth args=()
+expdir=exp datadir=data
 [ -f "$model" ] || model=../../speechocean762/diar1/model/final.pth
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --data-root) root=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --flavour) flavour=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --init-model) model=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --expdir) expdir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --datadir) datadir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     *) args+=("$1") && shift ;;
   esac
 done
 [ -n "$root" ] || { echo "$0: error: --data-root: where is ami_excerpts?" >&2; exit 1; }
+[ -f "$model" ] || { echo "$0: error: --init-model: no file '$model'" >&2; exit 1; }
 case "$flavour" in
   only_words) rttm=rttm.ami_only_words ;;
   phrases) rttm=rttm ;;
@@ -24,14 +27,14 @@ case "$flavour" in
 esac
 data_opts="--audio $root/audio --rttm $root/train/$rttm,$root/dev/$rttm"
 data_opts+=" --uem $root/train/uem,$root/dev/uem --split conf/split.list"
-data_opts+=" --dev-share 0.2 --test-share 0"
+data_opts+=" --dev-share 0.2 --test-share 0 --data $datadir"
 
 diar() {
   ./diar.sh --train-set train --valid-set dev --test-sets test --local-data-opts "$data_opts" \
-    --inference-nj 1 "$@" "${args[@]}"
+    --inference-nj 1 --expdir "$expdir" --datadir "$datadir" "$@" "${args[@]}"
 }
 diar --stop-stage 3
 diar --tag as_it_is --inference-model "$model" --stage 6 --stop-stage 7
 diar --config conf/finetune.yaml --init-model "$model" --stage 4
-diar --config conf/adapt.yaml --init-model exp/finetune/final.pth --stage 4
-local/report.sh "$root/dev"
+diar --config conf/adapt.yaml --init-model "$expdir/finetune/final.pth" --stage 4
+local/report.sh "$root/dev" "$expdir" "$datadir"

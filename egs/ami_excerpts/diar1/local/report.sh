@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# report.sh DIR: exp/RESULTS.md of all systems beside what needs none, on both references.
+# report.sh DIR EXP DATA: EXP/RESULTS.md of all systems beside what needs none, on both references.
 # DIR has rttm and rttm.ami_only_words of the test recordings.
 set -euo pipefail
 . ./path.sh
 
-[ "$#" -eq 1 ] || { echo "Usage: $0 DIR" >&2; exit 1; }
+[ "$#" -eq 3 ] || { echo "Usage: $0 DIR EXP DATA" >&2; exit 1; }
+exp=$2
 systems=()
 for tag in as_it_is finetune adapt; do
-  systems+=(--sys "$tag=exp/$tag/infer_test/rttm")
+  systems+=(--sys "$tag=$exp/$tag/infer_test/rttm")
 done
-python3 -m diarize.bin.baselines --title "Beside what needs no model" --uem data/test/uem \
+python3 -m diarize.bin.baselines --title "Beside what needs no model" --uem "$3/test/uem" \
   --ref "only words=$1/rttm.ami_only_words" --ref "phrases=$1/rttm" "${systems[@]}" \
-  --out exp/baselines.md
-cat <(printf '# Results of the AMI excerpts\n\n') exp/baselines.md <(echo) exp/finetune/RESULTS.md <(echo) exp/adapt/RESULTS.md > exp/RESULTS.md
+  --out "$exp/baselines.md"
+cat <(printf '# Results of the AMI excerpts\n\n') "$exp/baselines.md" <(echo) \
+  "$exp/finetune/RESULTS.md" <(echo) "$exp/adapt/RESULTS.md" > "$exp/RESULTS.md"
