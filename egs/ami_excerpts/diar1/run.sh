@@ -5,18 +5,19 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-root='' flavour=only_words model=../../speechocean762/diar1/exp/adapt/final.pth args=()
-expdir=exp datadir=data
+root='' flavour=only_words expdir=exp datadir=data args=()
+model=../../speechocean762/diar1/exp/adapt/final.pth
 [ -f "$model" ] || model=../../speechocean762/diar1/model/final.pth
 while [ "$#" -gt 0 ]; do
   case "$1" in
-    --data-root) root=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
-    --flavour) flavour=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
-    --init-model) model=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
-    --expdir) expdir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
-    --datadir) datadir=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
-    *) args+=("$1") && shift ;;
+    --data-root) root=${2:-} ;;
+    --flavour) flavour=${2:-} ;;
+    --init-model) model=${2:-} ;;
+    --expdir) expdir=${2:-} ;;
+    --datadir) datadir=${2:-} ;;
+    *) args+=("$1") && shift && continue ;;
   esac
+  shift $(($# < 2 ? $# : 2))
 done
 [ -n "$root" ] || { echo "$0: error: --data-root: where is ami_excerpts?" >&2; exit 1; }
 [ -f "$model" ] || { echo "$0: error: --init-model: no file '$model'" >&2; exit 1; }
@@ -28,7 +29,6 @@ esac
 data_opts="--audio $root/audio --rttm $root/train/$rttm,$root/dev/$rttm"
 data_opts+=" --uem $root/train/uem,$root/dev/uem --split conf/split.list"
 data_opts+=" --dev-share 0.2 --test-share 0 --data $datadir"
-
 diar() {
   ./diar.sh --train-set train --valid-set dev --test-sets test --local-data-opts "$data_opts" \
     --inference-nj 1 --expdir "$expdir" --datadir "$datadir" "$@" "${args[@]}"
