@@ -37,10 +37,10 @@ def align(args: argparse.Namespace) -> None:
     """Align all utterances and write the CTM."""
     import torch
 
-    from diarize.infer.align import SAMPLE_RATE, STAR, MmsAligner, align_words, spell
     from diarize.io.audio import read_audio
     from diarize.io.ctm import write_ctm
     from diarize.io.datadir import DataDir
+    from diarize.prepare.align import SAMPLE_RATE, STAR, MmsAligner, align_words, spell
 
     data = DataDir.load(args.data, allow_pipes=args.allow_pipes)
     words, spelled = transcripts(data, args.spelling, args.characters)

@@ -5,7 +5,7 @@
 
 ``detect`` is the work of one job, on a part of the data (utils/split_data.sh); ``apply`` makes
 one data directory of all jobs' files.  utils/make_speech_segments.sh does both.  What counts as
-speech: diarize/simulate/energy_sad.py.
+speech: diarize/prepare/energy_sad.py.
 """
 
 import argparse
@@ -71,8 +71,8 @@ def _add_apply(parser: argparse.ArgumentParser) -> None:
 
 def _run_detect(args: argparse.Namespace) -> None:
     from diarize.io.datadir import DataDir
-    from diarize.simulate.energy_sad import SadOptions
-    from diarize.simulate.speech_bounds import find_speech, write_lines
+    from diarize.prepare.energy_sad import SadOptions
+    from diarize.prepare.speech_bounds import find_speech, write_lines
 
     options = SadOptions(
         min_drop=args.min_drop,
@@ -90,7 +90,7 @@ def _run_detect(args: argparse.Namespace) -> None:
 
 
 def _run_apply(args: argparse.Namespace) -> None:
-    from diarize.simulate.speech_bounds import apply_speech
+    from diarize.prepare.speech_bounds import apply_speech
 
     print(
         apply_speech(args.data, args.parts, args.out, args.split, args.max_silent),

@@ -110,7 +110,7 @@ def _run(args: argparse.Namespace, prog: str) -> None:
 def _words(args: argparse.Namespace, data) -> dict:
     """Return the word times of each utterance; none where there is no CTM, or no need of it."""
     from diarize.io.ctm import read_utterance_words
-    from diarize.simulate.units import apply_units, load_units
+    from diarize.prepare.units import apply_units, load_units
 
     ctm = args.ctm or os.path.join(args.data, "ctm")
     if (args.intra == 0 and args.decoys == 0) or not (args.ctm or os.path.exists(ctm)):
@@ -127,7 +127,7 @@ def _words(args: argparse.Namespace, data) -> dict:
 
 def _run_units(args: argparse.Namespace, prog: str) -> None:
     from diarize.io.datadir import DataDir
-    from diarize.simulate.units import train_units
+    from diarize.prepare.units import train_units
 
     data = DataDir.load(args.data)
     lines = [data.text[u] for u, lang in data.utt2lang.items() if lang == args.language and u in

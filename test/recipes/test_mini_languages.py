@@ -77,7 +77,7 @@ def test_words_cover_the_utterances(made):
 
 
 def test_units_of_the_unspaced_script(made):
-    from diarize.simulate.units import load_units
+    from diarize.prepare.units import load_units
 
     assert load_units(made / "units.cmn.model").get_piece_size() > 10
 

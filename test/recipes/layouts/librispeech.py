@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from diarize.simulate.energy_sad import energy_sad
+from diarize.prepare.energy_sad import energy_sad
 
 RATE = 16000
 SPEAKERS = {

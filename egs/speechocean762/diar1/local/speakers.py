@@ -10,7 +10,7 @@ import numpy as np
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.audio import read_audio, resample, write_wav
-from diarize.simulate.energy_sad import SadOptions, energy_sad
+from diarize.prepare.energy_sad import SadOptions, energy_sad
 
 RATE = 16000
 LEVEL, LEVEL_SPREAD = -26.0, 3.0  # dB below full scale, of a speaker's speech: mean, deviation

@@ -15,7 +15,7 @@ from diarize.io.audio import read_audio
 from diarize.io.datadir import DataDir, Utterance
 from diarize.io.rawdir import RawDir
 from diarize.io.table import line_of, read_table, write_table
-from diarize.simulate.energy_sad import SadOptions, energy_sad
+from diarize.prepare.energy_sad import SadOptions, energy_sad
 
 _NAMED = 5
 

@@ -7,7 +7,7 @@ import pytest
 
 from diarize.errors import DiarizeError
 from diarize.io.ctm import Word
-from diarize.simulate.units import apply_units, join_to_units, load_units, train_units
+from diarize.prepare.units import apply_units, join_to_units, load_units, train_units
 
 NAMES = ["葡萄牙", "孟加拉国", "马提尼克", "阿富汗"]
 

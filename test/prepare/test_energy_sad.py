@@ -5,7 +5,7 @@ import pytest
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
-from diarize.simulate.energy_sad import SadOptions, energy_sad, frame_levels
+from diarize.prepare.energy_sad import SadOptions, energy_sad, frame_levels
 
 RATE = 16000
 

@@ -7,8 +7,8 @@ pytest.importorskip("torchaudio")
 
 from diarize.bin.align import main, transcripts  # noqa: E402
 from diarize.errors import DiarizeError  # noqa: E402
-from diarize.infer.align import align_words, spell  # noqa: E402
 from diarize.io.datadir import DataDir  # noqa: E402
+from diarize.prepare.align import align_words, spell  # noqa: E402
 
 LABELS = ["-", "a", "b", "c", "*"]
 

@@ -14,8 +14,8 @@ from diarize.io.audio import write_wav
 from diarize.io.datadir import DataDir
 from diarize.io.table import read_table, write_table
 from diarize.io.validate import validate_data_dir
-from diarize.simulate.energy_sad import SadOptions
-from diarize.simulate.speech_bounds import apply_speech, find_speech, write_lines
+from diarize.prepare.energy_sad import SadOptions
+from diarize.prepare.speech_bounds import apply_speech, find_speech, write_lines
 
 RATE = 16000
 # Silence, speech, pause, speech, silence: the speech is [0.5, 1.5) and [2.2, 3.0).
