@@ -1,6 +1,6 @@
 """How fast mixtures with rooms and noise are made on one core, beside other ways to make them.
 
-    python bench/simulate.py [--data DIR] [--crop 50] [--rounds 3] [--device cpu|cuda]
+    python bench/simulate.py [--data DIR] [--crop 50] [--rounds 3]
 
 All ways take the same manifest, in turn, in every round:
 
@@ -33,7 +33,6 @@ from simulate_corpus import RATE, make_corpus
 from simulate_peers import HAS_LHOTSE, WithLhotse, by_hand
 
 from diarize.data.assemble import Assembler, fft_size
-from diarize.data.device import DeviceArena, request
 from diarize.simulate.arena import Arena, ArenaOptions
 from diarize.simulate.cache import Gains, UtteranceCache
 from diarize.simulate.manifest import Manifest
@@ -42,28 +41,6 @@ from diarize.simulate.render import render
 
 WHOLE = ("by hand", "lhotse", "render")
 Way = Callable[[int], int]  # number of a mixture -> samples made
-
-
-def on_device(
-    plan: Plan, arena: Arena, windows: list[tuple[int, int]], numbers: list[int], device: str
-) -> tuple[float, float]:
-    """Return the rates of the recipes on the host, and of what the device makes of them."""
-    assembler = Assembler(plan, arena)
-    there = DeviceArena(assembler, torch.device(device))
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    clock = time.process_time if device == "cpu" else time.perf_counter
-    samples = sum(windows[i][1] - windows[i][0] for i in numbers)
-    requests = [request(assembler, i, *windows[i]) for i in numbers]
-    length = max(r.length for r in requests)
-    there.render(requests, length)
-    begin = time.process_time()
-    requests = [request(assembler, i, *windows[i]) for i in numbers]
-    host = time.process_time() - begin
-    wait()
-    begin = clock()
-    there.render(requests, length)
-    wait()
-    return samples / RATE / host, samples / RATE / (clock() - begin)
 
 
 class Crops:
@@ -168,7 +145,6 @@ def parser() -> argparse.ArgumentParser:
     add("--crop", type=float, default=50.0, metavar="SECONDS")
     add("--mixtures", type=int, default=40, help="a quarter each of 1, 2, 3, 4 speakers")
     add("--rounds", type=int, default=3)
-    add("--device", choices=("cpu", "cuda"), default="cpu")
     add("--corpus", type=Path, help="keep the corpus here, to measure again on the same")
     return out
 
@@ -176,8 +152,6 @@ def parser() -> argparse.ArgumentParser:
 def measure(root: Path, args: argparse.Namespace) -> None:
     """Print the table and the BENCH lines."""
     manifest = Manifest(root / "mixture.scp")
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("--device cuda: torch sees no GPU")
     plan, arena = open_plan(manifest, root / "arena", ArenaOptions())
     windows = Crops(plan, args.crop).windows
     ways = ways_of(manifest, plan, arena, windows)
@@ -195,12 +169,6 @@ def measure(root: Path, args: argparse.Namespace) -> None:
     print(f"{len(numbers)} mixtures of {mean:.0f} s, crops of {args.crop:g} s, one core")
     for name, value in medians.items():
         print(f"{name:24}{value:9.0f} x real time{value / medians['by hand']:9.1f} x by hand")
-    some = numbers if args.device == "cuda" else numbers[::4]
-    recipes, made = on_device(plan, arena, windows, some, args.device)
-    print(f"{'recipes for a device':24}{recipes:9.0f} x real time")
-    print(f"{'made on ' + args.device:24}{made:9.0f} x real time")
-    if args.device == "cpu" and not torch.cuda.is_available():
-        print("no GPU here: not measured is how fast it makes mixtures (--device cuda)")
     track = transforms(args.crop, RATE)
     print(f"{'transforms of one track':24}{track:9.0f} x real time")
     wet = 1 - medians["arena, crop"] / medians["arena, crop, no rooms"]
@@ -217,8 +185,6 @@ def measure(root: Path, args: argparse.Namespace) -> None:
           "against=transforms_of_one_track")
     print(f"BENCH name=simulate_arena_crop value={medians['arena, crop']:.0f} "
           f"unit=x_real_time_per_core ratio={medians['arena, crop'] / 3000:.2f} against=3000")
-    print(f"BENCH name=simulate_device_{args.device} value={made:.0f} unit=x_real_time "
-          f"ratio={made / medians['arena, crop']:.2f} against=arena_crop")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,14 +9,13 @@ What ``render`` does by the utterance is kept: the direct path is at delay 0, an
 room answers before it, nothing is heard before the utterance's label begins.
 """
 
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from diarize.simulate.arena import FLOAT32, INT16, Arena, Entry
+from diarize.simulate.arena import Arena, Entry
 from diarize.simulate.plan import Plan, Rows
 from diarize.simulate.render import fade_rise, loop_fade
 
@@ -40,51 +39,6 @@ class Assembler:
         self.plan, self.arena = plan, arena
         self.entries: list[Entry] = [arena.entries[source] for source in plan.sources]
         self._rooms: dict[int, Room] = {}
-
-    # What the same on another device needs, `diarize.data.device`; by source of the plan.
-
-    @cached_property
-    def shards(self) -> list[int]:
-        """The arena's shards of int16, as they follow one another there."""
-        return sorted(n for n, kind in self.arena.kinds.items() if kind == INT16)
-
-    @cached_property
-    def addresses(self) -> np.ndarray:
-        """Where each source begins in these shards; int64."""
-        sizes = [len(self.arena.shard(number)) for number in self.shards]
-        heads = dict(zip(self.shards, np.cumsum([0, *sizes]).tolist(), strict=False))
-        return np.array([heads.get(e.shard, 0) + e.start for e in self.entries], dtype=np.int64)
-
-    @cached_property
-    def scales(self) -> np.ndarray:
-        """The factor of each source's values; float32."""
-        return np.array([entry.scale for entry in self.entries], dtype=np.float32)
-
-    @cached_property
-    def rooms(self) -> list[int]:
-        """The sources that are rooms."""
-        return [n for n, source in enumerate(self.plan.sources) if source.kind == FLOAT32]
-
-    @cached_property
-    def peaks(self) -> np.ndarray:
-        """The strongest sample of each source that is a room, else 0; one 0 more at the end."""
-        out = np.zeros(len(self.entries) + 1, dtype=np.int64)
-        for number in self.rooms:
-            out[number] = self.room(number).peak
-        return out
-
-    @cached_property
-    def early(self) -> np.ndarray:
-        """Which sources are rooms with sound before their peak, bool; one False more."""
-        out = np.zeros(len(self.entries) + 1, dtype=bool)
-        for number in self.rooms:
-            out[number] = self.room(number).early
-        return out
-
-    @cached_property
-    def longest_tail(self) -> int:
-        """The length of the longest room less 1; 0 without rooms."""
-        return max((self.entries[number].length - 1 for number in self.rooms), default=0)
 
     def window(self, index: int, start: int, stop: int) -> np.ndarray:
         """Return samples [start, stop) of mixture ``index``, float32; errors name it."""

@@ -1,7 +1,6 @@
 """Training examples and the batches they are collated into."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +13,13 @@ class Example:
 
     ``waveform`` is float32 (n,), ``activity`` bool (T, S) on the model's frame grid, every
     column with at least one active frame (but for that of the VAD, of languages).
-    ``labels`` tells who the columns are, where a task wants to know.  Where the waveform is
-    made on another device, it is empty and ``request`` says how (`diarize.data.device`).
+    ``labels`` tells who the columns are, where a task wants to know.
     """
 
     name: str
     waveform: np.ndarray
     activity: np.ndarray
     labels: tuple[str, ...] = ()
-    request: Any = None
 
 
 @dataclass

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from diarize.data.crops import make_example
 from diarize.data.examples import Example
-from diarize.data.sources import make_example
 from diarize.segments import Segment
 from diarize.timebase import FrameGrid
 

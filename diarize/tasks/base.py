@@ -8,15 +8,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from diarize.data.device import collate_planned
+from diarize.data.crops import MakeExample, RandomCrops, make_example
 from diarize.data.examples import Batch, Example, collate
-from diarize.data.sources import (
-    DataDirSource,
-    MakeExample,
-    RandomCrops,
-    make_example,
-    open_source,
-)
+from diarize.data.sources import DataDirSource, open_source
 from diarize.errors import DiarizeError, require_at_least
 from diarize.losses.criterion import Criterion
 from diarize.nn.outputs import QueryPredictions
@@ -34,16 +28,15 @@ class DataOptions:
     ``bucket`` above 1 puts so many examples of about the same length in a row (the size of a
     batch), which real recordings shorter than a crop need less padding for.
     ``simulation``: arena (audio is decoded once, into ``arena_dir``, by default the directory
-    ``arena`` beside the manifest), device (the same, mixed where the model is trained, whose
-    memory must hold all the audio) or render (from the files, as the simulation on disk does;
-    each worker keeps up to ``cache_mb`` of them decoded).  All give the same to 1e-4.
+    ``arena`` beside the manifest) or render (from the files, as the simulation on disk does;
+    each worker keeps up to ``cache_mb`` of them decoded).  Both give the same to 1e-4.
     """
 
     crop_seconds: float = 50.0
     speed: tuple[float, float] | None = None
     bucket: int = 0
     cache_mb: int = 512
-    simulation: Literal["arena", "device", "render"] = "arena"
+    simulation: Literal["arena", "render"] = "arena"
     arena_dir: str | None = None
 
     def __post_init__(self) -> None:
@@ -121,7 +114,6 @@ class QueryTask:
             data.speed,
             self.make_example,
             data.bucket,
-            data.simulation == "device",
         )
         if valid is not None:
             self._valid = DataDirSource(valid, rate, allow_pipes, self.labels)
@@ -143,8 +135,7 @@ class QueryTask:
 
     def collate(self, examples: list[Example]) -> Batch:
         """Return the examples as one batch."""
-        make = collate if examples[0].request is None else collate_planned
-        return make(examples, self.grid.sample_rate)
+        return collate(examples, self.grid.sample_rate)
 
     def normalizers(self, batch: Batch) -> Tensor:
         """Return the denominators of the loss terms, float64 (terms,)."""

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from diarize.data.crops import RandomCrops, change_speed, make_example
 from diarize.data.examples import Example, collate
-from diarize.data.sources import RandomCrops, change_speed, make_example, open_source
+from diarize.data.sources import open_source
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
 from diarize.timebase import FrameGrid
