@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from diarize.io.datadir import DataDir
-from diarize.simulate.conversations import ConversationOptions, make_conversations
+from diarize.simulate.draw.conversations import ConversationOptions, make_conversations
+from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
+from diarize.simulate.draw.turn_taking import read_statistics
 from diarize.simulate.manifest import read_manifest, write_manifest
-from diarize.simulate.mixtures import MixtureOptions, make_manifest
-from diarize.simulate.turn_taking import read_statistics
 
 SPEAKERS, FILES, STRETCHES = 2338, 281_241, 2.3
 ROOT = "/corpora/LibriSpeech/train-clean-360"

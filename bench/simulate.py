@@ -32,11 +32,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from simulate_corpus import RATE, make_corpus
 from simulate_peers import HAS_LHOTSE, WithLhotse, by_hand
 
-from diarize.data.assemble import Assembler, fft_size
-from diarize.simulate.arena import Arena, ArenaOptions
 from diarize.simulate.cache import Gains, UtteranceCache
 from diarize.simulate.manifest import Manifest
-from diarize.simulate.plan import Plan, open_plan
+from diarize.simulate.mix.layout import MixtureLayout, open_layout
+from diarize.simulate.mix.mixer import Mixer, fft_size
+from diarize.simulate.mix.store import AudioStore, StoreOptions
 from diarize.simulate.render import render
 
 WHOLE = ("by hand", "lhotse", "render")
@@ -46,7 +46,7 @@ Way = Callable[[int], int]  # number of a mixture -> samples made
 class Crops:
     """Windows of the mixtures, the same for all ways: one of every mixture."""
 
-    def __init__(self, plan: Plan, seconds: float) -> None:
+    def __init__(self, plan: MixtureLayout, seconds: float) -> None:
         rng = np.random.default_rng(0)
         length = round(seconds * RATE)
         self.windows = []
@@ -63,16 +63,16 @@ def rate(way: Way, numbers: list[int]) -> float:
     return samples / RATE / (time.process_time() - begin)
 
 
-def forget(plan: Plan, numbers: list[int]) -> None:
+def forget(plan: MixtureLayout, numbers: list[int]) -> None:
     """Make the levels of these mixtures unknown again."""
     for index in numbers:
         rows = plan.rows(index)
         plan.keep_gains(index, np.where(rows.room < 0, 1.0, np.nan).astype(np.float32), np.nan)
 
 
-def without(assembler: Assembler, part: str) -> Assembler:
+def without(assembler: Mixer, part: str) -> Mixer:
     """Return an assembler that leaves out ``_add_wet`` or ``_add_noise``."""
-    other = Assembler(assembler.plan, assembler.arena)
+    other = Mixer(assembler.plan, assembler.arena)
     setattr(other, part, lambda *args: None)
     return other
 
@@ -91,13 +91,13 @@ def transforms(seconds: float, tail: int) -> float:
 
 
 def ways_of(
-    manifest: Manifest, plan: Plan, arena: Arena, windows: list[tuple[int, int]]
+    manifest: Manifest, plan: MixtureLayout, arena: AudioStore, windows: list[tuple[int, int]]
 ) -> dict[str, Way]:
     """Return what makes mixtures, by name."""
     mixtures = [mixture for _, mixture in manifest]
-    assembler, cache = Assembler(plan, arena), UtteranceCache(max_bytes=2 << 30)
+    assembler, cache = Mixer(plan, arena), UtteranceCache(max_bytes=2 << 30)
 
-    def cut(made: Assembler) -> Way:
+    def cut(made: Mixer) -> Way:
         return lambda i: len(made.window(i, *windows[i]))
 
     def first(i: int) -> int:
@@ -152,7 +152,7 @@ def parser() -> argparse.ArgumentParser:
 def measure(root: Path, args: argparse.Namespace) -> None:
     """Print the table and the BENCH lines."""
     manifest = Manifest(root / "mixture.scp")
-    plan, arena = open_plan(manifest, root / "arena", ArenaOptions())
+    plan, arena = open_layout(manifest, root / "arena", StoreOptions())
     windows = Crops(plan, args.crop).windows
     ways = ways_of(manifest, plan, arena, windows)
     numbers = np.linspace(0, len(plan) - 1, min(args.mixtures, len(plan))).astype(int).tolist()

@@ -7,8 +7,8 @@ import soundfile
 
 from diarize.io.datadir import DataDir
 from diarize.io.table import write_table
+from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
 from diarize.simulate.manifest import write_manifest
-from diarize.simulate.mixtures import MixtureOptions, make_manifest
 
 RATE = 16000
 # Fujita et al. 2019: mean silence by the number of speakers.

@@ -21,8 +21,8 @@ import numpy as np
 
 from diarize.io.audio import write_wav
 from diarize.io.datadir import DataDir
+from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
 from diarize.simulate.manifest import write_manifest
-from diarize.simulate.mixtures import MixtureOptions, make_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -104,8 +104,8 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def _run_manifest(args: argparse.Namespace) -> None:
     from diarize.io.datadir import DataDir
+    from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
     from diarize.simulate.manifest import write_manifest
-    from diarize.simulate.mixtures import MixtureOptions, make_manifest
 
     options = MixtureOptions(
         args.num_mixtures,

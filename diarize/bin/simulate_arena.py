@@ -30,9 +30,9 @@ def add_arena(parser: argparse.ArgumentParser, prog: str) -> None:
 def run_arena(args: argparse.Namespace, prog: str) -> int:
     """Return the exit status: 1 where checksums differ."""
     from diarize.errors import DiarizeError
-    from diarize.simulate.arena import ArenaOptions, open_arena, verify
     from diarize.simulate.manifest import Manifest
-    from diarize.simulate.plan import open_plan, sources_of
+    from diarize.simulate.mix.layout import open_layout, sources_of
+    from diarize.simulate.mix.store import StoreOptions, open_store, verify
 
     folder = args.out or args.manifest.parent / "arena"
     if not 1 <= args.job <= args.num_jobs:
@@ -44,13 +44,13 @@ def run_arena(args: argparse.Namespace, prog: str) -> int:
         return int(bool(damaged))
     manifest = Manifest(args.manifest)
     if args.levels:
-        options = ArenaOptions(args.sample_rate, args.allow_pipes)
-        return _find_levels(*open_plan(manifest, folder, options), args, prog)
-    share = ArenaOptions(args.sample_rate, args.allow_pipes, args.job - 1, args.num_jobs)
+        options = StoreOptions(args.sample_rate, args.allow_pipes)
+        return _find_levels(*open_layout(manifest, folder, options), args, prog)
+    share = StoreOptions(args.sample_rate, args.allow_pipes, args.job - 1, args.num_jobs)
     if args.num_jobs > 1:
-        arena = open_arena(folder, sources_of(manifest, args.sample_rate), share)
+        arena = open_store(folder, sources_of(manifest, args.sample_rate), share)
     else:
-        arena = open_plan(manifest, folder, share)[1]
+        arena = open_layout(manifest, folder, share)[1]
     _say(prog, f"{folder}: {len(arena.entries)} files, {arena.num_bytes / 2**20:.0f} MiB so far")
     return 0
 
@@ -58,10 +58,10 @@ def run_arena(args: argparse.Namespace, prog: str) -> int:
 def _find_levels(plan, arena, args: argparse.Namespace, prog: str) -> int:
     import torch
 
-    from diarize.data.assemble import Assembler
+    from diarize.simulate.mix.mixer import Mixer
 
     torch.set_num_threads(1)
-    assembler = Assembler(plan, arena)
+    assembler = Mixer(plan, arena)
     first, last = (len(plan) * j // args.num_jobs for j in (args.job - 1, args.job))
     for index in range(first, last):
         assembler.gains(index)

@@ -74,10 +74,10 @@ def add_units(parser: argparse.ArgumentParser, prog: str) -> None:
 
 def _run(args: argparse.Namespace, prog: str) -> None:
     from diarize.io.datadir import DataDir
-    from diarize.simulate.code_switch import CodeSwitchOptions, make_code_switch_manifest
-    from diarize.simulate.conversion import Conversions, load_converter
+    from diarize.simulate.draw.code_switch import CodeSwitchOptions, make_code_switch_manifest
+    from diarize.simulate.draw.conversion import Conversions, load_converter
+    from diarize.simulate.draw.utterances import audio_files, load_corpus
     from diarize.simulate.manifest import write_manifest
-    from diarize.simulate.utterances import audio_files, load_corpus
 
     logging.basicConfig(format=f"{prog}: %(levelname)s: %(message)s", level=logging.WARNING)
     options = CodeSwitchOptions(

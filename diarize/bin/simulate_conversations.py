@@ -56,7 +56,7 @@ def number_range(text: str) -> tuple[int, int]:
 
 def _run_statistics(args: argparse.Namespace, prog: str) -> None:
     from diarize.io.rttm import read_rttm
-    from diarize.simulate.turn_taking import learn_statistics, write_statistics
+    from diarize.simulate.draw.turn_taking import learn_statistics, write_statistics
 
     source = args.source or " ".join(args.rttm)
     segments = (segment for path in args.rttm for segment in read_rttm(path))
@@ -72,10 +72,10 @@ def _run_statistics(args: argparse.Namespace, prog: str) -> None:
 
 def _run_conversations(args: argparse.Namespace, prog: str) -> None:
     from diarize.io.datadir import DataDir
-    from diarize.simulate.conversations import ConversationOptions, make_conversations
+    from diarize.simulate.draw.conversations import ConversationOptions, make_conversations
+    from diarize.simulate.draw.turn_taking import read_statistics
+    from diarize.simulate.draw.utterances import audio_files
     from diarize.simulate.manifest import write_manifest
-    from diarize.simulate.turn_taking import read_statistics
-    from diarize.simulate.utterances import audio_files
 
     options = ConversationOptions(
         args.num_mixtures,

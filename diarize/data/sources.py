@@ -5,15 +5,15 @@ from typing import Protocol
 
 import numpy as np
 
-from diarize.data.assemble import Assembler
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
 from diarize.io.datadir import DataDir
 from diarize.segments import Segment, clip_segments
-from diarize.simulate.arena import ArenaOptions
 from diarize.simulate.cache import UtteranceCache
 from diarize.simulate.manifest import Manifest
-from diarize.simulate.plan import open_plan
+from diarize.simulate.mix.layout import open_layout
+from diarize.simulate.mix.mixer import Mixer
+from diarize.simulate.mix.store import StoreOptions
 from diarize.simulate.render import mixture_length, render
 
 
@@ -36,13 +36,13 @@ class Source(Protocol):
 class ArenaSource:
     """Simulated mixtures, put together from audio that was decoded once, into ``arena``.
 
-    Opening it decodes what is not there yet; see :mod:`diarize.simulate.arena`.
+    Opening it decodes what is not there yet; see :mod:`diarize.simulate.mix.store`.
     """
 
     def __init__(self, path: Path, arena: Path, sample_rate: int, allow_pipes: bool) -> None:
-        options = ArenaOptions(sample_rate, allow_pipes)
-        self.plan, self.arena = open_plan(Manifest(path), arena, options)
-        self.assembler = Assembler(self.plan, self.arena)
+        options = StoreOptions(sample_rate, allow_pipes)
+        self.plan, self.arena = open_layout(Manifest(path), arena, options)
+        self.assembler = Mixer(self.plan, self.arena)
 
     def __len__(self) -> int:
         return len(self.plan)

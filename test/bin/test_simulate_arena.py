@@ -5,9 +5,9 @@ import numpy as np
 from diarize.bin import simulate
 from diarize.data.sources import open_source
 from diarize.io.audio import write_wav
-from diarize.simulate.arena import ArenaOptions
 from diarize.simulate.manifest import Manifest
-from diarize.simulate.plan import open_plan
+from diarize.simulate.mix.layout import open_layout
+from diarize.simulate.mix.store import StoreOptions
 
 
 def test_jobs_decode_then_find_levels(tmp_path, capsys):
@@ -30,7 +30,7 @@ def test_jobs_decode_then_find_levels(tmp_path, capsys):
     for job in ("1", "2"):
         assert simulate.main([*arena, job, "--levels"]) == 0
     assert "levels of 3 mixtures are known" in capsys.readouterr().err
-    plan, _ = open_plan(Manifest(manifest), tmp_path / "arena", ArenaOptions())
+    plan, _ = open_layout(Manifest(manifest), tmp_path / "arena", StoreOptions())
     assert all(plan.gains(index)[1] > 0 for index in range(6))
     assert simulate.main([*arena, "1", "--verify"]) == 0
     samples = tmp_path / "arena" / "shard-00000.samples"

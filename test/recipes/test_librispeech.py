@@ -16,8 +16,8 @@ from diarize.io.table import read_table
 from diarize.io.validate import validate_data_dir
 from diarize.prepare.librispeech import PUBLISHED, TRAIN
 from diarize.prepare.splits import read_split
+from diarize.simulate.draw.turn_taking import learn_statistics, read_statistics, write_statistics
 from diarize.simulate.manifest import read_manifest
-from diarize.simulate.turn_taking import learn_statistics, read_statistics, write_statistics
 
 PARTS = ("--any-counts", "true")
 

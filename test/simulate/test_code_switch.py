@@ -18,12 +18,12 @@ from diarize.io.ctm import Word, read_utterance_words
 from diarize.io.datadir import DataDir
 from diarize.io.rttm import read_rttm
 from diarize.io.table import read_table, write_table
-from diarize.simulate.code_switch import CodeSwitchOptions, make_code_switch_manifest
-from diarize.simulate.conversion import Conversions, load_converter
+from diarize.simulate.draw.code_switch import CodeSwitchOptions, make_code_switch_manifest
+from diarize.simulate.draw.conversion import Conversions, load_converter
+from diarize.simulate.draw.splice import Part, cut_times, mixed_sentence
+from diarize.simulate.draw.utterances import Spoken, load_corpus
 from diarize.simulate.manifest import check_mixture, read_manifest, write_manifest
 from diarize.simulate.render import UtteranceCache, mixture_length, render
-from diarize.simulate.splice import Part, cut_times, mixed_sentence
-from diarize.simulate.utterances import Spoken, load_corpus
 
 RATE = 16000
 OPTIONS = CodeSwitchOptions(30, seconds=(6, 9), seed=2)

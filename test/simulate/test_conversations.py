@@ -15,16 +15,16 @@ from diarize.io.audio import write_wav
 from diarize.io.datadir import DataDir
 from diarize.io.table import write_table
 from diarize.segments import Segment, merge_segments
-from diarize.simulate.conversations import ConversationOptions, draw_order, make_conversations
-from diarize.simulate.manifest import check_mixture, read_manifest
-from diarize.simulate.render import render
-from diarize.simulate.turn_taking import (
+from diarize.simulate.draw.conversations import ConversationOptions, draw_order, make_conversations
+from diarize.simulate.draw.turn_taking import (
     TIMES,
     Distribution,
     TurnStatistics,
     turn_times,
     write_statistics,
 )
+from diarize.simulate.manifest import check_mixture, read_manifest
+from diarize.simulate.render import render
 
 RNG = np.random.default_rng(5)
 GIVEN = {

@@ -6,8 +6,9 @@ import pytest
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
 from diarize.segments import Segment
-from diarize.simulate.mixtures import MixtureOptions, UtteranceCache, make_manifest, render
-from diarize.simulate.render import mixture_length
+from diarize.simulate.cache import UtteranceCache
+from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
+from diarize.simulate.render import mixture_length, render
 
 RATE = 16000
 

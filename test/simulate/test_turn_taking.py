@@ -10,7 +10,7 @@ from diarize.bin import simulate
 from diarize.errors import DiarizeError
 from diarize.io.rttm import read_rttm
 from diarize.segments import Segment
-from diarize.simulate.turn_taking import (
+from diarize.simulate.draw.turn_taking import (
     Distribution,
     TurnStatistics,
     learn_statistics,

@@ -19,9 +19,10 @@ from diarize.io.audio import read_audio, write_wav
 from diarize.io.datadir import DataDir
 from diarize.io.table import read_table
 from diarize.segments import merge_segments
+from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
 from diarize.simulate.finish import finish
 from diarize.simulate.manifest import read_manifest, write_manifest
-from diarize.simulate.mixtures import MixtureOptions, make_manifest, render
+from diarize.simulate.render import render
 from diarize.simulate.writer import WriteOptions, write_job
 
 TABLES = ["reco2dur", "reco2num_spk", "rttm", "segments", "spk2utt", "uem", "utt2spk", "wav.scp"]

@@ -20,8 +20,8 @@ from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
 from diarize.io.datadir import DataDir
 from diarize.io.table import read_table, write_table
-from diarize.simulate.conversion import Conversions, load_converter
-from diarize.simulate.utterances import Corpus, Spoken, load_corpus
+from diarize.simulate.draw.conversion import Conversions, load_converter
+from diarize.simulate.draw.utterances import Corpus, Spoken, load_corpus
 
 _KEPT = ("text", "utt2lang", "utt2sentence", "ctm")
 

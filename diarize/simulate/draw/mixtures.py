@@ -24,12 +24,9 @@ import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.simulate.cache import is_pipe
-from diarize.simulate.render import Mixture, UtteranceCache, render
 
 if TYPE_CHECKING:
     from diarize.io.datadir import DataDir
-
-__all__ = ["Mixture", "MixtureOptions", "UtteranceCache", "make_manifest", "render"]
 
 # Silences are kept to a microsecond: finer than a sample, and half the size of the file.
 _INTERVAL_DECIMALS = 6

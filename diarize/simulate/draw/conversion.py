@@ -16,7 +16,7 @@ from pathlib import Path
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource, read_audio, write_wav
-from diarize.simulate.utterances import Corpus, Spoken
+from diarize.simulate.draw.utterances import Corpus, Spoken
 
 Convert = Callable[[str, str, str], object]
 

@@ -60,7 +60,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ArenaOptions:
+class StoreOptions:
     """How sources are decoded: rate in Hz, whether pipes run; this job of so many, from 0."""
 
     sample_rate: int = 16000
@@ -70,10 +70,10 @@ class ArenaOptions:
     shard_bytes: int = _SHARD_BYTES
 
 
-class Arena:
+class AudioStore:
     """The sources of a built arena; can be sent to worker processes, which map it anew.
 
-    Made by :func:`open_arena`.
+    Made by :func:`open_store`.
     """
 
     def __init__(self, path: Path, entries: dict[Source, Entry], kinds: dict[int, str]) -> None:
@@ -110,9 +110,9 @@ class Arena:
         return np.multiply(self.samples(entry), np.float32(entry.scale), dtype=np.float32)
 
 
-def open_arena(
-    path: str | os.PathLike, sources: Iterable[Source], options: ArenaOptions | None = None
-) -> Arena:
+def open_store(
+    path: str | os.PathLike, sources: Iterable[Source], options: StoreOptions | None = None
+) -> AudioStore:
     """Return the arena at ``path`` with all ``sources``, after decoding those that are not there.
 
     Several processes may call this at once: one builds and the others wait for it.  An arena
@@ -121,7 +121,7 @@ def open_arena(
     there in the end.  Raises DiarizeError for audio that cannot be read, and where nothing
     can be written.
     """
-    options, path = options or ArenaOptions(), Path(path)
+    options, path = options or StoreOptions(), Path(path)
     wanted = set(sources)
     with locked(path):
         shards = _assign(path, sorted(wanted, key=_sort_key), options)
@@ -145,7 +145,7 @@ def _sort_key(source: Source) -> tuple:
     return source.kind, source.name, source.band or ()
 
 
-def _assign(path: Path, sources: Sequence[Source], options: ArenaOptions) -> list[list[Source]]:
+def _assign(path: Path, sources: Sequence[Source], options: StoreOptions) -> list[list[Source]]:
     """Return the sources of each shard: those of before, and new ones for what is new."""
     place, shards = path / "assigned.json", []
     if place.exists():
@@ -186,7 +186,7 @@ def _source(row: list) -> Source:
 
 
 def _build(
-    path: Path, shards: list[list[Source]], numbers: Iterable[int], options: ArenaOptions
+    path: Path, shards: list[list[Source]], numbers: Iterable[int], options: StoreOptions
 ) -> None:
     """Write those of the shards that are missing, damaged, or made from files since changed."""
     sizes = [p.stat().st_size for p in path.glob("shard-*.samples")]
@@ -205,7 +205,7 @@ def _build(
             _write_shard(path, number, shards[number], options)
 
 
-def _write_shard(path: Path, number: int, sources: list[Source], options: ArenaOptions) -> None:
+def _write_shard(path: Path, number: int, sources: list[Source], options: StoreOptions) -> None:
     places, stamps, total = [], [], 0
     kind = sources[0].kind
     _index_path(path, number).unlink(missing_ok=True)
@@ -241,7 +241,7 @@ def to_int16(wave: np.ndarray) -> tuple[np.ndarray, float]:
     return np.rint(wave / np.float32(scale)).astype(np.int16), scale
 
 
-def _load(path: Path, shards: list[list[Source]], numbers: Iterable[int]) -> Arena:
+def _load(path: Path, shards: list[list[Source]], numbers: Iterable[int]) -> AudioStore:
     entries, kinds = {}, {}
     for number in numbers:
         index = _read_index(path, number)
@@ -250,7 +250,7 @@ def _load(path: Path, shards: list[list[Source]], numbers: Iterable[int]) -> Are
         kinds[number] = index["kind"]
         for source, place in zip(shards[number], index["places"], strict=True):
             entries[source] = Entry(number, *place)
-    return Arena(path, entries, kinds)
+    return AudioStore(path, entries, kinds)
 
 
 def _read_index(path: Path, number: int) -> dict | None:

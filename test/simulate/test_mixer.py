@@ -9,14 +9,14 @@ import soundfile
 import torch
 
 from diarize.config import from_dict
-from diarize.data.assemble import Assembler, fft_size, overlap_save
 from diarize.data.crops import RandomCrops
 from diarize.data.sources import open_source
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
-from diarize.simulate.arena import ArenaOptions
 from diarize.simulate.manifest import Manifest
-from diarize.simulate.plan import open_plan
+from diarize.simulate.mix.layout import open_layout
+from diarize.simulate.mix.mixer import Mixer, fft_size, overlap_save
+from diarize.simulate.mix.store import StoreOptions
 from diarize.simulate.render import render
 from diarize.tasks.speaker import SpeakerOptions, SpeakerTask
 from diarize.timebase import FrameGrid
@@ -86,7 +86,7 @@ def manifest(mixtures, tmp_path):
 
 @pytest.fixture
 def opened(manifest, tmp_path):
-    plan, arena = open_plan(Manifest(manifest), tmp_path / "arena", ArenaOptions())
+    plan, arena = open_layout(Manifest(manifest), tmp_path / "arena", StoreOptions())
     return Manifest(manifest), plan, arena
 
 
@@ -94,7 +94,7 @@ def test_whole_mixtures_and_windows_are_those_of_the_reference(opened):
     manifest, plan, arena = opened
     rng = np.random.default_rng(0)
     for index, (name, mixture) in enumerate(manifest):
-        assembler = Assembler(plan, arena)
+        assembler = Mixer(plan, arena)
         whole = render(mixture)
         total = len(whole.waveform)
         assert plan.name(index) == name
@@ -130,11 +130,11 @@ def test_long_rooms_and_many_blocks_are_summed_as_one_convolution():
 
 def test_bits_do_not_depend_on_process_order_or_what_was_known(opened, manifest, tmp_path):
     _, plan, arena = opened
-    first = Assembler(plan, arena)
+    first = Mixer(plan, arena)
     order = [(i, 1000 * i, plan.num_samples(i)) for i in range(len(plan))]
     one = {index: first.window(index, lo, hi) for index, lo, hi in order}
-    again = {i: Assembler(plan, arena).window(i, lo, hi) for i, lo, hi in reversed(order)}
-    fresh_plan, fresh_arena = open_plan(Manifest(manifest), tmp_path / "other", ArenaOptions())
+    again = {i: Mixer(plan, arena).window(i, lo, hi) for i, lo, hi in reversed(order)}
+    fresh_plan, fresh_arena = open_layout(Manifest(manifest), tmp_path / "other", StoreOptions())
     assert fresh_plan.gains(1) is None
     with multiprocessing.get_context("fork").Pool(1) as pool:
         other = pool.apply_async(windows, (fresh_plan, fresh_arena, order)).get(60)
@@ -145,23 +145,23 @@ def test_bits_do_not_depend_on_process_order_or_what_was_known(opened, manifest,
 
 
 def windows(plan, arena, order):
-    assembler = Assembler(plan, arena)
+    assembler = Mixer(plan, arena)
     return {index: assembler.window(index, lo, hi) for index, lo, hi in order}
 
 
 def test_gains_are_kept_until_a_source_changes(opened, manifest, files, tmp_path):
     _, plan, arena = opened
-    wet, level = Assembler(plan, arena).gains(1)
+    wet, level = Mixer(plan, arena).gains(1)
     assert level > 0
     assert np.flatnonzero(wet != 1).tolist() == [0, 1, 2, 5, 6]
-    plan, _ = open_plan(Manifest(manifest), tmp_path / "arena", ArenaOptions())
+    plan, _ = open_layout(Manifest(manifest), tmp_path / "arena", StoreOptions())
     np.testing.assert_array_equal(plan.gains(1)[0], wet)
     held = (files / "short.wav").read_bytes()
     try:
         write_wav(files / "short.wav", noise(0.7, 99, 0.05), RATE)
-        plan, arena = open_plan(Manifest(manifest), tmp_path / "arena", ArenaOptions())
+        plan, arena = open_layout(Manifest(manifest), tmp_path / "arena", StoreOptions())
         assert plan.gains(1) is None
-        assert Assembler(plan, arena).gains(1)[1] > 1.5 * level
+        assert Mixer(plan, arena).gains(1)[1] > 1.5 * level
     finally:
         (files / "short.wav").write_bytes(held)
 
@@ -183,7 +183,7 @@ def test_faults_are_those_of_the_reference(mixtures, files, tmp_path):
     def opened(name, mixture):
         path = tmp_path / f"{name}.scp"
         path.write_text(f"x {json.dumps(mixture | {'recid': 'x'})}\n")
-        open_plan(Manifest(path), tmp_path / "arena", ArenaOptions())
+        open_layout(Manifest(path), tmp_path / "arena", StoreOptions())
 
     mixture = mixtures["m1"]
     mixture["speakers"][0]["utts"][1] = [f"{files}/u1.wav", 0.1, 5.0]

@@ -1,15 +1,16 @@
-"""Simulated conversations: single utterances put in turn as people take turns.
+"""Simulated conversations: single utterances in the order and timing of real turn-taking.
 
-After Landini et al. 2022 (arXiv 2204.00890): pauses and overlaps between turns are drawn from
-what was learnt of real conversations (:mod:`diarize.simulate.turn_taking`), where the mixtures of
-Fujita 2019 (:mod:`diarize.simulate.mixtures`) place each speaker without regard to the others.
-As there, the utterances of a speaker keep the order that they have in the corpus, here from a
-random one on.  The entries have the same form, so that all that reads a manifest takes them.
+After Landini et al. 2022 (arXiv 2204.00890).  Pauses and overlaps between turns are drawn from
+statistics of real conversations (:mod:`diarize.simulate.draw.turn_taking`), whereas the mixtures
+of Fujita 2019 (:mod:`diarize.simulate.draw.mixtures`) place each speaker independently of the
+others.  As in the paper, the utterances of a speaker keep the order that they have in the corpus,
+starting from a random one.  The manifest entries have the same form as those of mixtures.
 
-Turn n follows turn n - 1: with the probability of a hold it has the same speaker, after a pause;
-else another one, each with equal probability, after a pause or in overlap.  An overlap is drawn
-of those lengths that fit: both turns are at least as long, and the speaker's own last turn has
-ended.  So ends and beginnings of the turns have the same order, and nobody overlaps himself.
+Turn n follows turn n - 1.  With the probability of a hold it has the same speaker, after a pause.
+Otherwise it has another speaker, each with equal probability, after a pause or in overlap.  An
+overlap is drawn from the lengths that fit: both turns are at least as long, and the speaker's own
+last turn has ended.  Beginnings and ends of turns therefore have the same order, and no speaker
+overlaps himself.
 """
 
 from collections.abc import Iterator
@@ -19,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.simulate.mixtures import MixtureOptions, rxfilename_of
-from diarize.simulate.turn_taking import TurnStatistics
+from diarize.simulate.draw.mixtures import MixtureOptions, rxfilename_of
+from diarize.simulate.draw.turn_taking import TurnStatistics
 
 if TYPE_CHECKING:
     from diarize.io.datadir import DataDir
@@ -36,7 +37,7 @@ class ConversationOptions:
     ``speakers`` (low, high): how many there are, each number in turn.  A conversation has as
     many turns as Alg. 1 of Fujita 2019 would give its speakers: ``min_utts`` to ``max_utts`` for
     each, drawn for each, but who has them is left to the turn-taking; everybody has at least
-    one.  The rest is as in :class:`diarize.simulate.mixtures.MixtureOptions`.
+    one.  The rest is as in :class:`diarize.simulate.draw.mixtures.MixtureOptions`.
     """
 
     num_mixtures: int

@@ -13,7 +13,7 @@ from diarize.io.audio import read_audio
 from diarize.io.ctm import Word, utterance_seconds
 from diarize.io.datadir import DataDir
 from diarize.io.table import line_of, read_table
-from diarize.simulate.mixtures import rxfilename_of
+from diarize.simulate.draw.mixtures import rxfilename_of
 from diarize.simulate.pieces import band_pass
 
 _LEVEL_RATE = 16000  # Hz, at which levels are measured

@@ -24,9 +24,9 @@ import numpy as np
 from diarize.errors import DiarizeError
 from diarize.io.datadir import MAX_OVERSHOOT
 from diarize.segments import Segment
-from diarize.simulate.arena import FLOAT32, Arena, ArenaOptions, Source, locked, open_arena
 from diarize.simulate.cache import FileReader
 from diarize.simulate.manifest import Manifest
+from diarize.simulate.mix.store import FLOAT32, AudioStore, Source, StoreOptions, locked, open_store
 from diarize.simulate.pieces import parse_piece
 from diarize.simulate.render import place
 from diarize.timebase import FrameGrid
@@ -59,7 +59,7 @@ class Rows(NamedTuple):
 
 
 @dataclass
-class Plan:
+class MixtureLayout:
     """The mixtures of a manifest; can be sent to worker processes, which map it anew.
 
     ``sources`` are the arena's sources by number, ``labels`` those of the reference.
@@ -146,9 +146,9 @@ class Plan:
         )
 
 
-def open_plan(
-    manifest: Manifest, arena_path: str | os.PathLike, options: ArenaOptions
-) -> tuple[Plan, Arena]:
+def open_layout(
+    manifest: Manifest, arena_path: str | os.PathLike, options: StoreOptions
+) -> tuple[MixtureLayout, AudioStore]:
     """Return the arrays of ``manifest`` and its arena, made where they are not there yet.
 
     Raises DiarizeError for what ``render`` raises it for, but for all mixtures at once.
@@ -158,11 +158,11 @@ def open_plan(
         known = _read_sources(folder)
         draft = _Draft(manifest, options.sample_rate) if known is None else None
         known = known or (draft.sources, draft.labels)
-        arena = open_arena(arena_path, known[0], options)
+        arena = open_store(arena_path, known[0], options)
         facts = _facts(arena, known[0])
         if draft is not None or not np.array_equal(facts, np.load(folder / "facts.npy")):
             _write(folder, draft or _Draft(manifest, options.sample_rate), facts)
-    plan = Plan(folder, options.sample_rate, *known)
+    plan = MixtureLayout(folder, options.sample_rate, *known)
     _check_rooms(plan, arena)
     return plan, arena
 
@@ -172,7 +172,7 @@ def sources_of(manifest: Manifest, sample_rate: int = 16000) -> list[Source]:
     return _Draft(manifest, sample_rate).sources
 
 
-def _facts(arena: Arena, sources: Sequence[Source]) -> np.ndarray:
+def _facts(arena: AudioStore, sources: Sequence[Source]) -> np.ndarray:
     """Return length and checksum of each source, int64 (n, 2)."""
     entries = [arena.entries[source] for source in sources]
     return np.array([(entry.length, entry.crc32) for entry in entries], dtype=np.int64)
@@ -328,7 +328,7 @@ def _read_sources(folder: Path) -> tuple[list[Source], list[str]] | None:
     return sources, names["labels"]
 
 
-def _digest(manifest: Manifest, options: ArenaOptions) -> str:
+def _digest(manifest: Manifest, options: StoreOptions) -> str:
     digest = hashlib.blake2b(f"{_FORMAT} {options.sample_rate}".encode(), digest_size=12)
     with open(manifest.path, "rb") as handle:
         while block := handle.read(_BLOCK):
@@ -336,7 +336,7 @@ def _digest(manifest: Manifest, options: ArenaOptions) -> str:
     return digest.hexdigest()
 
 
-def _check_rooms(plan: Plan, arena: Arena) -> None:
+def _check_rooms(plan: MixtureLayout, arena: AudioStore) -> None:
     for source in _rooms(plan.sources):
         if not np.any(arena.samples(arena.entries[source])):
             raise DiarizeError(f"{source.name}: the impulse response is silent")

@@ -11,7 +11,7 @@ One voice says it all: a speaker of all the languages; else voices are converted
 sentences stay in voices of their own, with a warning.  Every piece is band-passed (80 to
 7000 Hz), every utterance put to one level; noise and reverberation come over the whole.
 
-A mixture is a manifest entry like that of speaker mixtures (:mod:`diarize.simulate.mixtures`)
+A mixture is a manifest entry like that of speaker mixtures (:mod:`diarize.simulate.draw.mixtures`)
 with one row of pieces (:mod:`diarize.simulate.pieces`) whose labels are languages.
 """
 
@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.simulate.splice import Part, mixed_sentence
-from diarize.simulate.utterances import Corpus, Spoken
+from diarize.simulate.draw.splice import Part, mixed_sentence
+from diarize.simulate.draw.utterances import Corpus, Spoken
 
 if TYPE_CHECKING:
-    from diarize.simulate.conversion import Conversions
+    from diarize.simulate.draw.conversion import Conversions
 
 _LOG = logging.getLogger(__name__)
 VOICES = ("one", "differ")

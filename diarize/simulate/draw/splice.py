@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diarize.io.ctm import Word
-from diarize.simulate.utterances import Spoken
+from diarize.simulate.draw.utterances import Spoken
 
 _MIN_PART = 0.06  # s: what would be shorter goes with its neighbour
 _MIN_SPAN = 0.2  # s of foreign words: less is hardly a word

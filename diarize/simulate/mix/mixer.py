@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diarize.simulate.arena import Arena, Entry
-from diarize.simulate.plan import Plan, Rows
+from diarize.simulate.mix.layout import MixtureLayout, Rows
+from diarize.simulate.mix.store import AudioStore, Entry
 from diarize.simulate.render import fade_rise, loop_fade
 
 _MIN_FFT, _MAX_FFT = 1 << 14, 1 << 16
@@ -32,10 +32,10 @@ class Room(NamedTuple):
     early: bool
 
 
-class Assembler:
+class Mixer:
     """Renders windows of the mixtures of a plan; each process has its own."""
 
-    def __init__(self, plan: Plan, arena: Arena) -> None:
+    def __init__(self, plan: MixtureLayout, arena: AudioStore) -> None:
         self.plan, self.arena = plan, arena
         self.entries: list[Entry] = [arena.entries[source] for source in plan.sources]
         self._rooms: dict[int, Room] = {}
