@@ -3,11 +3,12 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diarize.bin.common import run_command
 
 if TYPE_CHECKING:
+    from diarize.tasks.base import QueryTask
     from diarize.tasks.registry import Config
 
 
@@ -79,21 +80,36 @@ def dry_run(config: "Config", args: argparse.Namespace) -> int:
 def train(config: "Config", args: argparse.Namespace) -> int:
     """Train, and return the trainer's exit status."""
     from diarize.tasks.registry import build_task, config_mapping
-    from diarize.train.checkpoint import load_weights
     from diarize.train.trainer import Trainer
 
     mapping = config_mapping(config)
     task = build_task(config)
     task.load_data(args.train, args.valid, args.allow_pipes)
-    if args.init_model:
-        load_weights(args.init_model, task.model, config.init_modules or None)
+    data = initial_data(config, args, task)
     identity = {key: mapping[key] for key in mapping if key != "train"}
     # How a mixture is put together, not what it is.
     how = ["simulation", "arena_dir"]
     how += [] if mapping["data"]["bucket"] else ["bucket"]  # trainings of before have none
     identity["data"] = {key: x for key, x in mapping["data"].items() if key not in how}
-    identity |= {"train_data": list(args.train), "init_model": str(args.init_model)}
-    return Trainer(task, config.train, args.out, meta={"config": mapping}, identity=identity).run()
+    meta = {"config": mapping}
+    return Trainer(task, config.train, args.out, meta=meta, identity=identity, data=data).run()
+
+
+def initial_data(config: "Config", args: argparse.Namespace, task: "QueryTask") -> dict[str, Any]:
+    """Load the initial weights, and return those and the data as a resumed run compares them."""
+    from diarize.io.contents import describe_data
+    from diarize.train.checkpoint import load_model, load_weights
+    from diarize.train.identity import describe_run, digest_weights
+
+    weights = ""
+    if args.init_model:
+        modules = config.init_modules
+        load_weights(args.init_model, task.model, modules or None)
+        heads = tuple(f"{name}." for name in modules) or ("",)
+        state = load_model(args.init_model)[0]
+        weights = digest_weights({k: v for k, v in state.items() if k.startswith(heads)})
+    train = [describe_data(path, task.labels) for path in args.train]
+    return describe_run(train, describe_data(args.valid, task.labels), args.init_model, weights)
 
 
 if __name__ == "__main__":

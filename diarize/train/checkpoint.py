@@ -20,6 +20,7 @@ from torch import nn
 from diarize import __version__
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+from diarize.train.identity import check_data, check_settings
 
 FORMAT = "diarize-model-1"
 State = Mapping[str, torch.Tensor]
@@ -34,6 +35,7 @@ class Progress:
     elapsed: float = 0.0
     pending_validation: bool = False
     fingerprint: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 def save_model(path: str | os.PathLike, state: State, meta: Mapping[str, Any]) -> None:
@@ -121,11 +123,13 @@ def load_training(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     fingerprint: Mapping[str, Any],
+    data: Mapping[str, Any] | None = None,
 ) -> Progress:
     """Fill model and optimiser from ``last.pth`` and return where the training stands.
 
     Raises DiarizeError if the file is broken, of other sizes, or was made with other
-    settings than ``fingerprint``; the message lists what differs.
+    settings than ``fingerprint`` or other data than ``data`` (see `identity.describe_run`);
+    the message lists what differs.
     """
     payload = _load(path)
     try:
@@ -133,7 +137,8 @@ def load_training(
         moments = payload["training"]["optimizer"]
     except (KeyError, TypeError):
         raise DiarizeError(f"{path} holds weights only: a training cannot go on from it") from None
-    _check_fingerprint(path, progress.fingerprint, fingerprint)
+    check_settings(path, progress.fingerprint, fingerprint)
+    check_data(path, progress.fingerprint, progress.data, data or {})
     check_state(path, model.state_dict(), payload["model"])
     model.load_state_dict(payload["model"])
     # The settings in param_groups are this run's own (fused depends on the device).
@@ -143,21 +148,6 @@ def load_training(
     except (ValueError, KeyError) as err:
         raise DiarizeError(f"{path}: the optimiser's state does not fit: {err}") from err
     return progress
-
-
-def _check_fingerprint(path: str | os.PathLike, old: Mapping, new: Mapping) -> None:
-    gone = object()
-    changed = [
-        f"{key}: {'unset' if old.get(key, gone) is gone else repr(old[key])}"
-        f" -> {'unset' if new.get(key, gone) is gone else repr(new[key])}"
-        for key in sorted({*old, *new})
-        if old.get(key, gone) != new.get(key, gone)
-    ]
-    if changed:
-        raise DiarizeError(
-            f"{path} was made with other settings ({'; '.join(changed[:8])}): use the same, "
-            "another directory, or remove this one to start anew"
-        )
 
 
 class BestList:

@@ -81,18 +81,20 @@ class Trainer:
 
     ``meta`` (plain values: the whole configuration) goes into every model file, and its
     ``config`` into config.yaml once it is clear that the training can go on from what is there.
-    ``identity`` (plain values: model, losses, data) must be the same when a training is
-    resumed, as must the options that matter.  After `run`, ``progress`` tells the last
-    step, the best validations and the seconds used.
+    ``identity`` (plain values: model, losses) and ``data`` (`identity.describe_run`) must be
+    the same when a training is resumed, as must the options that matter.  After `run`,
+    ``progress`` has the last step, the best validations and the seconds used.
     """
 
     def __init__(
         self, task: Task, options: TrainOptions, out_dir: str | Path, *,
         meta: Mapping[str, Any] | None = None, identity: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         self.task, self.options, self.out = task, options, Path(out_dir)
         self.meta = dict(meta or {})
-        self.progress = Progress(fingerprint=fingerprint(options, dict(identity or {})))
+        settings = fingerprint(options, dict(identity or {}))
+        self.progress = Progress(fingerprint=settings, data=dict(data or {}))
 
     def run(self) -> int:
         """Return the exit status: 0 when done or out of time, 130 or 143 after a signal.
@@ -143,8 +145,10 @@ class _Run:
         if self.group.maximum(int(self.last_path.exists())):
             found = load_training(
                 self.last_path, self.stepper.model, self.stepper.optimizer,
-                self.progress.fingerprint,
+                self.progress.fingerprint, self.progress.data,
             )
+            # What is recorded from now on: settings and data as this version describes them.
+            found.fingerprint, found.data = self.progress.fingerprint, self.progress.data
             self.progress.__dict__.update(found.__dict__)
 
     def go(self) -> int:
