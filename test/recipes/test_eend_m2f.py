@@ -119,6 +119,47 @@ def test_table_without_any_training(root):
     assert "| EEND-M2F + FT, the paper | 13.98 |" in done.stdout
 
 
+SMALL = """
+task: speaker
+model:
+  backbone: {dim: 16, layers: 1, heads: 2, ff_dim: 32, kernel: 7, dropout: 0.0}
+  decoder: {queries: 4, layers: 1, heads: 2, ff_dim: 32}
+data: {crop_seconds: 0.5}
+train: {steps: 1, batch_size: 2, tensorboard: false}
+"""
+
+
+def test_finetuning_on_other_corpora_is_not_taken_for_this_one(root):
+    """exp/finetune has results of ami_mix and ramc: with ramc alone it is refused by name."""
+    recipe = root / "egs/eend_m2f/diar1"
+    (recipe / "conf/finetune.yaml").unlink()
+    (recipe / "conf/finetune.yaml").write_text(SMALL)
+    args = ["--init-model", "", "--ngpu", "0", "--tag", "finetune", "--stop-stage", "4"]
+    done = call(recipe / "run.sh", "--corpora", "ami_mix,ramc", *args)
+    assert done.returncode == 0, done.stderr
+    (recipe / "exp/finetune/RESULTS.md").touch()
+    script = recipe / "local/schedule.sh"  # here without a pretrained model
+    script.write_text(script.read_text().replace('--init-model "$pretrained"', '--init-model ""'))
+    done = call(script, "--corpora", "ramc", "--opts", "--ngpu 0")
+    assert done.returncode == 1
+    assert "4 recordings, now 2, missing: ami_mix-train-m1 and 1 more" in done.stderr
+    assert "exp/finetune" in done.stderr.splitlines()[-1]
+
+
+def test_schedule_checks_what_has_results_and_scores_it_no_more(root):
+    recipe = root / "egs/eend_m2f/diar1"
+    (recipe / "run.sh").write_text(STUB.replace('echo "$1" >> words', 'printf "%s " "$1" >> words')
+                                   .replace("mkdir", "echo >> words\nmkdir"))  # fmt: skip
+    (recipe / "exp/finetune").mkdir(parents=True)
+    (recipe / "exp/finetune/RESULTS.md").touch()
+    done = call(recipe / "local/schedule.sh", "--corpora", "ramc")
+    assert done.returncode == 0, done.stderr
+    finetune, adapt = (recipe / "words").read_text().splitlines()
+    assert finetune.endswith("--stop-stage 4 ")
+    assert "adapt_ramc" in adapt
+    assert "--stop-stage" not in adapt
+
+
 def test_every_row_of_corpora_has_a_column_of_the_table(repo_root):
     conf = repo_root / "egs/eend_m2f/diar1/conf"
     names = [line.split()[0] for line in (conf / "corpora.txt").read_text().splitlines()

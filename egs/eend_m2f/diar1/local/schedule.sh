@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The paper's schedule from the pretrained backbone to Table 1: finetuning on all corpora (300 s
-# crops), then on each by itself (600 s), then the table.  What has RESULTS.md is not done again.
+# crops), then on each by itself (600 s), then the table.  An experiment with RESULTS.md is not
+# scored again; its training is resumed, which ends at once, or with an error for other data.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -19,14 +20,18 @@ help_message="Usage: local/schedule.sh [--corpora ami_mix,ramc] [--opts '--ngpu 
 
 [ -n "$corpora" ] || corpora=$(awk '!/^#/ && NF { print $1 }' conf/corpora.txt | paste -sd,)
 
-# run TAG OPTIONS...: one training with its scores, unless they are there
+# run TAG OPTIONS...: one training and its scores; of one that is scored, the check of its data
 run() {
+  local done=()
   if [ -f "exp/$1/RESULTS.md" ]; then
-    echo "$0: exp/$1 is done" >&2
-  else
-    # shellcheck disable=SC2086  # opts holds several words
-    ./run.sh --corpora "$corpora" --tag "$@" $opts >&2
+    echo "$0: exp/$1 has results; checked is whether it was trained on these data" >&2
+    done=(--stop-stage 4)
   fi
+  # shellcheck disable=SC2086  # opts holds several words
+  ./run.sh --corpora "$corpora" --tag "$@" $opts "${done[@]}" >&2 || {
+    echo "$0: error: exp/$1 is not finished, or was trained on other data; see above" >&2
+    exit 1
+  }
 }
 
 if [ "$only_table" = false ]; then
