@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "nn": {"errors"},
     "losses": {"errors", "nn.outputs", "nn.attention.length_mask"},
     "models": {"errors", "timebase", "config", "features", "nn"},
+    "report": GROUND | {"config", "io", "score"},
     "plot": GROUND | {"config", "io", "score"},
     # A model is handed in; what it gives, and how long a piece of a sequence is, are known.
     "infer": GROUND | {"config", "io", "nn.outputs", "nn.pieces"},
@@ -34,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"train.mask_der", "train.checkpoint", "train.options"},
 }
 WITHOUT_TORCH = ("errors", "timebase", "segments", "config", "io", "score", "simulate", "plot",
-                 "prepare")
+                 "prepare", "report")
 # Forced alignment runs a network; the mixer convolves with torch's FFT, faster than scipy's.
 WITH_TORCH = {"diarize.prepare.align", "diarize.simulate.mix.mixer"}
 

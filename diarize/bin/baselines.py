@@ -6,18 +6,18 @@ diarize-baselines --ref data/dev/rttm --uem data/dev/uem --sys model=exp/x/infer
 import argparse
 import sys
 
-from diarize.bin.common import run_command
+from diarize.bin.common import refuse_repeats, run_command
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import read_rttm
 from diarize.io.uem import read_uem
-from diarize.score.baselines import baselines, pooled
-from diarize.score.der import ScoreOptions
-from diarize.score.times import ErrorTimes
+from diarize.score.baselines import baselines
+from diarize.score.der import ScoreOptions, score_files
+from diarize.score.times import Scores, note_on_silence
 from diarize.segments import Segment
 
 PROG = "diarize-baselines"
-Row = tuple[str, ErrorTimes]
+Row = tuple[str, Scores]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
         prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    refuse_repeats(out)
     add = out.add_argument
     add("--ref", action="append", required=True, metavar="[NAME=]RTTM",
         help="reference; again for other flavours of it")
@@ -39,17 +40,18 @@ def parser() -> argparse.ArgumentParser:
 
 def table(reference: list[Segment], uem: dict, systems: dict, collar: float) -> list[Row]:
     """Return the rows at ``collar``: baselines, then systems (name -> segments)."""
-    rows = [(one.name, times) for one, times in baselines(reference, uem, collar)]
+    rows = [(one.name, scores) for one, scores in baselines(reference, uem, collar)]
     options = ScoreOptions(collar)
     for name, found in systems.items():
-        rows.append((name, pooled(reference, found, uem, options)))
+        rows.append((name, score_files(reference, found, uem, options)))
     return rows
 
 
 def markdown(rows: list[Row]) -> list[str]:
     """Return a table of DER and its parts in percent of the reference speech."""
     lines = ["| output | DER | miss | false alarm | confusion |", "|---|---|---|---|---|"]
-    for name, times in rows:
+    for name, scores in rows:
+        times = scores.total
         parts = (times.error, times.miss, times.false_alarm, times.confusion)
         figures = " | ".join(f"{100 * times.rate(part):.2f}" for part in parts)
         lines.append(f"| {name} | {figures} |")
@@ -77,8 +79,11 @@ def run(args: argparse.Namespace) -> None:
         for collar in args.collar or [0.0, 0.25]:
             rows = table(reference, uem, systems, collar)
             lines += [f"Against `{name or path}`, collar {collar:.2f} s: {len(uem)} recordings, "
-                      f"{rows[0][1].scored_speech:.1f} s of speech scored.", ""]
+                      f"{rows[0][1].total.scored_speech:.1f} s of speech scored.", ""]
             lines += [*markdown(rows), ""]
+            notes = {row: note_on_silence({collar: scores}) for row, scores in rows}
+            lines += [f"{row}: {note}  " for row, note in notes.items() if note]
+            lines += [""] if any(notes.values()) else []
     text = "\n".join(lines).rstrip() + "\n"
     if args.out:
         with atomic_write(args.out) as handle:

@@ -1,5 +1,6 @@
-"""What every command shares: one line for a user's mistake, no traceback, a true exit status."""
+"""Running of a command: one line for a user's mistake, no traceback, a true exit status."""
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
@@ -27,3 +28,18 @@ def run_command(body: Callable[[], int | None], prog: str) -> int:
         where = f"{err.filename}: " if err.filename else ""
         sys.stderr.write(f"{prog}: error: {where}{err.strerror or err}\n")
     return 1
+
+
+class _Once(argparse.Action):
+    """An option with one value: a second one is refused, not taken in place of the first."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        if getattr(namespace, self.dest, self.default) is not self.default:
+            parser.error(f"argument {option_string}: given twice; give one value")
+        setattr(namespace, self.dest, values)
+
+
+def refuse_repeats(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Return the parser, whose options are then taken once, but for those that append."""
+    parser.register("action", None, _Once)
+    return parser

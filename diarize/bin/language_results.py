@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from diarize.bin.score_language import make_report
+from diarize.bin.score_language import ScoredFiles, make_report
 from diarize.bin.tables import markdown_table, percent
 
 
@@ -28,10 +28,10 @@ class LanguageReport:
 def report_set(name: str, data: Path, rttm: Path) -> LanguageReport:
     """Return the scores of ``rttm`` against ``data/rttm``, by kind if it has kinds.rttm."""
     kinds = data / "kinds.rttm"
-    found = make_report(
-        data / "rttm", rttm, data / "uem", kinds if kinds.is_file() else None
+    files = ScoredFiles(
+        (data / "rttm",), (rttm,), (data / "uem",), kinds if kinds.is_file() else None
     )
-    return LanguageReport(name, rttm, found)
+    return LanguageReport(name, rttm, make_report(files))
 
 
 def more_fields(found: LanguageReport) -> str:

@@ -15,13 +15,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from diarize.bin.common import run_command
+from diarize.bin.common import refuse_repeats, run_command
 from diarize.bin.provenance import describe_run
 from diarize.config import from_dict, read_yaml
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.score import published
 from diarize.score.published import Row, Table
+from diarize.score.times import note_on_silence
 
 PROG = "diarize-paper-table"
 
@@ -31,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
         prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    refuse_repeats(out)
     add = out.add_argument
     add("--table", required=True, metavar="YAML", help="columns and published figures")
     add("--data-root", metavar="DIR", help="with <set>/{rttm,uem}; needed for --ours")
@@ -90,8 +92,13 @@ def our_part(table: Table, args: argparse.Namespace) -> tuple[list[Row], list[st
             if not rttm.is_file():
                 continue
             data = Path(args.data_root) / directory
-            figures[column] = published.pooled_der(data / "rttm", rttm, data / "uem")
-            behind.append(f"* {name.strip()}, {column}: `{rttm}` against `{data}/rttm`")
+            scores = published.score_output(data / "rttm", rttm, data / "uem")
+            figures[column] = published.pooled_der(scores)
+            note = note_on_silence(scores)
+            behind.append(
+                f"* {name.strip()}, {column}: `{rttm}` against `{data}/rttm`"
+                + (f"; {note}" if note else "")
+            )
         rows += published.our_rows(name.strip(), figures)
     return rows, behind or ["No RTTM is there yet."]
 

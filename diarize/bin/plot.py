@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from diarize.bin.common import run_command
+from diarize.bin.common import refuse_repeats, run_command
 from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource, read_audio
 from diarize.io.rttm import read_rttm
 from diarize.io.table import read_table
 from diarize.io.uem import Regions, read_uem
-from diarize.plot.errors import error_seconds, error_spans, map_speakers
+from diarize.plot.errors import score_one
 from diarize.plot.timeline import Timeline, draw_timeline
+from diarize.score.times import ErrorTimes
 from diarize.segments import Segment, by_recording
 
 PROG = "diarize-plot"
@@ -58,14 +59,13 @@ class Sources:
                 "check --start and --end"
             )
         regions = self._regions(recording, ref)
-        mapping = map_speakers(ref, hyp, regions)
-        spans = error_spans(ref, hyp, regions, mapping)
+        found = score_one(ref, hyp, regions)
         return Timeline(
-            lo, hi, ref, hyp, mapping, spans, regions,
-            title=self._title(recording, ref, regions, error_seconds(spans)),
+            lo, hi, ref, hyp, found.mapping, found.spans, regions,
+            title=self._title(recording, found.times),
             subtitle="; ".join(
                 [
-                    self._subtitle(ref, hyp, regions, error_seconds(spans)),
+                    self._subtitle(ref, hyp, regions, found.times),
                     *(["figures of the whole recording"] if (start, end) != (None, None) else []),
                     *(["shaded: not scored"] if _has_gaps(regions, lo, hi) else []),
                 ]
@@ -90,14 +90,13 @@ class Sources:
             self.wav_scp[recording], self.allow_pipes, Path(self.audio_scp).parent, recording
         )
 
-    def _title(self, recording: str, ref: list[Segment], regions: Regions, errors: tuple) -> str:
-        speech = _speaker_seconds(ref, regions)
-        if speech > 0:
-            return f"{recording}    DER {100 * sum(errors) / speech:.2f} %"
+    def _title(self, recording: str, times: ErrorTimes) -> str:
+        if times.scored_speech > 0:
+            return f"{recording}    DER {100 * times.der:.2f} %"
         return f"{recording}    no reference speech" if self.scored else recording
 
     def _subtitle(
-        self, ref: list[Segment], hyp: list[Segment], regions: Regions, errors: tuple
+        self, ref: list[Segment], hyp: list[Segment], regions: Regions, times: ErrorTimes
     ) -> str:
         counts = []
         if ref:
@@ -108,10 +107,11 @@ class Sources:
         text = ", ".join(counts)
         if not regions:
             return text
-        speech = _speaker_seconds(ref, regions)
+        speech = times.scored_speech
         unit, scale = ("%", 100 / speech) if speech > 0 else ("s", 1.0)
-        names = ("missed", "false alarm", "confusion")
-        parts = [f"{n} {v * scale:.2f} {unit}" for n, v in zip(names, errors, strict=True)]
+        errors = {"missed": times.miss, "false alarm": times.false_alarm}
+        errors["confusion"] = times.confusion
+        parts = [f"{name} {value * scale:.2f} {unit}" for name, value in errors.items()]
         return "; ".join([", ".join(parts), "collar 0", text])
 
 
@@ -156,6 +156,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    refuse_repeats(parser)
     parser.add_argument("--ref", help="reference RTTM")
     parser.add_argument("--hyp", help="hypothesis RTTM")
     parser.add_argument("--uem", help="scored regions; the rest is shaded")
@@ -173,6 +174,7 @@ def build_parser() -> argparse.ArgumentParser:
 def build_curves_parser() -> argparse.ArgumentParser:
     """Return the parser for training curves."""
     parser = argparse.ArgumentParser(prog=f"{PROG} curves")
+    refuse_repeats(parser)
     parser.add_argument("--log", required=True, help="train_log.jsonl of a training")
     parser.add_argument("--out", required=True, help="PNG to write")
     parser.add_argument("--title", help="the log's directory without it")
@@ -193,11 +195,6 @@ def _has_gaps(regions: Regions, start: float, end: float) -> bool:
     """Whether some of [start, end) lies outside ``regions``, where there are any."""
     covered = sum(max(0.0, min(b, end) - max(a, start)) for a, b in regions)
     return bool(regions) and covered < end - start - 0.005
-
-
-def _speaker_seconds(segments: list[Segment], regions: Regions) -> float:
-    spans = error_spans(segments, [], regions, {})
-    return error_seconds(spans)[0]
 
 
 def _peaks(audio: AudioSource, start: float, end: float) -> tuple[np.ndarray, float, float]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diarize.bin.common import run_command
+from diarize.bin.common import refuse_repeats, run_command
 from diarize.bin.language_results import (
     LanguageReport,
     language_sections,
@@ -31,91 +31,64 @@ from diarize.bin.tables import markdown_table, percent
 from diarize.config import read_yaml
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
-from diarize.io.rttm import read_rttm
-from diarize.io.table import read_table
-from diarize.io.uem import Regions, read_uem
-from diarize.score.der import ErrorTimes, ScoreOptions, score_recording
-from diarize.score.jer import JaccardErrors, jer_recording
-from diarize.segments import Segment, by_recording, clip_segments
+from diarize.io.rttm import read_turns
+from diarize.report.inputs import data_regions
+from diarize.score.analysis import count_accuracy, speaker_counts
+from diarize.score.columns import problem_from_turns
+from diarize.score.der import Evaluation
+from diarize.score.jer import JaccardErrors, jaccard_errors
+from diarize.score.times import ErrorTimes, Scores, note_on_silence
 
 PROG = "diarize-results"
 COLLARS = (0.0, 0.25)
 
 
 @dataclass(frozen=True)
-class RecordingResult:
-    """One recording: its numbers of speakers, errors by collar, and Jaccard errors."""
-
-    recording: str
-    found_speakers: int
-    errors: dict[float, ErrorTimes]
-    jaccard: JaccardErrors
-    seconds: float
-
-    @property
-    def true_speakers(self) -> int:
-        """The number of reference speakers who speak in the scored regions."""
-        return self.jaccard.speakers
-
-
-@dataclass(frozen=True)
 class SetResult:
-    """One test or validation set."""
+    """One test or validation set: ``scores`` by collar, ``counts`` (true, found) of speakers."""
 
     name: str
     rttm: Path
-    recordings: list[RecordingResult]
+    scores: dict[float, Scores]
+    jaccard: JaccardErrors
+    counts: dict[str, tuple[int, int]]
+    seconds: float
+
+    def of(self, speakers: int | None = None) -> dict[str, tuple[int, int]]:
+        """Return the counts of the recordings with ``speakers`` true speakers; all for None."""
+        return {k: v for k, v in self.counts.items() if speakers in (None, v[0])}
 
     def errors(self, collar: float, speakers: int | None = None) -> ErrorTimes:
         """Return the pooled errors, of recordings with that many speakers if given."""
-        return sum((r.errors[collar] for r in self.of(speakers)), ErrorTimes())
-
-    def of(self, speakers: int | None) -> list[RecordingResult]:
-        """Return the recordings with ``speakers`` true speakers; all for None."""
-        return [r for r in self.recordings if speakers is None or r.true_speakers == speakers]
+        return self.scores[collar].only(self.of(speakers)).total
 
     def count_accuracy(self, speakers: int | None = None) -> float:
         """Return in how many percent of the recordings the number of speakers is right."""
-        group = self.of(speakers)
-        return 100 * sum(r.true_speakers == r.found_speakers for r in group) / len(group)
+        return 100 * count_accuracy(self.of(speakers))
 
     def jer(self) -> float | None:
         """Return the mean Jaccard error over all reference speakers, in percent."""
-        total = sum((r.jaccard for r in self.recordings), JaccardErrors())
-        return 100 * total.jer if total.speakers else None
+        return 100 * self.jaccard.jer if self.jaccard.speakers else None
 
 
 def score_set(name: str, data: Path, rttm: Path) -> SetResult:
     """Return the scores of ``rttm`` against the reference and UEM in ``data``."""
     if not rttm.is_file():
         raise DiarizeError(f"{rttm}: missing; run the stages of inference for the set {name}")
-    reference = by_recording(read_rttm(data / "rttm"))
-    found = by_recording(read_rttm(rttm))
-    regions = _regions(data)
-    recordings = sorted(regions)
-    strangers = sorted(set(reference) - set(regions))
+    reference, found, regions = read_turns(data / "rttm"), read_turns(rttm), data_regions(data)
+    strangers = sorted(set(reference.recording) - set(regions))
     if strangers:
         raise DiarizeError(f"{data}/uem: no line for recording {strangers[0]} of {data}/rttm")
-    results = [
-        score_one(recording, reference.get(recording, []), found.get(recording, []), spans)
-        for recording, spans in ((r, regions[r]) for r in recordings)
-    ]
-    if not results:
+    if not regions:
         raise DiarizeError(f"{data}/uem: no recording")
-    return SetResult(name, rttm, results)
-
-
-def score_one(
-    recording: str, reference: list[Segment], found: list[Segment], regions: Regions
-) -> RecordingResult:
-    """Return the scores of one recording; speakers who never speak in ``regions`` do not count."""
-    inside = {s.label for a, b in regions for s in clip_segments(found, a, b)}
-    return RecordingResult(
-        recording,
-        len(inside),
-        {c: score_recording(reference, found, regions, ScoreOptions(collar=c)) for c in COLLARS},
-        jer_recording(reference, found, regions),
-        sum(b - a for a, b in regions),
+    evaluation = Evaluation(problem_from_turns(reference, found, regions))
+    return SetResult(
+        name,
+        rttm,
+        {collar: evaluation.scores(collar) for collar in COLLARS},
+        sum(jaccard_errors(evaluation).values(), JaccardErrors()),
+        speaker_counts(evaluation),
+        sum(b - a for spans in regions.values() for a, b in spans),
     )
 
 
@@ -144,13 +117,16 @@ def results_page(
         for collar in COLLARS:
             figures = percents(result.errors(collar))
             rows.append((
-                result.name, f"{len(result.recordings)}", f"{_hours(result):.2f}", f"{collar:.2f}",
+                result.name, f"{len(result.counts)}", f"{result.seconds / 3600:.2f}",
+                f"{collar:.2f}",
                 *(percent(figures[k]) for k in ("der", "miss", "fa", "conf")),
                 percent(result.jer()), percent(result.count_accuracy()), f"`{result.rttm}`",
             ))  # fmt: skip
     head = ("set", "recordings", "hours", "collar (s)", "DER", "miss", "false alarm", "confusion",
             "JER", "count right", "RTTM")  # fmt: skip
     lines += markdown_table(head, rows)
+    notes = {result.name: note_on_silence(result.scores) for result in sets}
+    lines += [line for name, note in notes.items() if note for line in (f"{name}: {note}.", "")]
     if languages is not None:
         lines += language_sections(languages)
     for result in sets:
@@ -220,6 +196,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    refuse_repeats(parser)
     parser.add_argument("--exp", required=True, help="experiment directory, exp/<tag>")
     parser.add_argument("--sets", required=True, help='names of the sets, such as "dev test"')
     parser.add_argument("--valid", help="the validation set, for which no RESULT is printed")
@@ -238,23 +215,9 @@ def main(argv: list[str] | None = None) -> int:
     return run_command(lambda: run(args), PROG)
 
 
-def _regions(data: Path) -> dict[str, Regions]:
-    if (data / "uem").is_file():
-        return read_uem(data / "uem")
-    if not (data / "reco2dur").is_file():
-        raise DiarizeError(f"{data}: neither uem nor reco2dur, so the scored time is not known")
-    regions = {}
-    for recording, text in read_table(data / "reco2dur", fields=2).items():
-        try:
-            regions[recording] = [(0.0, float(text))]
-        except ValueError as err:
-            raise DiarizeError(f"{data}/reco2dur: {recording}: '{text}' is no number") from err
-    return regions
-
-
 def _speaker_table(result: SetResult, what: str) -> list[str]:
     rows = []
-    for speakers in sorted({r.true_speakers for r in result.recordings}):
+    for speakers in sorted({true for true, _ in result.counts.values()}):
         figures = percents(result.errors(0.0, speakers))
         rows.append((
             f"{speakers}", f"{len(result.of(speakers))}",
@@ -268,10 +231,10 @@ def _speaker_table(result: SetResult, what: str) -> list[str]:
 
 
 def _confusion_table(result: SetResult) -> list[str]:
-    found = sorted({n for r in result.recordings for n in (r.true_speakers, r.found_speakers)})
+    found = sorted({n for pair in result.counts.values() for n in pair})
     rows = []
-    for speakers in sorted({r.true_speakers for r in result.recordings}):
-        counts = [r.found_speakers for r in result.of(speakers)]
+    for speakers in sorted({true for true, _ in result.counts.values()}):
+        counts = [number for _, number in result.of(speakers).values()]
         rows.append((f"**{speakers}**", *(f"{counts.count(n) or ''}" for n in found)))
     return markdown_table(("true", *(str(n) for n in found)), rows)
 
@@ -294,10 +257,6 @@ def _threshold_lines(best: tuple[Path, dict[str, Any]] | None) -> list[str]:
     return lines + markdown_table(
         ("option", "value"), [(k, "–" if v is None else str(v)) for k, v in section.items()]
     )
-
-
-def _hours(result: SetResult) -> float:
-    return sum(r.seconds for r in result.recordings) / 3600
 
 
 def _whole(seconds: float | None) -> str:

@@ -7,12 +7,11 @@ import argparse
 import json
 import sys
 
-from diarize.bin.common import run_command
+from diarize.bin.common import refuse_repeats, run_command
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
-from diarize.io.rttm import TurnColumns, parse_seconds, read_turns
-from diarize.io.table import read_table
-from diarize.io.uem import read_uem
+from diarize.io.rttm import TurnColumns, read_turns
+from diarize.report.inputs import read_durations, read_turn_files, read_uem_files
 from diarize.score import analysis
 from diarize.score.columns import problem_from_segments, problem_from_turns
 from diarize.score.der import Evaluation, ScoreOptions
@@ -20,6 +19,7 @@ from diarize.score.jer import jaccard_errors
 from diarize.score.pitfalls import pitfalls
 from diarize.score.report import Report, csv_report, json_report, text_report
 from diarize.score.significance import bootstrap, compare
+from diarize.score.times import note_on_silence
 
 PROG = "diarize-score"
 
@@ -29,10 +29,14 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
         prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    refuse_repeats(out)
     add = out.add_argument
-    add("-r", "--ref", required=True, help="reference RTTM, - for standard input")
-    add("-s", "--sys", required=True, help="system output RTTM, - for standard input")
-    add("-u", "--uem", help="UEM of the evaluated regions; give one with the whole recordings")
+    more = {"action": "append", "metavar": "FILE"}
+    add("-r", "--ref", required=True, **more,
+        help="reference RTTM, - for standard input; repeat for several files")
+    add("-s", "--sys", required=True, **more, help="system output RTTM, likewise")
+    add("-u", "--uem", **more,
+        help="UEM of the evaluated regions, likewise; false alarm counts in all its recordings")
     add(
         "-c",
         "--collar",
@@ -83,11 +87,12 @@ def score(args: argparse.Namespace) -> None:
         ScoreOptions(collar)  # refuses one that cannot be
     if args.bootstrap < 0:
         raise DiarizeError(f"--bootstrap must be 0 or more, not {args.bootstrap}")
-    ref, hyp = read_turns(args.ref), read_turns(args.sys)
-    uem = read_uem(args.uem) if args.uem else None
+    ref, hyp = read_turn_files(args.ref), read_turn_files(args.sys)
+    uem = read_uem_files(args.uem) if args.uem else None
     if not ref.recording:
-        raise DiarizeError(f"{args.ref}: no SPEAKER or LANGUAGE line, so nothing can be scored")
-    durations = _durations(args.reco2dur) if args.reco2dur else None
+        where = ", ".join(args.ref)
+        raise DiarizeError(f"{where}: no SPEAKER or LANGUAGE line, so nothing can be scored")
+    durations = read_durations(args.reco2dur) if args.reco2dur else None
     evaluation = evaluate(ref, hyp, uem, args.merge_turns)
     report = make_report(args, evaluation, collars)
     report.warnings = pitfalls(ref, hyp, uem, durations)
@@ -115,7 +120,11 @@ def make_report(args: argparse.Namespace, evaluation: Evaluation, collars: list[
     counts = analysis.speaker_counts(evaluation)
     purity, coverage = analysis.purity_coverage(evaluation)
     report = Report(
-        files={"reference": args.ref, "system": args.sys, "uem": args.uem or "none"},
+        files={
+            "reference": ", ".join(args.ref),
+            "system": ", ".join(args.sys),
+            "uem": ", ".join(args.uem or ["none"]),
+        },
         options={"skip overlap": args.skip_overlap, "merge turns": args.merge_turns},
         scores=scores,
         jaccard=jaccard_errors(evaluation),
@@ -123,6 +132,7 @@ def make_report(args: argparse.Namespace, evaluation: Evaluation, collars: list[
         purity=purity,
         coverage=coverage,
         warnings=[],
+        note=note_on_silence(scores),
     )
     if args.bootstrap:
         report.interval = {c: bootstrap(s, args.bootstrap, args.seed) for c, s in scores.items()}
@@ -134,13 +144,6 @@ def make_report(args: argparse.Namespace, evaluation: Evaluation, collars: list[
     if args.switches:
         report.switches = analysis.by_switch(evaluation)
     return report
-
-
-def _durations(path: str) -> dict[str, float]:
-    return {
-        name: parse_seconds(value, "duration", f"{path}: {name}")
-        for name, value in read_table(path, fields=2).items()
-    }
 
 
 def main(argv: list[str] | None = None) -> int:

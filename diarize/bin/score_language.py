@@ -11,17 +11,18 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from diarize.bin.common import run_command
+from diarize.bin.common import refuse_repeats, run_command
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import read_rttm
-from diarize.io.uem import read_uem
+from diarize.report.inputs import read_turn_files, read_uem_files
 from diarize.score import language
 from diarize.score.columns import problem_from_segments
 from diarize.score.der import Evaluation, ScoreOptions
-from diarize.score.times import ErrorTimes
+from diarize.score.times import ErrorTimes, note_on_silence
 
 PROG = "diarize-score-language"
 
@@ -31,10 +32,12 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
         prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    refuse_repeats(out)
     add = out.add_argument
-    add("-r", "--ref", required=True, help="reference RTTM; its labels are languages")
-    add("-s", "--sys", required=True, help="system output RTTM")
-    add("-u", "--uem", required=True, help="UEM of the whole recordings")
+    more = {"action": "append", "metavar": "FILE", "required": True}
+    add("-r", "--ref", **more, help="reference RTTM; labels are languages; repeat for more files")
+    add("-s", "--sys", **more, help="system output RTTM, likewise")
+    add("-u", "--uem", **more, help="UEM of the whole recordings, likewise")
     add("-c", "--collar", type=float, action="append", help="default: 0 and 0.25")
     add("--window", type=float, default=language.WINDOW, help="seconds, default %(default)s")
     add("--kinds", metavar="RTTM", help="kinds of sentences, such as kinds.rttm of simulated sets")
@@ -47,7 +50,8 @@ def score(args: argparse.Namespace) -> None:
     collars = list(dict.fromkeys(args.collar or [0.0, 0.25]))
     for collar in collars:
         ScoreOptions(collar)  # refuses one that cannot be
-    report = make_report(args.ref, args.sys, args.uem, args.kinds, collars, args.window)
+    files = ScoredFiles(tuple(args.ref), tuple(args.sys), tuple(args.uem), args.kinds)
+    report = make_report(files, collars, args.window)
     if args.json:
         with atomic_write(args.json) as handle:
             json.dump(report, handle, indent=1)
@@ -55,11 +59,18 @@ def score(args: argparse.Namespace) -> None:
     print(text_report(report), end="")
 
 
+@dataclass(frozen=True)
+class ScoredFiles:
+    """The files of one set: RTTM, RTTM, UEM, and an RTTM of the kinds of its sentences."""
+
+    reference: tuple[str | Path, ...]
+    system: tuple[str | Path, ...]
+    uem: tuple[str | Path, ...]
+    kinds: str | Path | None = None
+
+
 def make_report(
-    ref_path: str | Path,
-    sys_path: str | Path,
-    uem_path: str | Path,
-    kinds_path: str | Path | None = None,
+    files: ScoredFiles,
     collars: Sequence[float] = (0.0, 0.25),
     window: float = language.WINDOW,
 ) -> dict:
@@ -70,26 +81,30 @@ def make_report(
     a recording's main language; ``languages`` the most that the reference has in a recording.
     Raises DiarizeError for a reference without a label or a recording without a line in the UEM.
     """
-    ref, sys, uem = read_rttm(ref_path), read_rttm(sys_path), read_uem(uem_path)
+    ref, sys = (read_turn_files(side).segments() for side in (files.reference, files.system))
+    uem = read_uem_files(files.uem)
+    names = {key: ", ".join(map(str, getattr(files, key))) for key in ("reference", "system")}
     if not ref:
-        raise DiarizeError(f"{ref_path}: no SPEAKER or LANGUAGE line, so nothing can be scored")
+        where = names["reference"]
+        raise DiarizeError(f"{where}: no SPEAKER or LANGUAGE line, so nothing can be scored")
     missing = sorted({segment.recording for segment in ref} - uem.keys())
     if missing:
-        raise DiarizeError(f"{uem_path}: no line for recording {missing[0]} of {ref_path}")
+        where = ", ".join(map(str, files.uem))
+        raise DiarizeError(f"{where}: no line for recording {missing[0]} of {names['reference']}")
     problem = problem_from_segments(ref, sys, uem)
-    report: dict = {"reference": str(ref_path), "system": str(sys_path), "whole": {}, "windows": {}}
+    report: dict = {**names, "whole": {}, "windows": {}}
     for way, evaluation in (
         ("mapped", Evaluation(problem)),
         ("named", language.NamedEvaluation(problem)),
     ):
-        report["whole"][way] = {
-            f"{collar:.2f}": rates(evaluation.scores(collar).total) for collar in collars
-        }
+        scores = {collar: evaluation.scores(collar) for collar in collars}
+        report["whole"][way] = {f"{c:.2f}": rates(one.total) for c, one in scores.items()}
         report["windows"][way] = window_rates(
             language.score_windows(ref, sys, uem, window, names=way == "named"), window
         )
         if way == "mapped":
-            found = language.by_kind(evaluation, read_rttm(kinds_path) if kinds_path else [])
+            report["note"] = note_on_silence(scores)
+            found = language.by_kind(evaluation, read_rttm(files.kinds) if files.kinds else [])
             report["kinds"] = {kind: rates(times) for kind, times in found.items()}
     second, speech = language.second_language(ref, sys, uem)
     report["second_language"] = round(100 * second / speech, 4) if speech else 0.0
@@ -140,6 +155,7 @@ def text_report(report: dict) -> str:
         found = windows[way]
         lines.append(f"  {title:<42} mean {found['mean']:6.2f}  pooled {found['pooled']:6.2f}")
     lines.append(f"speech given to a second language: {report['second_language']:.2f} %")
+    lines += [f"note: {report['note']}"] if report["note"] else []
     return "\n".join(lines) + "\n"
 
 

@@ -99,7 +99,7 @@ def draw_curves(panels: list[Series], path: str | Path, title: str = "") -> None
         _draw_panel(axis, PANELS[i], panels[i])
     axes[-1].set_xlabel("step")
     if title:
-        fig.suptitle(title, x=0.02, ha="left", size=12, weight="bold")
+        fig.suptitle(title, x=0.02, ha="left", size=12, weight="bold", parse_math=False)
     with atomic_write(path, "wb") as handle:
         fig.savefig(handle, format="png", metadata={"Software": None})
 
@@ -131,9 +131,11 @@ def _draw_panel(axis: Any, label: str, names: Series) -> None:
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
     if len(names) > 1:
-        axis.legend(
+        legend = axis.legend(
             loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8, handlelength=1
         )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
 
 
 def _log_scale(axis: Any) -> None:

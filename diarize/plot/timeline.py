@@ -149,9 +149,11 @@ def draw_timeline(timeline: Timeline, path: str | Path) -> None:
         _draw_strip(axes, timeline, own, strip, small=len(strips) > 1)
         _label_time(axes, strip, step, 7 if len(strips) > 1 else 9)
         top -= inch + between
-    fig.text(left / _WIDTH, 1 - 0.36 / height, timeline.title, size=13, weight="bold", color=INK)
+    # Names are drawn as they are: a `$` in one begins no formula.
+    plain = {"x": left / _WIDTH, "parse_math": False}
+    fig.text(y=1 - 0.36 / height, s=timeline.title, size=13, weight="bold", color=INK, **plain)
     if timeline.subtitle:
-        fig.text(left / _WIDTH, 1 - 0.64 / height, timeline.subtitle, size=10, color="#555555")
+        fig.text(y=1 - 0.64 / height, s=timeline.subtitle, size=10, color="#555555", **plain)
     unit = "time (s)" if step < 1 else "time (m:ss)"
     fig.text(0.5 + left / _WIDTH / 2, 0.2 / height, unit, size=9, color=INK, ha="center")
     with atomic_write(path, "wb") as handle:
@@ -267,7 +269,7 @@ def _label_time(axes: Any, strip: Region, step: float, size: int) -> None:
 
 def _finish_axes(axes: Any, bottom: float, ticks: list, rules: list[float], size: int) -> None:
     axes.set_ylim(max(bottom, 1.0), 0)
-    axes.set_yticks([t[0] for t in ticks], [t[1] for t in ticks], size=size)
+    axes.set_yticks([t[0] for t in ticks], [t[1] for t in ticks], size=size, parse_math=False)
     for text, (_, _, colour) in zip(axes.get_yticklabels(), ticks, strict=True):
         text.set_color(colour)
     for y in rules:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from diarize.score.columns import Regions
-from diarize.score.der import ScoreOptions, score_recording
-from diarize.score.times import ErrorTimes
+from diarize.score.der import ScoreOptions, score_files
+from diarize.score.times import Scores
 from diarize.segments import Segment, by_recording, merge_segments
 
 
@@ -54,14 +54,14 @@ def best_constant(
     tried = [
         Baseline(_speech_name(k), k, speech_as(reference, k)) for k in range(1, max(most, 1) + 1)
     ]
-    errors = [pooled(reference, one.segments, uem, options).error for one in tried]
+    errors = [score_files(reference, one.segments, uem, options).total.error for one in tried]
     return tried[errors.index(min(errors))]
 
 
 def baselines(
     reference: list[Segment], uem: Mapping[str, Regions], collar: float = 0.0
-) -> list[tuple[Baseline, ErrorTimes]]:
-    """Return the three trivial baselines of a set and their pooled errors at ``collar`` seconds.
+) -> list[tuple[Baseline, Scores]]:
+    """Return the three trivial baselines of a set and their scores at ``collar`` seconds.
 
     ``uem`` says what is evaluated of each recording, all of them.
     """
@@ -72,25 +72,7 @@ def baselines(
         Baseline(_speech_name(1), 1, speech_as(reference, 1)),
         best._replace(name=f"best constant number, {best.name}"),
     ]
-    return [(row, pooled(reference, row.segments, uem, options)) for row in rows]
-
-
-def pooled(
-    reference: list[Segment],
-    found: list[Segment],
-    uem: Mapping[str, Regions],
-    options: ScoreOptions,
-) -> ErrorTimes:
-    """Return the errors of all recordings of ``uem``, also those in whose reference nobody speaks.
-
-    md-eval leaves the latter out; in them all output is false alarm, as in RESULTS.md.
-    """
-    ref, sys = by_recording(reference), by_recording(found)
-    parts = (
-        score_recording(ref.get(name, []), sys.get(name, []), list(regions), options)
-        for name, regions in uem.items()
-    )
-    return sum(parts, ErrorTimes())
+    return [(row, score_files(reference, row.segments, uem, options)) for row in rows]
 
 
 def _speech_name(speakers: int) -> str:

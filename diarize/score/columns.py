@@ -94,11 +94,11 @@ def problem_from_segments(
     uem: Mapping[str, Regions] | None = None,
     merge_turns: bool = False,
 ) -> Problem:
-    """Return the scoring problem of the recordings that are in the reference.
+    """Return the scoring problem of the `scored_recordings`.
 
     A recording that ``uem`` lacks is evaluated over the extent of its reference, as md-eval
-    does; output for recordings without a reference is ignored.  ``merge_turns`` first joins
-    the turns of one speaker that overlap or abut, as dscore does.
+    does.  ``merge_turns`` first joins the turns of one speaker that overlap or abut, as dscore
+    does.
     """
     tables = []
     for segments in (as_list(ref), as_list(sys)):
@@ -121,13 +121,26 @@ def problem_from_turns(
 ) -> Problem:
     """Return the same as `problem_from_segments` for columns, which is faster."""
     recordings = NameColumn.of(ref.recording), NameColumn.of(sys.recording)
-    groups = sorted(recordings[0].names)
+    groups = scored_recordings(recordings[0].names, uem)
     number = {name: i for i, name in enumerate(groups)}
     sides = [
         make_side(column.lookup(number), table.label, table.start, table.end)
         for column, table in zip(recordings, (ref, sys), strict=True)
     ]
     return Problem(groups, *sides, regions_of(groups, uem or {}, sides[0].turns))
+
+
+def scored_recordings(reference: Iterable[str], uem: Mapping[str, Regions] | None) -> list[str]:
+    """Return the recordings that are scored, sorted: those of the reference and of the UEM.
+
+    False alarm counts in a recording that is in the UEM, also where the reference has no speech
+    in it.  Every command but ``md-eval`` scores by this rule; md-eval.pl ignores a recording
+    without a reference turn.  Output for other recordings is ignored.
+
+    >>> scored_recordings(["b"], {"a": [(0, 1)], "b": [(0, 1)]})
+    ['a', 'b']
+    """
+    return sorted({*reference, *(uem or {})})
 
 
 def regions_of(groups: Sequence, uem: Mapping[str, Regions], ref: Turns) -> Spans:

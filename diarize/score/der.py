@@ -4,7 +4,7 @@ The order of the work is md-eval's: speakers are mapped on the whole evaluated r
 then the collars and, on request, overlapped speech are taken out of the scored time.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,9 +15,8 @@ from diarize.score.columns import Problem, Regions, SegmentSet, problem_from_seg
 from diarize.score.mapping import map_speakers, time_in_common
 from diarize.score.timeline import EPSILON, Spans, Timeline, Turns, build_timeline, time_order
 from diarize.score.times import TIME_FIELDS, ErrorTimes, Scores
-from diarize.segments import Segment
 
-__all__ = ["ErrorTimes", "Evaluation", "ScoreOptions", "Scores", "score_files", "score_recording"]
+__all__ = ["ErrorTimes", "Evaluation", "ScoreOptions", "Scores", "score_files"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,12 @@ class Evaluation:
         self.num_groups = len(problem.groups)
         self._last: tuple[tuple[float, bool], Timeline] | None = None
         self._pieces: tuple[Timeline, Pieces] | None = None
+
+    @property
+    def without_reference(self) -> tuple:
+        """The groups in which the reference has no turn."""
+        turns = np.bincount(self.problem.ref.turns.group, minlength=self.num_groups)
+        return tuple(self.problem.groups[i] for i in np.flatnonzero(turns == 0).tolist())
 
     @cached_property
     def line(self) -> Timeline:
@@ -116,7 +121,8 @@ class Evaluation:
         """Return the error times of every group, keyed by the group's name, checked."""
         rows = self.sums(collar, skip_overlap).tolist()
         named = zip(self.problem.groups, rows, strict=True)
-        return Scores({name: ErrorTimes(*row).check(str(name)) for name, row in named})
+        times = {name: ErrorTimes(*row).check(str(name)) for name, row in named}
+        return Scores(times, self.without_reference)
 
 
 @dataclass(frozen=True)
@@ -210,7 +216,7 @@ def score_files(
     uem: Mapping[str, Regions] | None = None,
     options: ScoreOptions | None = None,
 ) -> Scores:
-    """Return the error times of every recording of the reference, and so their sum.
+    """Return the error times of every recording of the reference and the UEM, and so their sum.
 
     ``ref`` and ``sys`` are segments, as one list or per recording; ``uem`` gives the evaluated
     (start, end) seconds per recording: one that it lacks is evaluated over the extent of its
@@ -224,25 +230,3 @@ def score_files(
     options = options or ScoreOptions()
     evaluation = Evaluation(problem_from_segments(ref, sys, uem, options.merge_turns))
     return evaluation.scores(options.collar, options.skip_overlap)
-
-
-def score_recording(
-    ref: Iterable[Segment],
-    sys: Iterable[Segment],
-    uem: Regions | None = None,
-    options: ScoreOptions | None = None,
-) -> ErrorTimes:
-    """Return the error times of one recording; what the segments call it does not matter.
-
-    ``uem``: the evaluated (start, end) seconds; None stands for the extent of the reference.
-    """
-    ref = [segment._replace(recording="") for segment in ref]
-    sys = [segment._replace(recording="") for segment in sys]
-    scores = score_files(ref, sys, None if uem is None else {"": uem}, options)
-    if ref or uem is None:
-        return scores.total
-    # Without a reference nothing is evaluated by md-eval; here a region is, as false alarm.
-    ghost = [Segment("", start, start, "") for start, _ in uem]
-    options = options or ScoreOptions()
-    no_collar = ScoreOptions(0.0, options.skip_overlap, options.merge_turns)
-    return score_files(ghost, sys, {"": uem}, no_collar).total

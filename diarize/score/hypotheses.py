@@ -12,14 +12,11 @@ def score_hypotheses(
 ) -> list[ErrorTimes]:
     """Return the errors of each hypothesis of one recording, without collar, overlap scored.
 
-    All are scored in one pass, as if they were recordings.  Where the reference is empty
-    all speech in ``regions`` is a false alarm (md-eval would leave the recording out).
+    All are scored in one pass, as if they were recordings of a set.
     """
-    # A turn of no length makes a recording known without adding speech to it.
-    ref = list(reference) or [Segment("", regions[0][0], regions[0][0], "")]
     names = [f"{i:06d}" for i in range(len(hypotheses))]
     scores = score_files(
-        [seg._replace(recording=name) for name in names for seg in ref],
+        [seg._replace(recording=name) for name in names for seg in reference],
         [
             seg._replace(recording=name)
             for name, segments in zip(names, hypotheses, strict=True)

@@ -6,7 +6,7 @@ a speaker without one.  The mapping is one to one and makes the sum of errors sm
 collar; overlapped speech is scored.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,6 @@ from diarize.score.columns import Regions, SegmentSet, problem_from_segments
 from diarize.score.der import Evaluation
 from diarize.score.mapping import map_speakers
 from diarize.score.timeline import Runs, Timeline
-from diarize.segments import Segment
 
 
 @dataclass(frozen=True)
@@ -71,22 +70,10 @@ def jaccard_errors(evaluation: Evaluation) -> dict[str, JaccardErrors]:
 def jer_files(
     ref: SegmentSet, sys: SegmentSet, uem: Mapping[str, Regions] | None = None
 ) -> dict[str, JaccardErrors]:
-    """Return the Jaccard errors of every recording of the reference; arguments as `score_files`.
+    """Return the Jaccard errors of every recording; arguments as of `score_files`.
 
     >>> from diarize.segments import Segment
     >>> jer_files([Segment("r", 0, 8, "a")], [Segment("r", 2, 10, "x")], {"r": [(0, 10)]})["r"].jer
     0.4
     """
     return jaccard_errors(Evaluation(problem_from_segments(ref, sys, uem)))
-
-
-def jer_recording(
-    ref: Iterable[Segment], sys: Iterable[Segment], uem: Regions | None = None
-) -> JaccardErrors:
-    """Return the Jaccard errors of one recording; what the segments call it does not matter.
-
-    Without reference speech there is no speaker to err on.
-    """
-    ref = [segment._replace(recording="") for segment in ref]
-    sys = [segment._replace(recording="") for segment in sys]
-    return jer_files(ref, sys, None if uem is None else {"": uem}).get("", JaccardErrors())

@@ -27,9 +27,9 @@ def pitfalls(
     in_ref, in_sys = set(ref.recording), set(sys.recording)
     return [
         *_regions(in_ref, uem),
-        *_names(in_ref, in_sys),
+        *_names(in_ref, in_sys, set(uem or {})),
         *_channels(ref, sys),
-        *_beyond(sys, in_ref, uem or {}, durations or {}),
+        *_beyond(sys, in_ref | set(uem or {}), uem or {}, durations or {}),
         *_turns(ref, "reference"),
         *_turns(sys, "system output"),
     ]
@@ -52,8 +52,6 @@ def _regions(in_ref: set[str], uem: Mapping[str, Regions] | None) -> list[str]:
             f"not in the UEM, so only the extent of the reference is scored: "
             f"{_some(in_ref - uem.keys())}"
         )
-    if uem.keys() - in_ref:
-        out.append(f"in the UEM but without reference, so not scored: {_some(uem.keys() - in_ref)}")
     if any("." in name for name in uem):
         dotted = _some(name for name in uem if "." in name)
         out.append(
@@ -72,13 +70,13 @@ def bare(name: str) -> str:
     return PurePosixPath(name).name.split(".")[0].lower()
 
 
-def _names(in_ref: set[str], in_sys: set[str]) -> list[str]:
+def _names(in_ref: set[str], in_sys: set[str], in_uem: set[str]) -> list[str]:
     out = []
     missing, extra = in_ref - in_sys, in_sys - in_ref
     if missing:
         out.append(f"no system output, so all missed: {_some(missing)}")
-    if extra:
-        out.append(f"no reference, so the output is ignored: {_some(extra)}")
+    if extra - in_uem:
+        out.append(f"in neither reference nor UEM, so ignored: {_some(extra - in_uem)}")
     like = {bare(name): name for name in sorted(missing, reverse=True)}
     for name in sorted(extra):
         if bare(name) in like:
@@ -115,7 +113,7 @@ def _channels(ref: TurnColumns, sys: TurnColumns) -> list[str]:
 
 def _beyond(
     sys: TurnColumns,
-    in_ref: set[str],
+    scored: set[str],
     uem: Mapping[str, Regions],
     durations: Mapping[str, float],
 ) -> list[str]:
@@ -123,7 +121,7 @@ def _beyond(
     last.update(durations)
     late: dict[str, float] = {}
     for name, end in zip(sys.recording, sys.end.tolist(), strict=True):
-        if name in in_ref and end > last.get(name, np.inf) + BEYOND_END:
+        if name in scored and end > last.get(name, np.inf) + BEYOND_END:
             late[name] = max(end, late.get(name, 0.0))
     if not late:
         return []

@@ -14,6 +14,7 @@ from diarize.io.rttm import read_turns
 from diarize.io.uem import read_uem
 from diarize.score.columns import problem_from_turns
 from diarize.score.der import Evaluation
+from diarize.score.times import Scores
 
 COLLARS = (0.0, 0.25)
 MISSING = "–"
@@ -98,8 +99,8 @@ def parse_figure(text: str) -> tuple[str, float]:
     return found[1], COLLARS[text.lstrip().startswith("(")]
 
 
-def pooled_der(reference: Path, system: Path, uem: Path) -> dict[float, float]:
-    """Return the pooled DER in percent by collar, md-eval's conventions, overlap scored.
+def score_output(reference: Path, system: Path, uem: Path) -> dict[float, Scores]:
+    """Return the scores of one output by collar, overlap scored.
 
     Raises DiarizeError where output is of other recordings only, or nothing can be scored.
     """
@@ -111,10 +112,15 @@ def pooled_der(reference: Path, system: Path, uem: Path) -> dict[float, float]:
     if missing:
         raise DiarizeError(f"{uem}: no line for recording {missing[0]} of {reference}")
     evaluation = Evaluation(problem_from_turns(ref, sys, regions))
-    totals = {collar: evaluation.scores(collar).total for collar in COLLARS}
-    if not totals[0.0].scored_speech > 0:
+    scores = {collar: evaluation.scores(collar) for collar in COLLARS}
+    if not scores[0.0].total.scored_speech > 0:
         raise DiarizeError(f"{reference}: no speech in the regions of {uem}: nothing to score")
-    return {collar: 100 * total.der for collar, total in totals.items()}
+    return scores
+
+
+def pooled_der(scores: Mapping[float, Scores]) -> dict[float, float]:
+    """Return the pooled DER in percent by collar."""
+    return {collar: 100 * one.total.der for collar, one in scores.items()}
 
 
 def reproduce(table: Table, folder: Path) -> list[Reproduced]:
@@ -124,7 +130,7 @@ def reproduce(table: Table, folder: Path) -> list[Reproduced]:
         published = table.row(output.row).figures[output.column]
         digits, collar = parse_figure(published)
         names = (output.reference, output.system, output.uem)
-        found = pooled_der(*(folder / name for name in names))
+        found = pooled_der(score_output(*(folder / name for name in names)))
         places = len(digits.partition(".")[2])
         scored = {c: f"{value:.{places}f}" for c, value in found.items()}
         others = {c: text for c, text in scored.items() if c != collar}

@@ -18,7 +18,8 @@ _PARTS = ("der", "miss", "false_alarm", "confusion")
 class Report:
     """Everything that `diarize-score` says about one system.
 
-    ``scores`` and ``interval`` are per collar; ``comparison`` per collar, with system B.
+    ``scores`` and ``interval`` are per collar; ``comparison`` per collar, with system B;
+    ``note`` is that of `note_on_silence`.
     """
 
     files: dict[str, str]
@@ -29,6 +30,7 @@ class Report:
     purity: float
     coverage: float
     warnings: list[str]
+    note: str | None = None
     interval: dict[float, Interval] = field(default_factory=dict)
     comparison: dict[float, Comparison] = field(default_factory=dict)
     sizes: dict[int, tuple[int, ErrorTimes]] = field(default_factory=dict)
@@ -106,6 +108,7 @@ def _statements(report: Report) -> list[str]:
         f"{len(report.counts)} recordings; purity {100 * report.purity:.2f} %, "
         f"coverage {100 * report.coverage:.2f} %"
     ]
+    out += [f"Note: {report.note}"] if report.note else []
     for collar, interval in report.interval.items():
         out.append(
             f"DER@{collar:g}: {100 * interval.level:g} % confidence interval "
@@ -199,6 +202,8 @@ def json_report(report: Report) -> dict:
             for (before, after), times in report.switches.items()
         ],
         "warnings": report.warnings,
+        "note": report.note,
+        "without_reference": list(next(iter(report.scores.values())).without_reference),
         "recordings": recordings,
     }
 

@@ -1,6 +1,6 @@
 """Seconds of error: sums that add up over recordings, and the rates made of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from operator import add, attrgetter
 
@@ -72,9 +72,13 @@ _ROW = attrgetter(*TIME_FIELDS)
 
 @dataclass(frozen=True)
 class Scores:
-    """Error times per recording, in C order of their names, and their sum."""
+    """Error times per recording, in C order of their names, and their sum.
+
+    ``without_reference``: the recordings without a turn in the reference, which md-eval ignores.
+    """
 
     recordings: Mapping[str, ErrorTimes]
+    without_reference: tuple[str, ...] = ()
 
     @property
     def total(self) -> ErrorTimes:
@@ -97,4 +101,34 @@ class Scores:
         if both:
             raise DiarizeError(f"{min(both)}: scored in both sets; they cannot be added")
         merged = {**self.recordings, **other.recordings}
-        return Scores({name: merged[name] for name in sorted(merged)})
+        silent = sorted((*self.without_reference, *other.without_reference))
+        return Scores({name: merged[name] for name in sorted(merged)}, tuple(silent))
+
+    def only(self, names: Collection[str]) -> "Scores":
+        """Return the scores of the recordings ``names``."""
+        kept = {name: times for name, times in self if name in names}
+        return Scores(kept, tuple(name for name in self.without_reference if name in kept))
+
+
+def note_on_silence(scores: Mapping[float, Scores]) -> str | None:
+    """Return one line about recordings without reference speech; None where there are none.
+
+    ``scores`` are those of one set by collar.  The line states the false alarm in these
+    recordings and the DER of md-eval, which ignores them.
+    """
+    first = next(iter(scores.values()))
+    silent = first.without_reference
+    if not silent:
+        return None
+    spoken = first.recordings.keys() - set(silent)
+    alarm = first.only(silent).total.false_alarm
+    names = silent[0] if len(silent) == 1 else f"{len(silent)} recordings, such as {silent[0]}"
+    ders = []
+    for collar, one in scores.items():
+        total = one.only(spoken).total
+        der = f"{100 * total.der:.2f} %" if total.scored_speech > 0 else "none"
+        ders.append(f"{der} at collar {collar:g}")
+    return (
+        f"without reference speech: {names}; {alarm:.2f} s of false alarm there count, but not "
+        f"in md-eval (DER {', '.join(ders)})"
+    )

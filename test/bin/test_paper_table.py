@@ -5,7 +5,7 @@ import pytest
 from diarize.bin.paper_table import main
 from diarize.config import from_dict, read_yaml
 from diarize.errors import DiarizeError
-from diarize.score.published import Table, parse_figure, pooled_der, reproduce
+from diarize.score.published import Table, parse_figure, pooled_der, reproduce, score_output
 
 TABLE = """title: Small
 source: somewhere
@@ -94,13 +94,14 @@ def test_output_of_other_recordings_is_an_error(folder):
     data = folder / "data/b_test"
     (folder / "other").write_text(rttm((0, 1, "x")).replace("SPEAKER r", "SPEAKER q"))
     with pytest.raises(DiarizeError, match="none of its recordings"):
-        pooled_der(data / "rttm", folder / "other", data / "uem")
+        score_output(data / "rttm", folder / "other", data / "uem")
 
 
 def test_output_without_speech_is_all_missed(folder):
     data = folder / "data/b_test"
     (folder / "empty").write_text("")
-    assert pooled_der(data / "rttm", folder / "empty", data / "uem") == {0.0: 100.0, 0.25: 100.0}
+    scores = score_output(data / "rttm", folder / "empty", data / "uem")
+    assert pooled_der(scores) == {0.0: 100.0, 0.25: 100.0}
 
 
 @pytest.fixture(scope="module")

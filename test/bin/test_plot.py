@@ -114,3 +114,16 @@ def test_curves(tmp_path, capsys):
     assert main(["curves", "--log", str(tmp_path / "log"), "--out", str(out)]) == 0
     assert capsys.readouterr().out == f"{out}\n"
     assert out.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_dollar_in_a_name_begins_no_formula(tmp_path, capsys):
+    name = r"$\frac{1}$"
+    write_rttm(tmp_path / "ref", [Segment(name, 0, 1, name)])
+    write_rttm(tmp_path / "hyp", [Segment(name, 0, 2, name + "x")])
+    words = ["--ref", "ref", "--hyp", "hyp", "--out", "x.png"]
+    assert main([w if w.startswith("--") else str(tmp_path / w) for w in words]) == 0
+    assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
+    lines = [{"kind": "train", "step": s, name: 1 / s, "b": 2.0} for s in (1, 2)]
+    (tmp_path / "log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = ["--log", str(tmp_path / "log"), "--out", str(tmp_path / "c.png"), "--title", name]
+    assert main(["curves", *words]) == 0

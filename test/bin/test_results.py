@@ -9,7 +9,7 @@ from diarize.bin.results import main
 from diarize.io.rttm import write_rttm
 from diarize.io.uem import write_uem
 from diarize.score.hypotheses import score_hypotheses
-from diarize.score.jer import JaccardErrors, jer_recording
+from diarize.score.jer import JaccardErrors, jer_files
 from diarize.segments import Segment
 
 BEST = """
@@ -176,10 +176,11 @@ def test_jaccard_error():
     ref = [Segment("r", 0, 4, "a"), Segment("r", 4, 8, "b"), Segment("r", 9, 10, "c")]
     hyp = [Segment("r", 0, 6, "x"), Segment("r", 6, 8, "y")]
     # a-x 4/6 and b-y 2/4; c is not found.
-    assert jer_recording(ref, hyp, [(0, 10)]).error == pytest.approx(3 - 4 / 6 - 2 / 4)
-    assert jer_recording(ref, hyp, [(0, 4)]) == JaccardErrors(0.0, 1)
-    assert jer_recording(ref, [], [(0, 10)]) == JaccardErrors(3.0, 3)
-    assert jer_recording([], hyp, [(0, 10)]) == JaccardErrors(0.0, 0)
+    uem = {"r": [(0, 10)]}
+    assert jer_files(ref, hyp, uem)["r"].error == pytest.approx(3 - 4 / 6 - 2 / 4)
+    assert jer_files(ref, hyp, {"r": [(0, 4)]})["r"] == JaccardErrors(0.0, 1)
+    assert jer_files(ref, [], uem)["r"] == JaccardErrors(3.0, 3)
+    assert jer_files([], hyp, uem)["r"] == JaccardErrors(0.0, 0)
 
 
 def test_training_seconds_pass_over_a_line_cut_short(tmp_path):

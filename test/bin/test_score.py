@@ -60,7 +60,7 @@ def test_the_classic_mistakes_are_warned_of(files, tmp_path, capsys):
     assert main(["-r", ref, "-s", sys, "-u", uem]) == 0
     err = capsys.readouterr().err
     assert "no system output, so all missed: b" in err
-    assert "no reference, so the output is ignored: 2 recordings, such as b.wav" in err
+    assert "in neither reference nor UEM, so ignored: 2 recordings, such as b.wav" in err
     assert "names that differ only by suffix, directory or case: b.wav" in err
     assert "channels differ, for which md-eval would count all as missed: a (1" in err
     assert "output beyond the end of the audio: a (30.000 s of 10.000 s)" in err
@@ -98,3 +98,45 @@ def test_an_empty_output_is_all_missed(files, tmp_path, capsys):
     empty = write(tmp_path / "empty.rttm", [])
     assert main(["-r", files[0], "-s", empty, "-u", files[2]]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split()[2:4] == ["100.00", "100.00"]
+
+
+def two_recordings(tmp_path):
+    files = {
+        "r1": [("r1", 0, 5, "A")], "r2": [("r2", 0, 5, "A")],
+        "h1": [("r1", 0, 5, "x")], "h2": [("r2", 1, 4, "x")],
+    }  # fmt: skip
+    (tmp_path / "uem").write_text("r1 1 0 10\nr2 1 0 10\n")
+    return {name: write(tmp_path / name, rows) for name, rows in files.items()}
+
+
+@pytest.mark.parametrize("command", ["score", "score_language"])
+def test_repeated_files_are_all_scored(command, tmp_path, capsys):
+    from diarize.bin import score, score_language
+
+    run_it = {"score": score.main, "score_language": score_language.main}[command]
+    name = two_recordings(tmp_path)
+    words = ["-r", name["r1"], "-r", name["r2"], "-s", name["h1"], "-s", name["h2"], "-c", "0"]
+    assert run_it([*words, "-u", str(tmp_path / "uem"), "--json", str(tmp_path / "j")]) == 0
+    report = json.loads((tmp_path / "j").read_text())
+    assert report["reference"] == f"{name['r1']}, {name['r2']}"
+    if command == "score":
+        assert report["overall"]["collar"]["0"]["der"] == pytest.approx(0.1)
+    else:
+        assert report["whole"]["mapped"]["0.00"]["der"] == pytest.approx(10.0)
+
+
+def test_a_recording_of_two_uems_is_refused(tmp_path, capsys):
+    name = two_recordings(tmp_path)
+    twice = ["-u", str(tmp_path / "uem")] * 2
+    assert main(["-r", name["r1"], "-s", name["h1"], *twice]) == 1
+    err = capsys.readouterr().err
+    assert f"{tmp_path}/uem: recording r1" in err
+
+
+def test_an_option_of_one_value_is_refused_twice(tmp_path, capsys):
+    name = two_recordings(tmp_path)
+    words = ["-r", name["r1"], "-s", name["h1"], "--compare", name["h1"], "--compare", name["h2"]]
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert "--compare" in capsys.readouterr().err

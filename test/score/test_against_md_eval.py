@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from random_cases import Maker
 
 from diarize.io.nist import STATUS_RECORD
+from diarize.io.rttm import parse_rttm_fields
+from diarize.score.der import score_files
 
 CASES = int(os.environ.get("MD_EVAL_CASES", "500"))
 SEED = int(os.environ.get("MD_EVAL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
@@ -183,3 +185,52 @@ def test_mutated_files_get_md_evals_answer_or_its_refusal(real, ours, tmp_path):
         if mine.status != status or (not mine.status and mine.blocks != theirs.blocks):
             wrong.append((ref, uem, mine.status, theirs.status, mine.err, theirs.err))
     assert not wrong, f"seed {SEED}: {len(wrong)} of {count}; first: {wrong[0]}"
+
+
+def milliseconds(seed: int) -> tuple[str, str, int]:
+    """Two RTTMs of random turns in whole milliseconds, and the exact false alarm in ms.
+
+    Starts and durations are written, so that coinciding boundaries differ by float noise.
+    """
+    rng = random.Random(seed)
+    sides, active = [], []
+    for label in "ab":
+        counts = [0] * 20001
+        at, lines = 0, []
+        while (at := at + rng.randrange(1, 300)) < 19000:
+            length = rng.randrange(1, 900)
+            lines.append(
+                f"SPEAKER r 1 {at / 1000} {length / 1000} <NA> <NA> {label} <NA> <NA>\n"
+            )
+            for t in range(at, at + length):
+                counts[t] = 1
+            at += length * rng.randrange(2)
+        sides.append("".join(lines))
+        active.append(counts)
+    alarm = sum(max(s - r, 0) for r, s in zip(*active, strict=True))
+    return sides[0], sides[1], alarm
+
+
+def half_hundredths(number: int) -> list[tuple[str, str, int]]:
+    made = map(milliseconds, range(10 * number))
+    return [case for case in made if case[2] % 10 == 5][:number]
+
+
+def test_a_half_hundredth_is_exact_before_it_is_printed():
+    for ref, sys_text, alarm in half_hundredths(5):
+        found = score_files(parsed(ref), parsed(sys_text), {"r": [(0, 20)]}).total.false_alarm
+        assert found == pytest.approx(alarm / 1000, abs=1e-9)
+
+
+def test_a_half_hundredth_differs_from_md_eval_by_one_digit_at_most(real, ours, tmp_path):
+    (tmp_path / "u").write_text("r 1 0 20\n")
+    for ref, sys_text, _ in half_hundredths(10):
+        (tmp_path / "r").write_text(ref)
+        (tmp_path / "s").write_text(sys_text)
+        args = ["-u", str(tmp_path / "u"), "-r", str(tmp_path / "r"), "-s", str(tmp_path / "s")]
+        mine, theirs = ours(args).lines, real(args).lines
+        assert mine == theirs or rounding(mine, theirs)
+
+
+def parsed(text: str) -> list:
+    return [parse_rttm_fields(line.split(), "x") for line in text.splitlines()]

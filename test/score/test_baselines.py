@@ -13,7 +13,7 @@ REFERENCE = [Segment("r", 0, 6, "a"), Segment("r", 4, 6, "b")]
 
 
 def rows(reference, uem=None, collar=0.0):
-    return {one.name: times for one, times in baselines(reference, uem or UEM, collar)}
+    return {one.name: scores.total for one, scores in baselines(reference, uem or UEM, collar)}
 
 
 def test_one_speaker_is_wrong_wherever_nobody_or_two_talk():
@@ -39,7 +39,7 @@ def test_best_constant_number_takes_what_errs_least():
 def test_speech_of_several_regions():
     assert one_speaker({"r": [(0.0, 1.0), (2.0, 3.0)]})[1] == Segment("r", 2.0, 3.0, "1")
     assert [seg.label for seg in speech_as(REFERENCE, 2)] == ["1", "2"]
-    assert baselines(REFERENCE, UEM, ScoreOptions(0.25).collar)[1][1].scored_speech < 8.0
+    assert baselines(REFERENCE, UEM, ScoreOptions(0.25).collar)[1][1].total.scored_speech < 8.0
 
 
 def write(path, reference):

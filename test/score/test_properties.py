@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from diarize.errors import DiarizeError
 from diarize.score.analysis import by_active_speakers, by_speaker, by_switch, purity_coverage
 from diarize.score.columns import problem_from_segments
-from diarize.score.der import Evaluation, ScoreOptions, score_files, score_recording
+from diarize.score.der import Evaluation, ScoreOptions, score_files
 from diarize.score.jer import jer_files
 from diarize.score.mapping import match
 from diarize.score.significance import bootstrap, compare
@@ -41,6 +41,7 @@ def row(times):
 
 
 WHOLE = {"a": [(0.0, 20.0)], "b": [(0.0, 20.0)]}
+TEN = {"r": [(0.0, 10.0)]}
 
 
 @RUNS
@@ -95,7 +96,11 @@ def test_sums_agree_and_add_up(ref, sys, collar, skip):
     scores = score_files(ref, sys, WHOLE, options)
     total = scores.total.check()
     parts = [
-        score_files(*([s for s in x if s.recording == name] for x in (ref, sys)), WHOLE, options)
+        score_files(
+            *([s for s in x if s.recording == name] for x in (ref, sys)),
+            {name: WHOLE[name]},
+            options,
+        )
         for name in scores.recordings
     ]
     united = parts[0] if len(parts) == 1 else parts[0] + parts[1]
@@ -126,25 +131,26 @@ def test_the_mapping_is_the_best(rows):
 def test_hand_made_figures():
     ref = [Segment("r", 0, 4, "A"), Segment("r", 3, 8, "B")]
     sys = [Segment("r", 0, 3, "x"), Segment("r", 3, 9, "y")]
-    times = score_recording(ref, sys, [(0, 10)])
+    times = score_files(ref, sys, TEN).total
     assert (times.scored_speech, times.miss, times.false_alarm, times.confusion) == (9, 1, 1, 0)
     assert times.der == pytest.approx(2 / 9)
     assert (times.evaluated_time, times.evaluated_speech_time) == (10, 8)
-    skip = score_recording(ref, sys, [(0, 10)], ScoreOptions(skip_overlap=True))
+    skip = score_files(ref, sys, TEN, ScoreOptions(skip_overlap=True)).total
     assert (skip.scored_time, skip.scored_speech, skip.miss, skip.false_alarm) == (9, 7, 0, 1)
-    collar = score_recording(ref, sys, [(0, 10)], ScoreOptions(collar=0.25))
+    collar = score_files(ref, sys, TEN, ScoreOptions(collar=0.25)).total
     assert (collar.scored_speech, collar.miss, collar.false_alarm) == (7, 0.5, 0.75)
 
 
 def test_merged_turns_have_no_inner_collars():
     ref = [Segment("r", 0, 5, "A"), Segment("r", 5, 10, "A")]
-    apart = score_recording(ref, ref, None, ScoreOptions(collar=0.5))
-    merged = score_recording(ref, ref, None, ScoreOptions(collar=0.5, merge_turns=True))
+    apart = score_files(ref, ref, None, ScoreOptions(collar=0.5)).total
+    merged = score_files(ref, ref, None, ScoreOptions(collar=0.5, merge_turns=True)).total
     assert (apart.scored_time, merged.scored_time) == (8, 9)
 
 
 def test_a_recording_without_reference_is_false_alarm_alone():
-    times = score_recording([], [Segment("r", 1, 4, "x")], [(0, 10)], ScoreOptions(collar=0.5))
+    sys = [Segment("r", 1, 4, "x")]
+    times = score_files([], sys, TEN, ScoreOptions(collar=0.5)).total
     assert (times.scored_speech, times.false_alarm, times.evaluated_time) == (0, 3, 10)
     assert times.der == float("inf")
 
@@ -213,7 +219,8 @@ def test_mask_der_equals_this_scorer_on_a_frame_grid():
                 mask_to_segments(side[b, :length], list("0123")[: side.shape[2]], "r", grid)
                 for side in (ref, sys)
             ]
-            times = score_recording(*sides, [(0, length / 100)], ScoreOptions(collar / 100))
+            uem = {"r": [(0, length / 100)]}
+            times = score_files(*sides, uem, ScoreOptions(collar / 100)).total
             seconds = [times.scored_speech, times.miss, times.false_alarm, times.confusion]
             mine = np.round(np.array(seconds) * 100, 6)
             theirs = found[b].numpy()

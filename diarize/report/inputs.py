@@ -1,0 +1,62 @@
+"""Files that are scored: RTTM and UEM files, one or more of each, and those of a data directory."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from diarize.errors import DiarizeError
+from diarize.io.columns import NameBuilder
+from diarize.io.rttm import TurnColumns, parse_seconds, read_turns
+from diarize.io.table import read_table
+from diarize.io.uem import Regions, read_uem
+
+
+def read_turn_files(paths: Sequence[str | os.PathLike]) -> TurnColumns:
+    """Return the turns of RTTM files, one file after the other, as ``md-eval -R`` reads a list."""
+    parts = [read_turns(path) for path in paths]
+    if len(parts) == 1:
+        return parts[0]
+    names = []
+    for field in ("recording", "channel", "label"):
+        builder = NameBuilder()
+        for part in parts:
+            column = getattr(part, field)
+            builder.add(column.names, column.code)
+        names.append(builder.column())
+    start, end = (np.concatenate([getattr(part, x) for part in parts]) for x in ("start", "end"))
+    return TurnColumns(names[0], names[1], start, end, names[2])
+
+
+def read_uem_files(paths: Sequence[str | os.PathLike]) -> dict[str, Regions]:
+    """Return the regions of UEM files; raises DiarizeError for a recording in two of them."""
+    out: dict[str, Regions] = {}
+    for path in paths:
+        found = read_uem(path)
+        both = out.keys() & found.keys()
+        if both:
+            raise DiarizeError(f"{path}: recording {min(both)} is in another UEM, too; remove one")
+        out.update(found)
+    return out
+
+
+def read_durations(path: str | os.PathLike) -> dict[str, float]:
+    """Return the seconds of each recording of a ``reco2dur``."""
+    return {
+        name: parse_seconds(value, "duration", f"{path}: {name}")
+        for name, value in read_table(path, fields=2).items()
+    }
+
+
+def data_regions(data: Path) -> dict[str, Regions]:
+    """Return the evaluated regions of a data directory: ``uem``, else the whole recordings.
+
+    Raises DiarizeError where there is neither ``uem`` nor ``reco2dur``.
+    """
+    if (data / "uem").is_file():
+        return read_uem(data / "uem")
+    if not (data / "reco2dur").is_file():
+        raise DiarizeError(f"{data}: neither uem nor reco2dur, so the scored time is not known")
+    durations = read_durations(data / "reco2dur")
+    return {name: [(0.0, seconds)] for name, seconds in durations.items()}
