@@ -22,7 +22,8 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--config", type=Path, required=True, metavar="YAML", help="training configuration")
     add("--train", nargs="+", default=[], metavar="DATA",
-        help="data directories, or manifests of mixtures (rendered on the fly)")
+        help="data directories, or manifests of mixtures (mixed on the fly); PATH:WEIGHT for all "
+        "of them gives each a share of the examples, such as real:0.7 sim/mixture.scp:0.3")
     add("--valid", metavar="DIR", help="data directory with reference to validate on")
     add("--out", type=Path, metavar="DIR", help="directory of the experiment")
     add("--init-model", type=Path, metavar="FILE", help="take weights from this model "
@@ -79,18 +80,21 @@ def dry_run(config: "Config", args: argparse.Namespace) -> int:
 
 def train(config: "Config", args: argparse.Namespace) -> int:
     """Train, and return the trainer's exit status."""
+    from diarize.data.crops import parse_weights
     from diarize.tasks.registry import build_task, config_mapping
     from diarize.train.trainer import Trainer
 
     mapping = config_mapping(config)
     task = build_task(config)
-    task.load_data(args.train, args.valid, args.allow_pipes)
+    args.train, weights = parse_weights(args.train)
+    task.load_data(args.train, args.valid, args.allow_pipes, weights)
     data = initial_data(config, args, task)
     identity = {key: mapping[key] for key in mapping if key != "train"}
     # How a mixture is put together, not what it is.
     how = ["simulation", "arena_dir"]
     how += [] if mapping["data"]["bucket"] else ["bucket"]  # trainings of before have none
     identity["data"] = {key: x for key, x in mapping["data"].items() if key not in how}
+    identity |= {"train_weights": weights} if weights else {}
     meta = {"config": mapping}
     return Trainer(task, config.train, args.out, meta=meta, identity=identity, data=data).run()
 

@@ -1,110 +1,207 @@
 """Random crops of recordings: the training examples."""
 
+import math
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from diarize.data.examples import Example
 from diarize.data.sources import Source
-from diarize.errors import DiarizeError
+from diarize.errors import DiarizeError, require_at_least
 from diarize.io.audio import resample
 from diarize.segments import Segment, segments_to_mask
 from diarize.timebase import FrameGrid
 
-_BUCKETS = 50  # that many batches are sorted together
+MakeExample = Callable[[str, np.ndarray, list[Segment], FrameGrid], Example]
+
+_BATCHES = 50  # so many batches are sorted by length together
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_WEIGHTED = re.compile(r"(?P<path>.+):(?P<weight>[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)")
+
+
+@dataclass(frozen=True)
+class CropOptions:
+    """Length, speed and choice of training crops.
+
+    crop_seconds: length of a crop; a shorter recording is taken whole
+    speed: range (low, high) of speed perturbation; null: none, as in the paper
+    bucket: above 1, so many examples of about the same length follow one another (the size of a
+        batch), which need less padding where recordings are shorter than a crop
+    sampling: duration (a recording is drawn as often as its length demands, so that every second
+        is seen equally often) or recording (all recordings equally often)
+    """
+
+    crop_seconds: float = 50.0
+    speed: tuple[float, float] | None = None
+    bucket: int = 0
+    sampling: Literal["duration", "recording"] = "duration"
+
+    def __post_init__(self) -> None:
+        if self.crop_seconds <= 0:
+            raise ValueError(f"crop_seconds must be positive, not {self.crop_seconds}")
+        require_at_least(0, bucket=self.bucket)
+        if self.speed is not None and not 0.5 <= self.speed[0] <= self.speed[1] <= 2.0:
+            raise ValueError(f"speed must be a range within 0.5 to 2, not {list(self.speed)}")
+
+
+def parse_weights(arguments: Sequence[str]) -> tuple[list[str], list[float] | None]:
+    """Return the paths of ``PATH`` or ``PATH:WEIGHT``, and their shares; None without weights.
+
+    The shares are the weights divided by their sum.  Only a colon before a number at the end
+    begins a weight.  Raises DiarizeError for a weight that is not positive, and where only some
+    of the paths have one.
+
+    >>> parse_weights(["real:7", "sim/mixture.scp:3"])
+    (['real', 'sim/mixture.scp'], [0.7, 0.3])
+    >>> parse_weights(["a:b", "c"])
+    (['a:b', 'c'], None)
+    """
+    found = [_WEIGHTED.fullmatch(text) for text in arguments]
+    if not any(found):
+        return list(arguments), None
+    for text, match in zip(arguments, found, strict=True):
+        if match is None:
+            raise DiarizeError(
+                f"training data {text}: no weight, where others have one; "
+                "write PATH:WEIGHT for all of them or for none"
+            )
+        if not 0 < float(match["weight"]) < math.inf:
+            raise DiarizeError(f"training data {text}: the weight must be above 0 and finite")
+    weights = [float(match["weight"]) for match in found if match]
+    total = math.fsum(weights)
+    return [match["path"] for match in found if match], [w / total for w in weights]
 
 
 class RandomCrops:
     """An endless, stateless sequence of random crops of some sources.
 
-    Example ``index`` depends on the seed and ``index`` alone.  Each round of ``len(self)``
-    examples takes every recording once, in an order of its own.  With ``speed`` (low, high)
-    each crop is played at a speed drawn from that range, so that its voices are new ones
-    (speed perturbation, Ko et al. 2015).  ``make`` turns a crop into an example, by
-    default `make_example`.  With ``bucket`` above 1, so many examples in a row come from
-    recordings of about the same length.
+    Example ``index`` is a function of the seed and ``index`` alone: it is the same for any
+    number of processes, and after a resume.
+
+    The recordings are laid side by side on a line, each as long as its share: its length
+    (``sampling: duration``) or 1 (``recording``), scaled where sources have ``weights`` so that
+    each source gets its weight.  A round of ``len(self)`` examples is a systematic sample of
+    that line, equally spaced points from a random first one on, in random order: a recording
+    with the share p is drawn p times the round's length, rounded down or up.  With ``recording``
+    and without weights each is drawn once.  The start of a crop is uniform over the recording.
+
+    ``make`` turns a crop into an example, by default `make_example`.
     """
 
     def __init__(
         self,
         sources: Sequence[Source],
-        crop_seconds: float,
+        options: CropOptions,
         grid: FrameGrid,
         seed: int,
-        speed: tuple[float, float] | None = None,
-        make: "MakeExample | None" = None,
-        bucket: int = 0,
+        make: MakeExample | None = None,
+        weights: Sequence[float] | None = None,
     ) -> None:
-        if not sources or not sum(map(len, sources)):
-            raise DiarizeError("no training recordings: every source is empty")
+        if not sources or not all(map(len, sources)):
+            raise DiarizeError("no training recordings: a source is empty")
         self.sources = list(sources)
-        self.crop_samples = grid.to_samples(crop_seconds)
+        self.options = options
+        self.crop_samples = grid.to_samples(options.crop_seconds)
         self.grid = grid
         self.seed = seed
-        self.speed = speed
         self.make = make or make_example
-        self.bucket = bucket
-        self._lengths: np.ndarray | None = None
-        self._ends = np.cumsum([len(s) for s in sources]).tolist()
-        self._order: tuple[int, np.ndarray] | None = None
+        self._last = np.cumsum([len(s) for s in sources]).tolist()
+        self._lengths = self._find_lengths()
+        self._ends = self._lay_out(weights)
+        self._size = self._count()
+        self._offset = float(np.random.default_rng([seed, 2]).random())
+        self._round: tuple[int, np.ndarray] | None = None
 
     def __len__(self) -> int:
-        return self._ends[-1]
+        return self._size
 
     def __getitem__(self, index: int) -> Example:
         epoch, place = divmod(index, len(self))
-        if self._order is None or self._order[0] != epoch:
-            self._order = epoch, self._draw_order(epoch)
-        source, item = self._locate(int(self._order[1][place]))
+        if self._round is None or self._round[0] != epoch:
+            self._round = epoch, self._draw_round(epoch)
+        source, item = self._locate(int(self._round[1][place]))
         rng = np.random.default_rng([self.seed, 1, index])
-        percent = 100 if self.speed is None else round(100 * rng.uniform(*self.speed))
+        speed = self.options.speed
+        percent = 100 if speed is None else round(100 * rng.uniform(*speed))
         wanted = self.crop_samples * percent // 100
         total = source.num_samples(item)
         start = int(rng.integers(0, max(1, total - wanted + 1)))
-        stop = min(total, start + wanted)
-        waveform, segments = source.read(item, start, stop)
+        waveform, segments = source.read(item, start, min(total, start + wanted))
         if percent != 100:
             waveform, segments = change_speed(waveform, segments, percent)
         return self.make(source.name(item), waveform[: self.crop_samples], segments, self.grid)
 
     def _locate(self, item: int) -> tuple[Source, int]:
         """Return the source that recording ``item`` of all is in, and its number there."""
-        which = bisect_right(self._ends, item)
-        return self.sources[which], item - (self._ends[which - 1] if which else 0)
+        which = bisect_right(self._last, item)
+        return self.sources[which], item - (self._last[which - 1] if which else 0)
 
-    def _draw_order(self, epoch: int) -> np.ndarray:
-        """Return the recordings in the order of a round.
+    def _find_lengths(self) -> np.ndarray | None:
+        """Return the samples of each recording, int64; None where nobody asks."""
+        if self.options.sampling == "recording" and self.options.bucket < 2:
+            return None
+        places = map(self._locate, range(self._last[-1]))
+        lengths = (source.num_samples(item) for source, item in places)
+        return np.fromiter(lengths, dtype=np.int64, count=self._last[-1])
+
+    def _lay_out(self, weights: Sequence[float] | None) -> np.ndarray:
+        """Return where each recording ends on the line, float64."""
+        if self.options.sampling == "duration":
+            shares = self._lengths.astype(np.float64)
+        else:
+            shares = np.ones(self._last[-1])
+        if weights is not None:
+            begin = 0
+            for end, weight in zip(self._last, weights, strict=True):
+                shares[begin:end] *= weight / shares[begin:end].sum()
+                begin = end
+        return np.cumsum(shares)
+
+    def _count(self) -> int:
+        """Return the examples of a round: as many as cover every recording, or one of each."""
+        if self.options.sampling == "recording":
+            return self._last[-1]
+        return int(np.ceil(self._lengths / self.crop_samples).sum())
+
+    def _draw_round(self, epoch: int) -> np.ndarray:
+        """Return the recordings of a round in their order.
 
         With buckets, stretches of many of them are sorted by length (a crop's at most) and cut
         into buckets, which then come in any order.
         """
         rng = np.random.default_rng([self.seed, 0, epoch])
-        order = rng.permutation(len(self))
-        if self.bucket < 2:
-            return order
-        if self._lengths is None:
-            places = map(self._locate, range(len(self)))
-            self._lengths = np.array([source.num_samples(item) for source, item in places])
+        # The first points of successive rounds are spread evenly, too.
+        first = (self._offset + epoch * _GOLDEN) % 1.0
+        points = (rng.permutation(len(self)) + first) * (self._ends[-1] / len(self))
+        items = np.searchsorted(self._ends, points, side="right")
+        items = np.minimum(items, len(self._ends) - 1)
+        return items if self.options.bucket < 2 else self._bucketed(items, rng)
+
+    def _bucketed(self, items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        size = self.options.bucket
         capped = np.minimum(self._lengths, self.crop_samples)
         buckets = []
-        for first in range(0, len(order), self.bucket * _BUCKETS):
-            part = order[first : first + self.bucket * _BUCKETS]
+        for first in range(0, len(items), size * _BATCHES):
+            part = items[first : first + size * _BATCHES]
             part = part[np.argsort(capped[part], kind="stable")]
-            whole = len(part) // self.bucket * self.bucket
-            cut = [part[i : i + self.bucket] for i in range(0, whole, self.bucket)]
+            whole = len(part) // size * size
+            cut = [part[i : i + size] for i in range(0, whole, size)]
             buckets += [cut[i] for i in rng.permutation(len(cut))]
             buckets.append(part[whole:])
         return np.concatenate(buckets)
 
 
-MakeExample = Callable[[str, np.ndarray, list[Segment], FrameGrid], Example]
-
-
 def change_speed(
     waveform: np.ndarray, segments: list[Segment], percent: int
 ) -> tuple[np.ndarray, list[Segment]]:
-    """Return both as played at ``percent`` of the speed; pitch and formants move with it."""
+    """Return both as played at ``percent`` of the speed; pitch and formants move with it.
+
+    Speed perturbation, Ko et al. 2015: the voices become new ones.
+    """
     factor = percent / 100
     return resample(waveform, percent, 100), [
         s._replace(start=s.start / factor, end=s.end / factor) for s in segments

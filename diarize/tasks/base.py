@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from diarize.data.crops import MakeExample, RandomCrops, make_example
+from diarize.data.crops import CropOptions, MakeExample, RandomCrops, make_example
 from diarize.data.examples import Batch, Example, collate
 from diarize.data.sources import DataDirSource, open_source
 from diarize.errors import DiarizeError, require_at_least
@@ -21,30 +21,21 @@ Forward = Callable[[Tensor, Tensor], QueryPredictions]
 
 
 @dataclass(frozen=True)
-class DataOptions:
-    """Training crops: their length, and where the audio of manifests comes from.
+class DataOptions(CropOptions):
+    """Training crops, as `CropOptions` has them, and where the audio of manifests comes from.
 
-    ``speed`` (low, high) is the range of speed perturbation; null: none, as in the paper.
-    ``bucket`` above 1 puts so many examples of about the same length in a row (the size of a
-    batch), which real recordings shorter than a crop need less padding for.
     ``simulation``: arena (audio is decoded once, into ``arena_dir``, by default the directory
     ``arena`` beside the manifest) or render (from the files, as the simulation on disk does;
     each worker keeps up to ``cache_mb`` of them decoded).  Both give the same to 1e-4.
     """
 
-    crop_seconds: float = 50.0
-    speed: tuple[float, float] | None = None
-    bucket: int = 0
     cache_mb: int = 512
     simulation: Literal["arena", "render"] = "arena"
     arena_dir: str | None = None
 
     def __post_init__(self) -> None:
-        if self.crop_seconds <= 0:
-            raise ValueError(f"crop_seconds must be positive, not {self.crop_seconds}")
-        require_at_least(0, cache_mb=self.cache_mb, bucket=self.bucket)
-        if self.speed is not None and not 0.5 <= self.speed[0] <= self.speed[1] <= 2.0:
-            raise ValueError(f"speed must be a range within 0.5 to 2, not {list(self.speed)}")
+        super().__post_init__()
+        require_at_least(0, cache_mb=self.cache_mb)
 
 
 @dataclass(frozen=True)
@@ -93,10 +84,17 @@ class QueryTask:
         self._crops: RandomCrops | None = None
         self._valid: DataDirSource | None = None
 
-    def load_data(self, train: list[str], valid: str | None, allow_pipes: bool = False) -> None:
+    def load_data(
+        self,
+        train: list[str],
+        valid: str | None,
+        allow_pipes: bool = False,
+        weights: list[float] | None = None,
+    ) -> None:
         """Open the training sources (manifests or data directories) and the validation set.
 
-        Audio that comes from a command is taken only with ``allow_pipes``.
+        With ``weights``, each source has that part of the examples.  Audio that comes from a
+        command is taken only with ``allow_pipes``.
         """
         data = self.options.data
         rate = self.grid.sample_rate
@@ -107,13 +105,7 @@ class QueryTask:
             for path in train
         ]
         self._crops = RandomCrops(
-            sources,
-            data.crop_seconds,
-            self.grid,
-            self.seed,
-            data.speed,
-            self.make_example,
-            data.bucket,
+            sources, data, self.grid, self.seed, self.make_example, weights
         )
         if valid is not None:
             self._valid = DataDirSource(valid, rate, allow_pipes, self.labels)

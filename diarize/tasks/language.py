@@ -39,9 +39,15 @@ class LanguageTask(QueryTask):
         if self._ids:
             self.more = ("named",)
 
-    def load_data(self, train: list[str], valid: str | None, allow_pipes: bool = False) -> None:
+    def load_data(
+        self,
+        train: list[str],
+        valid: str | None,
+        allow_pipes: bool = False,
+        weights: list[float] | None = None,
+    ) -> None:
         """Open training and validation data, and the front-end's pretrained weights."""
-        super().load_data(train, valid, allow_pipes)
+        super().load_data(train, valid, allow_pipes, weights)
         self.model.load_pretrained()
 
     def collate(self, examples: list[Example]) -> Batch:

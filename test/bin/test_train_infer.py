@@ -1,5 +1,7 @@
 """diarize-train, -average, -posteriors and -infer on a few seconds of tones; bad input."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -232,3 +234,23 @@ def test_a_full_disk_is_one_line(world, tmp_path, capfd):
     error = capfd.readouterr().err
     assert "No space left" in error
     assert not (out / "posteriors.scp").exists()
+
+
+def test_weights_of_training_data_belong_to_the_training(world, tmp_path, capfd):
+    data, copy = world / "data", tmp_path / "copy"
+    shutil.copytree(data, copy)
+    command = ["--config", str(world / "train.yaml"), "--valid", str(data), "--out",
+               str(tmp_path / "exp"), "--train"]
+    assert train.main([*command, f"{data}:7", f"{copy}:3"]) == 0
+    # The shares count, not the numbers that they are written with.
+    assert train.main([*command, f"{data}:0.7", f"{copy}:0.3"]) == 0
+    capfd.readouterr()
+    for other in ((f"{data}:5", f"{copy}:5"), (str(data), str(copy))):
+        assert train.main([*command, *other]) == 1
+        err = capfd.readouterr().err
+        assert "train_weights" in err
+        assert "Traceback" not in err
+    assert train.main([*command, f"{data}:0.7", str(copy)]) == 1
+    err = capfd.readouterr().err
+    assert err.startswith("diarize-train: error: ")
+    assert f"training data {copy}: no weight" in err

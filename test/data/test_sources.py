@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from diarize.data.crops import RandomCrops, change_speed, make_example
+from diarize.data.crops import CropOptions, RandomCrops, change_speed, make_example
 from diarize.data.examples import Example, collate
 from diarize.data.sources import open_source
 from diarize.errors import DiarizeError
@@ -82,7 +82,7 @@ def test_a_manifest_is_rendered_on_the_fly(manifest):
 
 def test_crops_are_a_function_of_seed_and_index(data_dir):
     def make(seed):
-        return RandomCrops([open_source(data_dir, 16000, 0)], 1.0, GRID, seed)
+        return RandomCrops([open_source(data_dir, 16000, 0)], CropOptions(1.0), GRID, seed)
 
     one, again, other = make(1), make(1), make(2)
     for index in (5, 0, 17):
@@ -95,7 +95,7 @@ def test_crops_are_a_function_of_seed_and_index(data_dir):
 
 def test_each_epoch_takes_every_recording_once(data_dir, manifest):
     sources = [open_source(data_dir, 16000, 0), open_source(manifest, 16000, 1 << 20)]
-    crops = RandomCrops(sources, 1.0, GRID, 0)
+    crops = RandomCrops(sources, CropOptions(1.0, sampling="recording"), GRID, 0)
     assert len(crops) == 3
     for epoch in range(4):
         names = {crops[3 * epoch + i].name for i in range(3)}
@@ -112,7 +112,7 @@ def test_speed_moves_pitch_and_labels_together(manifest):
     assert moved[0].end == pytest.approx(1.0)
     spectrum = np.abs(np.fft.rfft(fast[3300:11000]))
     assert np.argmax(spectrum) * 2 * np.pi / 7700 == pytest.approx(0.125, abs=1e-3)
-    crops = RandomCrops([source], 0.8, GRID, 0, speed=(0.9, 1.1))
+    crops = RandomCrops([source], CropOptions(0.8, speed=(0.9, 1.1)), GRID, 0)
     lengths = {len(crops[i].waveform) for i in range(20)}
     assert lengths == {12800}
     assert all(len(crops[i].activity) == 80 for i in range(20))
@@ -134,7 +134,7 @@ def test_faults_are_named(tmp_path, data_dir):
     with pytest.raises(DiarizeError, match="no training data at nowhere"):
         open_source("nowhere", 16000, 0)
     with pytest.raises(DiarizeError, match="no training recordings"):
-        RandomCrops([], 1.0, GRID, 0)
+        RandomCrops([], CropOptions(1.0), GRID, 0)
     (data_dir / "rttm").unlink()
     with pytest.raises(DiarizeError, match=r"rttm|segments"):
         open_source(data_dir, 16000, 0)
@@ -156,7 +156,8 @@ def test_buckets_are_of_one_length_and_a_round_is_still_all(tmp_path):
     source = open_source(folder, 16000)
 
     def round_of(bucket, epoch):
-        crops = RandomCrops([source], 3.0, GRID, 5, bucket=bucket)
+        options = CropOptions(3.0, bucket=bucket, sampling="recording")
+        crops = RandomCrops([source], options, GRID, 5)
         return [crops[40 * epoch + i] for i in range(40)]
 
     def padding(examples):

@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from diarize.config import from_dict
-from diarize.data.crops import RandomCrops
+from diarize.data.crops import CropOptions, RandomCrops
 from diarize.data.sources import open_source
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
@@ -171,7 +171,7 @@ def test_crops_are_the_same_from_arena_and_files(manifest, tmp_path):
     fast = open_source(manifest, RATE, arena=tmp_path / "arena")
     slow = open_source(manifest, RATE, 1 << 24)
     for speed in (None, (0.9, 1.1)):
-        pairs = [RandomCrops([source], 1.0, grid, 3, speed) for source in (fast, slow)]
+        pairs = [RandomCrops([source], CropOptions(1.0, speed), grid, 3) for source in (fast, slow)]
         for index in range(20):
             one, two = (crops[index] for crops in pairs)
             assert (one.name, one.labels) == (two.name, two.labels)
