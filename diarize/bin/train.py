@@ -92,7 +92,9 @@ def train(config: "Config", args: argparse.Namespace) -> int:
     identity = {key: mapping[key] for key in mapping if key != "train"}
     # How a mixture is put together, not what it is.
     how = ["simulation", "arena_dir"]
-    how += [] if mapping["data"]["bucket"] else ["bucket"]  # trainings of before have none
+    # Earlier trainings have neither key, and drew crops by recording.
+    how += [] if mapping["data"]["bucket"] else ["bucket"]
+    how += ["sampling"] if mapping["data"]["sampling"] == "recording" else []
     identity["data"] = {key: x for key, x in mapping["data"].items() if key not in how}
     identity |= {"train_weights": weights} if weights else {}
     meta = {"config": mapping}

@@ -77,6 +77,27 @@ def test_trains_for_a_step(path, data, tmp_path, capsys):
     assert (tmp_path / "train_log.jsonl").read_text().count("valid") >= 1
 
 
+@pytest.mark.parametrize("path", TRAINING, ids=name_of)
+def test_says_which_recordings_are_seen_how_often(path):
+    """The default is no choice of a recipe: what it was trained with shall stay."""
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert config["data"]["sampling"] in ("duration", "recording")
+
+
+def test_what_infers_with_a_fixed_theta_is_validated_with_it():
+    """The paper's finetuning: theta 0.8 in inference, and so for the choice of checkpoints."""
+    pairs = 0
+    for folder in (ROOT / "egs").glob("*/*/conf"):
+        infer = folder / "infer.yaml"
+        tune = (yaml.safe_load(infer.read_text()) or {}).get("tune") if infer.exists() else None
+        for path in folder.glob("*.yaml") if tune else ():
+            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+            if "train" in config:
+                assert config["valid"]["thetas"] == tune["theta"] == [0.8], path
+                pairs += 1
+    assert pairs >= 14
+
+
 @pytest.mark.parametrize("path", INFERENCE, ids=name_of)
 def test_inference_configurations_are_read(path):
     assert load_inference_config(path) is not None
