@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diarize.io.datadir import DataDir
+from diarize.kaldi.datadir import DataDir
 from diarize.simulate.draw.conversations import ConversationOptions, make_conversations
 from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
 from diarize.simulate.draw.turn_taking import read_statistics

@@ -154,7 +154,7 @@ OUR_COMMANDS = {
     "subset": f"{DATADIR} subset {{data}} {{tenth}} {{out}}",
     "combine": f"{DATADIR} combine {{out}} {{half0}} {{half1}}",
     "lengths": "rm {copy}/reco2dur; " + f"{DATADIR} reco2dur {{copy}}",
-    "read": """{python} -c 'from diarize.io.datadir import DataDir
+    "read": """{python} -c 'from diarize.kaldi.datadir import DataDir
 d = DataDir.load("{data}"); assert len(d.utterances) == {utterances}'""",
 }
 PLAIN = {

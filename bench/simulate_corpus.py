@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from diarize.io.datadir import DataDir
 from diarize.io.table import write_table
+from diarize.kaldi.datadir import DataDir
 from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
 from diarize.simulate.manifest import write_manifest
 

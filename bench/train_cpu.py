@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from diarize.io.audio import write_wav
-from diarize.io.datadir import DataDir
+from diarize.kaldi.datadir import DataDir
 from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
 from diarize.simulate.manifest import write_manifest
 

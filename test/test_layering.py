@@ -15,11 +15,13 @@ ALLOWED: dict[str, set[str]] = {
     "segments": {"errors", "timebase"},
     "config": {"errors", "io"},
     "io": GROUND,
+    # Data directories; file formats and audio are those of io.
+    "kaldi": GROUND | {"io"},
     "score": GROUND | {"io"},
-    "simulate": GROUND | {"config", "io"},
+    "simulate": GROUND | {"config", "io", "kaldi"},
     # From the archives of corpora to data directories: files in, files out.
-    "prepare": GROUND | {"io"},
-    "data": GROUND | {"config", "io", "simulate"},
+    "prepare": GROUND | {"io", "kaldi"},
+    "data": GROUND | {"config", "io", "kaldi", "simulate"},
     "features": {"errors", "timebase", "nn"},
     "nn": {"errors"},
     "losses": {"errors", "nn.outputs", "nn.attention.length_mask"},
@@ -28,14 +30,14 @@ ALLOWED: dict[str, set[str]] = {
     "plot": GROUND | {"config", "io", "score"},
     # A model is handed in; what it gives, and how long a piece of a sequence is, are known.
     "infer": GROUND | {"config", "io", "nn.outputs", "nn.pieces"},
-    "train": GROUND | {"config", "io"},
+    "train": GROUND | {"config", "io", "kaldi"},
     "tasks": GROUND
     | {"config", "data", "features", "io", "losses", "models", "nn", "infer.postprocess"}
     # How a mask is scored while training, and what a saved model looks like.
     | {"train.mask_der", "train.checkpoint", "train.options"},
 }
-WITHOUT_TORCH = ("errors", "timebase", "segments", "config", "io", "score", "simulate", "plot",
-                 "prepare", "report")
+WITHOUT_TORCH = ("errors", "timebase", "segments", "config", "io", "kaldi", "score", "simulate",
+                 "plot", "prepare", "report")
 # Forced alignment runs a network; the mixer convolves with torch's FFT, faster than scipy's.
 WITH_TORCH = {"diarize.prepare.align", "diarize.simulate.mix.mixer"}
 

@@ -39,7 +39,7 @@ def align(args: argparse.Namespace) -> None:
 
     from diarize.io.audio import read_audio
     from diarize.io.ctm import write_ctm
-    from diarize.io.datadir import DataDir
+    from diarize.kaldi.datadir import DataDir
     from diarize.prepare.align import SAMPLE_RATE, STAR, MmsAligner, align_words, spell
 
     data = DataDir.load(args.data, allow_pipes=args.allow_pipes)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
-from diarize.io import dirops
-from diarize.io.rawdir import RawDir, spk2utt_of, utt2spk_of
 from diarize.io.table import read_table, write_table
-from diarize.io.validate import validate_data_dir
+from diarize.kaldi import ops as dirops
+from diarize.kaldi.tables import RawDir, spk2utt_of, utt2spk_of
+from diarize.kaldi.validate import validate_data_dir
 
 MOST_FAULTS = 100
 
@@ -168,8 +168,8 @@ def _combine(args: argparse.Namespace) -> None:
 
 
 def _by_language(args: argparse.Namespace) -> None:
-    from diarize.io.bylanguage import split_by_language
-    from diarize.io.datadir import DataDir
+    from diarize.kaldi.bylanguage import split_by_language
+    from diarize.kaldi.datadir import DataDir
 
     data = DataDir.load(args.source, allow_pipes=args.allow_pipes)
     counts, notices = split_by_language(data, args.rttm, args.target, args.shortest)
@@ -180,7 +180,7 @@ def _by_language(args: argparse.Namespace) -> None:
 
 
 def _reco2dur(args: argparse.Namespace) -> None:
-    from diarize.io.datadir import DataDir
+    from diarize.kaldi.datadir import DataDir
 
     target = Path(args.dir) / "reco2dur"
     wav_scp = Path(args.dir) / "wav.scp"
@@ -196,9 +196,9 @@ def _reco2dur(args: argparse.Namespace) -> None:
 
 
 def _reference(args: argparse.Namespace) -> None:
-    from diarize.io.datadir import DataDir
     from diarize.io.rttm import write_rttm
     from diarize.io.uem import write_uem
+    from diarize.kaldi.datadir import DataDir
 
     data = DataDir.load(args.dir, need_reference=True)
     if data.rttm is None:

@@ -72,7 +72,7 @@ def compute(args: argparse.Namespace) -> None:
     from diarize.infer.stored import write_layout
     from diarize.infer.threads import Behind
     from diarize.io.ark import ArkWriter
-    from diarize.io.datadir import DataDir
+    from diarize.kaldi.datadir import DataDir
     from diarize.tasks.registry import load_task
 
     options = load_inference_config(args.config).network

@@ -70,7 +70,7 @@ def _add_apply(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_detect(args: argparse.Namespace) -> None:
-    from diarize.io.datadir import DataDir
+    from diarize.kaldi.datadir import DataDir
     from diarize.prepare.energy_sad import SadOptions
     from diarize.prepare.speech_bounds import find_speech, write_lines
 

@@ -103,7 +103,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_manifest(args: argparse.Namespace) -> None:
-    from diarize.io.datadir import DataDir
+    from diarize.kaldi.datadir import DataDir
     from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
     from diarize.simulate.manifest import write_manifest
 

@@ -73,7 +73,7 @@ def add_units(parser: argparse.ArgumentParser, prog: str) -> None:
 
 
 def _run(args: argparse.Namespace, prog: str) -> None:
-    from diarize.io.datadir import DataDir
+    from diarize.kaldi.datadir import DataDir
     from diarize.simulate.draw.code_switch import CodeSwitchOptions, make_code_switch_manifest
     from diarize.simulate.draw.conversion import Conversions, load_converter
     from diarize.simulate.draw.utterances import audio_files, load_corpus
@@ -109,7 +109,7 @@ def _run(args: argparse.Namespace, prog: str) -> None:
 
 def _words(args: argparse.Namespace, data) -> dict:
     """Return the word times of each utterance; none where there is no CTM, or no need of it."""
-    from diarize.io.ctm import read_utterance_words
+    from diarize.kaldi.words import read_utterance_words
     from diarize.prepare.units import apply_units, load_units
 
     ctm = args.ctm or os.path.join(args.data, "ctm")
@@ -126,7 +126,7 @@ def _words(args: argparse.Namespace, data) -> dict:
 
 
 def _run_units(args: argparse.Namespace, prog: str) -> None:
-    from diarize.io.datadir import DataDir
+    from diarize.kaldi.datadir import DataDir
     from diarize.prepare.units import train_units
 
     data = DataDir.load(args.data)

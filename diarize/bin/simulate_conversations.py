@@ -71,7 +71,7 @@ def _run_statistics(args: argparse.Namespace, prog: str) -> None:
 
 
 def _run_conversations(args: argparse.Namespace, prog: str) -> None:
-    from diarize.io.datadir import DataDir
+    from diarize.kaldi.datadir import DataDir
     from diarize.simulate.draw.conversations import ConversationOptions, make_conversations
     from diarize.simulate.draw.turn_taking import read_statistics
     from diarize.simulate.draw.utterances import audio_files

@@ -103,7 +103,7 @@ def train(config: "Config", args: argparse.Namespace) -> int:
 
 def initial_data(config: "Config", args: argparse.Namespace, task: "QueryTask") -> dict[str, Any]:
     """Load the initial weights, and return those and the data as a resumed run compares them."""
-    from diarize.io.contents import describe_data
+    from diarize.kaldi.contents import describe_data
     from diarize.train.checkpoint import load_model, load_weights
     from diarize.train.identity import describe_run, digest_weights
 

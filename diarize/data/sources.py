@@ -7,7 +7,7 @@ import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
-from diarize.io.datadir import DataDir
+from diarize.kaldi.datadir import DataDir
 from diarize.segments import Segment, clip_segments
 from diarize.simulate.cache import UtteranceCache
 from diarize.simulate.manifest import Manifest

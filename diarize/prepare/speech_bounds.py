@@ -12,9 +12,9 @@ from pathlib import Path
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
-from diarize.io.datadir import DataDir, Utterance
-from diarize.io.rawdir import RawDir
 from diarize.io.table import line_of, read_table, write_table
+from diarize.kaldi.datadir import DataDir, Utterance
+from diarize.kaldi.tables import RawDir
 from diarize.prepare.energy_sad import SadOptions, energy_sad
 
 _NAMED = 5

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
-from diarize.io.rawdir import spk2utt_of
 from diarize.io.rttm import write_rttm
 from diarize.io.table import write_table
 from diarize.io.uem import write_uem
-from diarize.io.validate import validate_data_dir
+from diarize.kaldi.tables import spk2utt_of
+from diarize.kaldi.validate import validate_data_dir
 from diarize.prepare.counts import Counts
 from diarize.prepare.part import Part, Recording
 

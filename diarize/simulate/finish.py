@@ -10,7 +10,7 @@ from pathlib import Path
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.table import read_table
-from diarize.io.validate import validate_data_dir
+from diarize.kaldi.validate import validate_data_dir
 from diarize.simulate.manifest import Manifest
 from diarize.simulate.writer import missing_parts, part_directories
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from diarize.errors import DiarizeError
-from diarize.io.contents import compare_contents
+from diarize.kaldi.contents import compare_contents
 
 # Earlier checkpoints hold these paths among the settings, and nothing of the contents.
 _PATHS = ("train_data", "init_model")
@@ -22,7 +22,7 @@ def describe_run(
 ) -> dict[str, Any]:
     """Return the data of a training as plain values, for `check_data`.
 
-    ``train`` and ``valid`` are contents as `diarize.io.contents.describe_data` returns them,
+    ``train`` and ``valid`` are contents as `diarize.kaldi.contents.describe_data` returns them,
     ``init_model`` the file of the initial weights and ``weights`` their `digest_weights`.
     """
     return {

@@ -10,7 +10,7 @@ import soundfile
 from diarize.bin import datadir, infer, plot, posteriors, simulate, train
 from diarize.io.ark import read_scp
 from diarize.io.audio import write_wav
-from diarize.io.datadir import DataDir
+from diarize.kaldi.datadir import DataDir
 
 TURN = "SPEAKER r 1 0.100 1.000 <NA> <NA> A <NA> <NA>\n"
 

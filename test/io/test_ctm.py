@@ -5,8 +5,9 @@ import pytest
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
-from diarize.io.ctm import Word, read_ctm, read_utterance_words, write_ctm
-from diarize.io.datadir import DataDir
+from diarize.io.ctm import Word, read_ctm, write_ctm
+from diarize.kaldi.datadir import DataDir
+from diarize.kaldi.words import read_utterance_words
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ pytest.importorskip("torchaudio")
 
 from diarize.bin.align import main, transcripts  # noqa: E402
 from diarize.errors import DiarizeError  # noqa: E402
-from diarize.io.datadir import DataDir  # noqa: E402
+from diarize.kaldi.datadir import DataDir  # noqa: E402
 from diarize.prepare.align import align_words, spell  # noqa: E402
 
 LABELS = ["-", "a", "b", "c", "*"]

@@ -9,7 +9,7 @@ import soundfile
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
-from diarize.io.validate import validate_data_dir
+from diarize.kaldi.validate import validate_data_dir
 from diarize.prepare.counts import Counts, Expected, check_counts, differences
 from diarize.prepare.mixdown import write_mono
 from diarize.prepare.part import Clamp, Recording, join_parts, make_part

@@ -11,9 +11,9 @@ import pytest
 from diarize.bin import sad
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
-from diarize.io.datadir import DataDir
 from diarize.io.table import read_table, write_table
-from diarize.io.validate import validate_data_dir
+from diarize.kaldi.datadir import DataDir
+from diarize.kaldi.validate import validate_data_dir
 from diarize.prepare.energy_sad import SadOptions
 from diarize.prepare.speech_bounds import apply_speech, find_speech, write_lines
 

@@ -13,9 +13,9 @@ import pytest
 import soundfile
 
 from diarize.bin.prepare import main
-from diarize.io.datadir import DataDir
 from diarize.io.table import read_table
-from diarize.io.validate import validate_data_dir
+from diarize.kaldi.datadir import DataDir
+from diarize.kaldi.validate import validate_data_dir
 from diarize.prepare.splits import read_split
 from diarize.segments import Segment
 

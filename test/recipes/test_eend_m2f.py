@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from diarize.io.validate import validate_data_dir
+from diarize.kaldi.validate import validate_data_dir
 
 # What a corpus's own recipe leaves behind: one recording for each set.
 RECIPE = """#!/usr/bin/env bash

@@ -13,8 +13,8 @@ from types import ModuleType
 import pytest
 
 from diarize.bin import prepare, simulate
-from diarize.io.datadir import DataDir
-from diarize.io.validate import validate_data_dir
+from diarize.kaldi.datadir import DataDir
+from diarize.kaldi.validate import validate_data_dir
 from diarize.prepare.splits import read_split
 
 ROOTS = {"displace": "DISPLACE", "soapies": "SOAPIES", "fleurs": "FLEURS"}

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from diarize.bin.prepare import main
-from diarize.io.datadir import DataDir
 from diarize.io.rttm import read_rttm
 from diarize.io.table import read_table
-from diarize.io.validate import validate_data_dir
+from diarize.kaldi.datadir import DataDir
+from diarize.kaldi.validate import validate_data_dir
 from diarize.prepare.librispeech import PUBLISHED, TRAIN
 from diarize.prepare.splits import read_split
 from diarize.simulate.draw.turn_taking import learn_statistics, read_statistics, write_statistics

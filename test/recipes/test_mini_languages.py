@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diarize.io.ctm import read_utterance_words
-from diarize.io.datadir import DataDir
 from diarize.io.table import read_table
-from diarize.io.validate import validate_data_dir
+from diarize.kaldi.datadir import DataDir
+from diarize.kaldi.validate import validate_data_dir
+from diarize.kaldi.words import read_utterance_words
 
 SETS = ("train", "dev", "test")
 

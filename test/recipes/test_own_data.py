@@ -8,7 +8,7 @@ import pytest
 
 from diarize.bin.prepare import main
 from diarize.io.audio import write_wav
-from diarize.io.datadir import DataDir
+from diarize.kaldi.datadir import DataDir
 from diarize.prepare.groups import groups_of, split_groups
 from diarize.prepare.splits import read_split
 

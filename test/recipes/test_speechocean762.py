@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from diarize.io.audio import read_audio, write_wav
-from diarize.io.datadir import DataDir
+from diarize.kaldi.datadir import DataDir
 from diarize.prepare.splits import read_split
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from diarize.io.audio import write_wav
-from diarize.io.datadir import DataDir
 from diarize.io.table import write_table
+from diarize.kaldi.datadir import DataDir
 
 RATE = 16000
 

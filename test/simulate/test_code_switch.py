@@ -14,10 +14,11 @@ import pytest
 from diarize.bin.simulate import main
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio, write_wav
-from diarize.io.ctm import Word, read_utterance_words
-from diarize.io.datadir import DataDir
+from diarize.io.ctm import Word
 from diarize.io.rttm import read_rttm
 from diarize.io.table import read_table, write_table
+from diarize.kaldi.datadir import DataDir
+from diarize.kaldi.words import read_utterance_words
 from diarize.simulate.draw.code_switch import CodeSwitchOptions, make_code_switch_manifest
 from diarize.simulate.draw.conversion import Conversions, load_converter
 from diarize.simulate.draw.splice import Part, cut_times, mixed_sentence

@@ -12,8 +12,8 @@ from scipy import stats
 from diarize.bin import simulate
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
-from diarize.io.datadir import DataDir
 from diarize.io.table import write_table
+from diarize.kaldi.datadir import DataDir
 from diarize.segments import Segment, merge_segments
 from diarize.simulate.draw.conversations import ConversationOptions, draw_order, make_conversations
 from diarize.simulate.draw.turn_taking import (

@@ -9,7 +9,7 @@ from scipy import stats
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
-from diarize.io.datadir import DataDir
+from diarize.kaldi.datadir import DataDir
 from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
 
 OPTIONS = MixtureOptions(num_mixtures=300, num_speakers=2, beta=2.0, seed=3)

@@ -16,8 +16,8 @@ import pytest
 from diarize.bin.simulate import main
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio, write_wav
-from diarize.io.datadir import DataDir
 from diarize.io.table import read_table
+from diarize.kaldi.datadir import DataDir
 from diarize.segments import merge_segments
 from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
 from diarize.simulate.finish import finish

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from diarize.io.validate import validate_data_dir
+from diarize.kaldi.validate import validate_data_dir
 
 TABLES = {
     "segments": "a-1 rec1 0.0 1.0\na-2 rec2 0.5 1.5\nb-1 rec1 1.0 2.0\nc-1 rec2 0.0 1.0\n",

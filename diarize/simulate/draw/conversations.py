@@ -24,7 +24,7 @@ from diarize.simulate.draw.mixtures import MixtureOptions, rxfilename_of
 from diarize.simulate.draw.turn_taking import TurnStatistics
 
 if TYPE_CHECKING:
-    from diarize.io.datadir import DataDir
+    from diarize.kaldi.datadir import DataDir
 
 _DECIMALS = 6  # of silences: a microsecond, finer than a sample
 _TRIES = 100

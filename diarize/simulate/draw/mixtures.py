@@ -26,7 +26,7 @@ from diarize.errors import DiarizeError
 from diarize.simulate.cache import is_pipe
 
 if TYPE_CHECKING:
-    from diarize.io.datadir import DataDir
+    from diarize.kaldi.datadir import DataDir
 
 # Silences are kept to a microsecond: finer than a sample, and half the size of the file.
 _INTERVAL_DECIMALS = 6

@@ -10,9 +10,10 @@ import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
-from diarize.io.ctm import Word, utterance_seconds
-from diarize.io.datadir import DataDir
+from diarize.io.ctm import Word
 from diarize.io.table import line_of, read_table
+from diarize.kaldi.datadir import DataDir
+from diarize.kaldi.words import utterance_seconds
 from diarize.simulate.draw.mixtures import rxfilename_of
 from diarize.simulate.pieces import band_pass
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
-from diarize.io.dirops import combine_data_dirs, copy_data_dir
+from diarize.kaldi.ops import combine_data_dirs, copy_data_dir
 from diarize.prepare.writer import REPORT
 
 PARTS = {"train": "train", "dev": "dev", "test": "test_all"}

@@ -18,8 +18,8 @@ from pathlib import Path
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
-from diarize.io.datadir import DataDir
 from diarize.io.table import read_table, write_table
+from diarize.kaldi.datadir import DataDir
 from diarize.simulate.draw.conversion import Conversions, load_converter
 from diarize.simulate.draw.utterances import Corpus, Spoken, load_corpus
 

@@ -10,9 +10,9 @@ import pytest
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
-from diarize.io.bylanguage import split_by_language
-from diarize.io.datadir import DataDir
 from diarize.io.table import read_table
+from diarize.kaldi.bylanguage import split_by_language
+from diarize.kaldi.datadir import DataDir
 
 RTTM = (
     "SPEAKER r1 1 0.000 1.000 <NA> <NA> hi <NA> <NA>\n"

@@ -6,8 +6,8 @@ import soundfile
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
-from diarize.io.datadir import DataDir, Utterance
 from diarize.io.table import write_table
+from diarize.kaldi.datadir import DataDir, Utterance
 from diarize.segments import Segment
 
 TABLES = {

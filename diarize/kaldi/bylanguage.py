@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from diarize.errors import DiarizeError
-from diarize.io.datadir import DataDir, Utterance
-from diarize.io.rawdir import RawDir
 from diarize.io.rttm import read_rttm
-from diarize.io.validate import validate_data_dir
+from diarize.kaldi.datadir import DataDir, Utterance
+from diarize.kaldi.tables import RawDir
+from diarize.kaldi.validate import validate_data_dir
 from diarize.segments import Segment, merge_segments
 
 _ANONYMOUS = re.compile(r"L\d+")

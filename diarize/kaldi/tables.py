@@ -8,7 +8,7 @@ from pathlib import Path
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.table import read_table, read_text, write_table
-from diarize.io.validate import ARK_OFFSET, RECORDING_TABLES, UTTERANCE_TABLES
+from diarize.kaldi.validate import ARK_OFFSET, RECORDING_TABLES, UTTERANCE_TABLES
 
 LINE_FILES = {"rttm": 1, "uem": 0}
 """Files of free lines, and the field that names the recording."""

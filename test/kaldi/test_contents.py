@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from diarize.io.contents import compare_contents, describe_data
+from diarize.kaldi.contents import compare_contents, describe_data
 
 NAMES = ("a", "b", "c")
 

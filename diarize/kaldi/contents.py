@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from diarize.errors import DiarizeError
-from diarize.io.datadir import DataDir
+from diarize.kaldi.datadir import DataDir
 
 # Plain values, which a checkpoint holds: ``path``, ``kind``, ``names`` (one to a line), and for
 # each aspect 8 hexadecimal digits for each recording, '' where the data do not have it.

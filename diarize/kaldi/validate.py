@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diarize.errors import DiarizeError
-from diarize.io.datadir import MAX_OVERSHOOT
 from diarize.io.rttm import read_rttm
 from diarize.io.table import read_text
 from diarize.io.uem import read_uem
+from diarize.kaldi.datadir import MAX_OVERSHOOT
 
 UTTERANCE_TABLES = (
     "segments",

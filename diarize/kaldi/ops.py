@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from diarize.errors import DiarizeError
-from diarize.io.rawdir import LINE_FILES, RawDir, spk2utt_of
 from diarize.io.table import line_of
-from diarize.io.validate import RECORDING_TABLES, UTTERANCE_TABLES
+from diarize.kaldi.tables import LINE_FILES, RawDir, spk2utt_of
+from diarize.kaldi.validate import RECORDING_TABLES, UTTERANCE_TABLES
 
 
 def fix_data_dir(path: str | os.PathLike) -> str:
