@@ -5,6 +5,7 @@
     diarize-simulate conversations --data DIR --stats STATS --num-speakers K --num-mixtures N \
       --out FILE
     diarize-simulate code-switch --data DIR --num-mixtures N --out FILE
+    diarize-simulate check --manifest FILE
     diarize-simulate arena --manifest FILE [--levels] [--job J --num-jobs N]
     diarize-simulate write --manifest FILE --out DATADIR --job J --num-jobs N
     diarize-simulate finish --manifest FILE --out DATADIR --num-jobs N
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("code-switch", help="draw mixtures of languages (UniCoM)"), PROG
     )
     add_units(commands.add_parser("units", help="train units for text without spaces"), PROG)
+    _add_check(commands.add_parser("check", help="read a manifest and the headers of its files"))
     add_arena(commands.add_parser("arena", help="decode what a training needs, before it"), PROG)
     _add_write(commands.add_parser("write", help="write one job's share of the WAV files"))
     _add_finish(commands.add_parser("finish", help="make one data directory of all jobs"))
@@ -78,6 +80,12 @@ def _add_manifest(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="default 0")
     add("--prefix", default="mix_", help="of the mixtures' ids, default %(default)s")
     parser.set_defaults(run=_run_manifest)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--manifest", required=True, metavar="FILE", help="'<id> <json>' lines, also hitachi's")
+    parser.set_defaults(run=_run_check)
 
 
 def _add_write(parser: argparse.ArgumentParser) -> None:
@@ -125,6 +133,24 @@ def _run_manifest(args: argparse.Namespace) -> None:
     print(
         f"{PROG}: {count} mixtures of {args.num_speakers} speakers in {args.out}", file=sys.stderr
     )
+
+
+def _run_check(args: argparse.Namespace) -> None:
+    from diarize.io.audio import AudioSource
+    from diarize.simulate.manifest import read_manifest
+    from diarize.simulate.mix.layout import sources_of
+
+    manifest = read_manifest(args.manifest)
+    sources = {source.name for source in sources_of(manifest)}
+    for name in sorted(sources):
+        source = AudioSource(name)
+        try:
+            if not source.is_pipe:
+                source.info()
+        except DiarizeError as err:
+            raise DiarizeError(f"{args.manifest}: {err}") from err
+    print(f"{PROG}: {args.manifest}: {len(manifest)} mixtures of {len(sources)} files",
+          file=sys.stderr)
 
 
 def _run_write(args: argparse.Namespace) -> None:

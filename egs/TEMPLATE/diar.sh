@@ -18,7 +18,7 @@ expdir=exp
 tag=                        # the experiment is expdir/tag; default: the name of the config
 task=speaker                # speaker or language: what the labels are
 # Data
-train_set=train             # one or more, separated by blanks
+train_set=train             # one or more, separated by blanks; shares: "real:0.7 simulated:0.3"
 valid_set=dev
 test_sets='test'
 local_data_opts=            # given to local/data.sh
@@ -73,18 +73,46 @@ written() {
   simulate_lines | awk -v set="$1" '$2 == set && $1 == "write" { found = 1 } END { exit !found }'
 }
 
+# set_name ENTRY: a training set without its weight, a number behind the last colon
+set_name() {
+  local number='[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?'
+  if [[ "$1" =~ ^(.+):$number$ ]]; then
+    printf '%s\n' "${BASH_REMATCH[1]}"
+  else
+    printf '%s\n' "$1"
+  fi
+}
+
+# The names of the training sets, without weights.
+train_names() {
+  local entry
+  for entry in $train_set; do set_name "$entry"; done
+}
+
+# only_manifest SET: whether SET is a manifest that was brought here, without audio of its own
+only_manifest() {
+  [ -f "$datadir/$1/mixture.scp" ] && [ ! -f "$datadir/$1/wav.scp" ] && ! simulated "$1"
+}
+
 # The data directories that local/data.sh has to make: the sources of simulation, and other sets.
 source_dirs() {
   local name
   simulate_lines | awk -v root="$datadir" '
     { print root "/" $3; for (i = 7; i < NF; i++) if ($i ~ /^--(noise|rir)-data$/) print $(i + 1) }'
-  for name in $train_set $valid_set $test_sets; do
+  for name in $(train_names); do
+    simulated "$name" || only_manifest "$name" || printf '%s\n' "$datadir/$name"
+  done
+  for name in $valid_set $test_sets; do
     simulated "$name" || printf '%s\n' "$datadir/$name"
   done
 }
 
 prepare_dir() {
   local dir=$1 name
+  if [ ! -f "$dir/wav.scp" ] && [ -f "$dir/mixture.scp" ]; then
+    fail "$dir has mixture.scp but no wav.scp: a manifest alone can be trained on, not scored;" \
+      "write its audio (diarize-simulate write, then finish)"
+  fi
   [ -f "$dir/wav.scp" ] || fail "$dir/wav.scp is missing: stage 1 must make it"
   if [ -f "$dir/rttm" ] && [ ! -f "$dir/utt2spk" ] && [ ! -f "$dir/segments" ]; then
     # Who speaks is in the RTTM; Kaldi's tools want the file all the same.
@@ -96,7 +124,7 @@ prepare_dir() {
     mv "$dir/.spk2utt.tmp" "$dir/spk2utt"
   fi
   utils/get_reco2dur.sh "${pipes[@]}" "$dir"
-  for name in $train_set $valid_set $test_sets; do
+  for name in $(train_names) $valid_set $test_sets; do
     [ "$dir" != "$datadir/$name" ] || utils/datadir.sh reference --labels "$task" "$dir"
   done
   utils/validate_data_dir.sh --no-feats --no-text --no-spk-sort "$dir"
@@ -144,14 +172,16 @@ write_mixtures() {
     --num-jobs "$nj"
 }
 
-# Where the training data lie: a manifest where there is no audio on disk.
+# Where the training data lie, with their weights: a manifest where there is no audio on disk.
 train_data() {
-  local name
-  for name in $train_set; do
+  local entry name weight
+  for entry in $train_set; do
+    name=$(set_name "$entry")
+    weight=${entry#"$name"}
     if [ -f "$datadir/$name/wav.scp" ]; then
-      printf '%s\n' "$datadir/$name"
+      printf '%s\n' "$datadir/$name$weight"
     elif [ -f "$datadir/$name/mixture.scp" ]; then
-      printf '%s\n' "$datadir/$name/mixture.scp"
+      printf '%s\n' "$datadir/$name/mixture.scp$weight"
     else
       fail "no training data in $datadir/$name: run stages 1 to 3"
     fi
@@ -246,9 +276,13 @@ stage_1() {
 }
 
 stage_2() {
-  local dir
+  local dir name
   for dir in $(source_dirs | sort -u); do
     prepare_dir "$dir"
+  done
+  for name in $(train_names); do
+    ! only_manifest "$name" ||
+      python3 -m diarize.bin.simulate check --manifest "$datadir/$name/mixture.scp"
   done
 }
 
@@ -331,6 +365,21 @@ stage_9() {
   log "packed: $dir/$tag.tar.gz (unpack it, then diarize-infer --model DIR file.wav)"
 }
 
+# Training sets have weights above 0, or none has one.
+check_weights() {
+  local entry name weighted=0 all=0
+  for entry in $train_set; do
+    all=$((all + 1))
+    name=$(set_name "$entry")
+    [ "$name" != "$entry" ] || continue
+    weighted=$((weighted + 1))
+    awk -v weight="${entry##*:}" 'BEGIN { exit !(weight + 0 > 0) }' ||
+      fail "--train-set: the weight of '$entry' must be above 0"
+  done
+  [ "$weighted" -eq 0 ] || [ "$weighted" -eq "$all" ] ||
+    fail "--train-set '$train_set': write NAME:WEIGHT for all sets or for none"
+}
+
 # ---- what is checked before anything runs
 
 [ "$#" -eq 0 ] || fail "unexpected argument '$1'; see --help"
@@ -344,6 +393,7 @@ pipes=()
 [ "$allow_pipes" = false ] || pipes=(--allow-pipes)
 [[ "$gpu_inference" =~ ^(auto|true|false)$ ]] || fail "--gpu-inference: '$gpu_inference'?"
 [[ "$rendezvous" =~ ^(auto|[^/]+:[0-9]+)$ ]] || fail "--rendezvous: '$rendezvous'? auto, host:port"
+check_weights
 [ -n "$tag" ] || { tag=${config##*/} && tag=${tag%.*}; }
 exp=$expdir/$tag
 eval_sets=$valid_set

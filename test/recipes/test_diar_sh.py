@@ -260,3 +260,92 @@ def test_run_scripts_hold_options_only(recipe_path):
     assert len(lines) <= 40
     assert any("./diar.sh" in line for line in lines)
     assert (recipe_path.parent / "diar.sh").resolve().name == "diar.sh"
+
+
+HITACHI = (
+    '{id} {{"speakers": [{{"spkid": "s0", "rir": null, "utts": ["{d}/s0-u0.wav", "{d}/s0-u1.wav"],'
+    ' "intervals": [0.2, 0.5]}}, {{"spkid": "s1", "rir": null, "utts": ["{d}/s1-u0.wav"],'
+    ' "intervals": [0.6]}}], "noise": "{d}/s2-u0.wav", "snr": 10, "recid": "{id}"}}\n'
+)
+
+
+@pytest.fixture
+def manifest_alone(recipe) -> Path:
+    """A recipe whose training set is hitachi's manifest, with a set to validate and score on."""
+    write_voices(recipe / "voices", 3)
+    for name in ("train", "dev"):
+        (recipe / f"data/{name}").mkdir(parents=True)
+    (recipe / "data/train/mixture.scp").write_text(
+        "".join(HITACHI.format(id=f"mix_000000{i}", d=recipe / "voices") for i in (1, 2, 3))
+    )
+    (recipe / "data/dev/wav.scp").write_text(f"r {recipe}/voices/s0-u0.wav\n")
+    (recipe / "data/dev/rttm").write_text("SPEAKER r 1 0.1 0.3 <NA> <NA> a <NA> <NA>\n")
+    (recipe / "tiny.yaml").write_text(
+        "task: speaker\n"
+        "model:\n"
+        "  backbone: {dim: 16, layers: 1, heads: 2, ff_dim: 16, kernel: 7}\n"
+        "  decoder: {queries: 4, layers: 1, heads: 2, ff_dim: 16}\n"
+        "data: {crop_seconds: 1}\n"
+        "train: {steps: 2, batch_size: 2, valid_interval: 2, tensorboard: false}\n"
+    )
+    return recipe
+
+
+ALONE = ["--stage", "2", "--simulate-config", "/dev/null", "--test-sets", "dev", "--ngpu", "0",
+         "--config", "tiny.yaml"]
+
+
+def test_training_on_a_manifest_alone_works_from_stage_2_on(manifest_alone):
+    pytest.importorskip("torch")
+    done = call(manifest_alone / "run.sh", *ALONE, "--stop-stage", "5")
+    assert done.returncode == 0, done.stderr
+    assert "mixture.scp: 3 mixtures of 4 files" in done.stderr
+    assert (manifest_alone / "exp/tiny/final.pth").is_file()
+    assert not (manifest_alone / "data/train/wav.scp").exists()
+
+
+def test_a_fault_of_a_manifest_alone_is_named_at_stage_2(manifest_alone):
+    manifest = manifest_alone / "data/train/mixture.scp"
+    text = manifest.read_text()
+    manifest.write_text(text + "mix_0000004 {}\n")
+    done = call(manifest_alone / "run.sh", *ALONE, "--stop-stage", "2")
+    assert done.returncode == 1
+    assert "mixture.scp:4: key 'speakers' is missing" in done.stderr
+    manifest.write_text(text.replace("s1-u0", "gone"))
+    done = call(manifest_alone / "run.sh", *ALONE, "--stop-stage", "2")
+    assert done.returncode == 1
+    assert "mixture.scp: " in done.stderr
+    assert "gone.wav" in done.stderr
+
+
+def test_a_manifest_alone_is_no_set_to_score_on(manifest_alone):
+    done = call(manifest_alone / "run.sh", *ALONE, "--valid-set", "train", "--stop-stage", "2")
+    assert done.returncode == 1
+    assert "data/train has mixture.scp but no wav.scp" in done.stderr
+
+
+def test_training_sets_have_weights(manifest_alone):
+    """Real recordings and mixtures in a stated proportion; the names lose their weights."""
+    pytest.importorskip("torch")
+    shutil.copytree(manifest_alone / "data/dev", manifest_alone / "data/real")
+    sets = ["--train-set", "real:0.7 train:0.3"]
+    done = call(manifest_alone / "run.sh", *ALONE, *sets, "--stop-stage", "4")
+    assert done.returncode == 0, done.stderr
+    assert (manifest_alone / "data/real/uem").is_file()
+    log = (manifest_alone / "exp/tiny/train.log").read_text()
+    assert "data/real:0.7 data/train/mixture.scp:0.3" in log
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        ("real:0.7 simulated", "for all sets or for none"),
+        ("real:0.7 simulated:0", "'simulated:0' must be above 0"),
+        ("real:-1 simulated:1", "'real:-1' must be above 0"),
+    ],
+)
+def test_weights_that_make_no_sense_run_nothing(recipe, sets, message):
+    done = call(recipe / "run.sh", "--train-set", sets)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not (recipe / "calls").exists()
