@@ -27,7 +27,6 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"errors", "nn.outputs", "nn.attention.length_mask"},
     "models": {"errors", "timebase", "config", "features", "nn"},
     "report": GROUND | {"config", "io", "score"},
-    "plot": GROUND | {"config", "io", "score"},
     # A model is handed in; what it gives, and how long a piece of a sequence is, are known.
     "infer": GROUND | {"config", "io", "nn.outputs", "nn.pieces"},
     "train": GROUND | {"config", "io", "kaldi"},
@@ -37,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"train.mask_der", "train.checkpoint", "train.options"},
 }
 WITHOUT_TORCH = ("errors", "timebase", "segments", "config", "io", "kaldi", "score", "simulate",
-                 "plot", "prepare", "report")
+                 "prepare", "report")
 # Forced alignment runs a network; the mixer convolves with torch's FFT, faster than scipy's.
 WITH_TORCH = {"diarize.prepare.align", "diarize.simulate.mix.mixer"}
 
@@ -95,25 +94,37 @@ def test_imports_go_one_way(path):
     assert faults_of(path) == []
 
 
-def test_only_commands_import_commands():
-    importers = {
-        name_of(path)
-        for path in modules()
-        for _, name in imports_of(path)
-        if name.startswith("diarize.bin.")
-    }
-    assert {name for name in importers if not name.startswith("diarize.bin.")} == set()
+def imports_a_command(module: str, name: str) -> bool:
+    """Whether an import is of a command; parts of the same command and `common` are none.
+
+    The scripts of recipes are commands, too, and run as such by ``common.run_command``.
+    """
+    parts, importer = name.split("."), module.split(".")
+    if parts[:2] != ["diarize", "bin"]:
+        return False
+    if importer[0] == "diarize" and importer[:2] != ["diarize", "bin"]:
+        return True
+    return parts[2] != "common" and not parts[2].startswith(f"{importer[-1]}_")
 
 
-def test_modules_without_torch_import_none_that_has_it():
-    importers = {
-        name_of(path)
-        for path in modules()
-        for _, name in imports_of(path)
-        if any(within(name, {module}) for module in WITH_TORCH)
-    }
-    parts = {f"diarize.{part}" for part in WITHOUT_TORCH}
-    assert {name for name in importers - WITH_TORCH if within(name, parts)} == set()
+def test_nothing_imports_a_command():
+    """Tests and benchmarks run commands; the package and the recipes do not."""
+    places = [path for folder in ("diarize", "egs", "utils", "tools")
+              for path in (ROOT / folder).rglob("*.py") if "venv" not in path.parts]  # fmt: skip
+    assert len(places) > 100
+    assert [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in places
+        for line, name in imports_of(path)
+        if imports_a_command(name_of(path), name)
+    ] == []
+
+
+def test_the_check_of_commands_sees_a_fault():
+    assert imports_a_command("diarize.report.results", "diarize.bin.common.run_command")
+    assert imports_a_command("diarize.bin.train", "diarize.bin.infer.main")
+    assert not imports_a_command("diarize.bin.train", "diarize.bin.common.run_command")
+    assert not imports_a_command("diarize.bin.simulate", "diarize.bin.simulate_arena.add_arena")
 
 
 def test_parts_have_no_circle():

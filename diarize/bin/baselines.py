@@ -11,13 +11,9 @@ from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import read_rttm
 from diarize.io.uem import read_uem
-from diarize.score.baselines import baselines
-from diarize.score.der import ScoreOptions, score_files
-from diarize.score.times import Scores, note_on_silence
-from diarize.segments import Segment
+from diarize.report.baselines import comparison_lines
 
 PROG = "diarize-baselines"
-Row = tuple[str, Scores]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,26 +32,6 @@ def parser() -> argparse.ArgumentParser:
     add("--title", help="heading of the table")
     add("--out", metavar="FILE", help="write the Markdown there instead of printing it")
     return out
-
-
-def table(reference: list[Segment], uem: dict, systems: dict, collar: float) -> list[Row]:
-    """Return the rows at ``collar``: baselines, then systems (name -> segments)."""
-    rows = [(one.name, scores) for one, scores in baselines(reference, uem, collar)]
-    options = ScoreOptions(collar)
-    for name, found in systems.items():
-        rows.append((name, score_files(reference, found, uem, options)))
-    return rows
-
-
-def markdown(rows: list[Row]) -> list[str]:
-    """Return a table of DER and its parts in percent of the reference speech."""
-    lines = ["| output | DER | miss | false alarm | confusion |", "|---|---|---|---|---|"]
-    for name, scores in rows:
-        times = scores.total
-        parts = (times.error, times.miss, times.false_alarm, times.confusion)
-        figures = " | ".join(f"{100 * times.rate(part):.2f}" for part in parts)
-        lines.append(f"| {name} | {figures} |")
-    return lines
 
 
 def run(args: argparse.Namespace) -> None:
@@ -77,13 +53,7 @@ def run(args: argparse.Namespace) -> None:
         if strangers:
             raise DiarizeError(f"{args.uem}: no line for recording {strangers[0]} of {path}")
         for collar in args.collar or [0.0, 0.25]:
-            rows = table(reference, uem, systems, collar)
-            lines += [f"Against `{name or path}`, collar {collar:.2f} s: {len(uem)} recordings, "
-                      f"{rows[0][1].total.scored_speech:.1f} s of speech scored.", ""]
-            lines += [*markdown(rows), ""]
-            notes = {row: note_on_silence({collar: scores}) for row, scores in rows}
-            lines += [f"{row}: {note}  " for row, note in notes.items() if note]
-            lines += [""] if any(notes.values()) else []
+            lines += comparison_lines(name or path, reference, uem, systems, collar)
     text = "\n".join(lines).rstrip() + "\n"
     if args.out:
         with atomic_write(args.out) as handle:

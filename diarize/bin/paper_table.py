@@ -12,17 +12,13 @@ digit that is not the printed one ends with status 1.
 
 import argparse
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from diarize.bin.common import refuse_repeats, run_command
-from diarize.bin.provenance import describe_run
 from diarize.config import from_dict, read_yaml
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
-from diarize.score import published
-from diarize.score.published import Row, Table
-from diarize.score.times import note_on_silence
+from diarize.report.published import Table, our_system, reproduce, table_page
 
 PROG = "diarize-paper-table"
 
@@ -45,20 +41,11 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Print or write the table; 1 where a published figure is not reproduced, else 0."""
     table = from_dict(Table, read_yaml(args.table), args.table)
-    ours, behind = our_part(table, args)
-    about = f"Published figures: {table.source}. {table.note}".rstrip()
-    lines = [f"# {table.title}", "", about, ""]
-    lines += published.table_lines(list(table.columns), [*table.rows, *ours])
-    if args.ours:
-        lines += ["", "## Ours", "", *behind]
-    found = []
-    if args.published_output:
-        found = published.reproduce(table, Path(args.published_output))
-        lines += ["", "## Published output, scored here", "", *published.reproduction_lines(found)]
-    lines += ["", "## Sources of the rows", "", *_sources(table.rows)]
-    lines += ["", "Made by", "", f"    {_command(args)}", ""]
-    lines += [f"{name}: {value}  " for name, value in describe_run("", None, None).items() if value]
-    text = "\n".join(lines).rstrip() + "\n"
+    if args.ours and not args.data_root:
+        raise DiarizeError("--ours needs --data-root, the directory of the references")
+    ours = [our_system(table, entry, Path(args.data_root)) for entry in args.ours]
+    found = reproduce(table, Path(args.published_output)) if args.published_output else []
+    text = table_page(table, ours, found, _command(args))
     if args.out:
         with atomic_write(args.out) as handle:
             handle.write(text)
@@ -73,38 +60,6 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 1 if wrong else 0
-
-
-def our_part(table: Table, args: argparse.Namespace) -> tuple[list[Row], list[str]]:
-    """Return our rows, and a list of the RTTM behind each figure."""
-    rows: list[Row] = []
-    behind: list[str] = []
-    if args.ours and not args.data_root:
-        raise DiarizeError("--ours needs --data-root, where the references are")
-    for entry in args.ours:
-        name, _, pattern = entry.partition("=")
-        if not name.strip() or not pattern:
-            raise DiarizeError(f"--ours '{entry}': NAME=PATTERN is needed")
-        figures = {}
-        for column, directory in table.columns.items():
-            corpus = directory.removesuffix("_test")
-            rttm = Path(pattern.replace("{set}", directory).replace("{corpus}", corpus))
-            if not rttm.is_file():
-                continue
-            data = Path(args.data_root) / directory
-            scores = published.score_output(data / "rttm", rttm, data / "uem")
-            figures[column] = published.pooled_der(scores)
-            note = note_on_silence(scores)
-            behind.append(
-                f"* {name.strip()}, {column}: `{rttm}` against `{data}/rttm`"
-                + (f"; {note}" if note else "")
-            )
-        rows += published.our_rows(name.strip(), figures)
-    return rows, behind or ["No RTTM is there yet."]
-
-
-def _sources(rows: Iterable[Row]) -> list[str]:
-    return [f"* {row.name}: {row.source}" for row in rows if row.source]
 
 
 def _command(args: argparse.Namespace) -> str:

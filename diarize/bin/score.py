@@ -12,14 +12,12 @@ from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import TurnColumns, read_turns
 from diarize.report.inputs import read_durations, read_turn_files, read_uem_files
-from diarize.score import analysis
-from diarize.score.columns import problem_from_segments, problem_from_turns
-from diarize.score.der import Evaluation, ScoreOptions
-from diarize.score.jer import jaccard_errors
-from diarize.score.pitfalls import pitfalls
-from diarize.score.report import Report, csv_report, json_report, text_report
-from diarize.score.significance import bootstrap, compare
-from diarize.score.times import note_on_silence
+from diarize.report.score_tables import text_report
+from diarize.report.scores import ReportOptions, csv_report, json_report, make_report
+from diarize.score.columns import problem_from_turns
+from diarize.score.der import Evaluation
+from diarize.score.sanity_checks import sanity_checks
+from diarize.score.significance import compare
 
 PROG = "diarize-score"
 
@@ -73,35 +71,40 @@ def parser() -> argparse.ArgumentParser:
     return out
 
 
-def evaluate(ref: TurnColumns, hyp: TurnColumns, uem: dict | None, merge_turns: bool) -> Evaluation:
-    """Return the evaluation of two RTTMs over the regions of ``uem``."""
-    if not merge_turns:
-        return Evaluation(problem_from_turns(ref, hyp, uem))
-    return Evaluation(problem_from_segments(ref.segments(), hyp.segments(), uem, True))
-
-
 def score(args: argparse.Namespace) -> None:
-    """Score, print the report and write what was asked for."""
-    collars = list(dict.fromkeys(args.collar or [0.0, 0.25]))
-    for collar in collars:
-        ScoreOptions(collar)  # refuses one that cannot be
-    if args.bootstrap < 0:
-        raise DiarizeError(f"--bootstrap must be 0 or more, not {args.bootstrap}")
+    """Score, print the report and write the files that were asked for."""
+    options = ReportOptions(
+        tuple(dict.fromkeys(args.collar or [0.0, 0.25])),
+        args.skip_overlap,
+        args.bootstrap,
+        args.seed,
+        args.breakdown,
+        args.speakers,
+        args.switches,
+    )
     ref, hyp = read_turn_files(args.ref), read_turn_files(args.sys)
     uem = read_uem_files(args.uem) if args.uem else None
     if not ref.recording:
         where = ", ".join(args.ref)
         raise DiarizeError(f"{where}: no SPEAKER or LANGUAGE line, so nothing can be scored")
     durations = read_durations(args.reco2dur) if args.reco2dur else None
-    evaluation = evaluate(ref, hyp, uem, args.merge_turns)
-    report = make_report(args, evaluation, collars)
-    report.warnings = pitfalls(ref, hyp, uem, durations)
+
+    def evaluate(output: TurnColumns) -> Evaluation:
+        return Evaluation(problem_from_turns(ref, output, uem, args.merge_turns))
+
+    report = make_report(evaluate(hyp), options)
+    report.files = {
+        "reference": ", ".join(args.ref),
+        "system": ", ".join(args.sys),
+        "uem": ", ".join(args.uem or ["none"]),
+    }
+    report.options = {"skip overlap": args.skip_overlap, "merge turns": args.merge_turns}
+    report.warnings = sanity_checks(ref, hyp, uem, durations)
     if args.compare:
-        other = evaluate(ref, read_turns(args.compare), uem, args.merge_turns)
-        for collar in collars:
-            scores = other.scores(collar, args.skip_overlap)
-            rounds = args.bootstrap or 10000
-            report.comparison[collar] = compare(report.scores[collar], scores, rounds, args.seed)
+        other = evaluate(read_turns(args.compare))
+        for collar, scores in report.scores.items():
+            theirs = other.scores(collar, args.skip_overlap)
+            report.comparison[collar] = compare(scores, theirs, args.bootstrap or 10000, args.seed)
     for warning in report.warnings:
         print(f"{PROG}: warning: {warning}", file=sys.stderr)
     if args.json:
@@ -112,38 +115,6 @@ def score(args: argparse.Namespace) -> None:
         with atomic_write(args.csv) as handle:
             handle.write(csv_report(report))
     print(text_report(report), end="")
-
-
-def make_report(args: argparse.Namespace, evaluation: Evaluation, collars: list[float]) -> Report:
-    """Return the report of one system, without warnings and comparison."""
-    scores = {collar: evaluation.scores(collar, args.skip_overlap) for collar in collars}
-    counts = analysis.speaker_counts(evaluation)
-    purity, coverage = analysis.purity_coverage(evaluation)
-    report = Report(
-        files={
-            "reference": ", ".join(args.ref),
-            "system": ", ".join(args.sys),
-            "uem": ", ".join(args.uem or ["none"]),
-        },
-        options={"skip overlap": args.skip_overlap, "merge turns": args.merge_turns},
-        scores=scores,
-        jaccard=jaccard_errors(evaluation),
-        counts=counts,
-        purity=purity,
-        coverage=coverage,
-        warnings=[],
-        note=note_on_silence(scores),
-    )
-    if args.bootstrap:
-        report.interval = {c: bootstrap(s, args.bootstrap, args.seed) for c, s in scores.items()}
-    if args.breakdown:
-        report.sizes = analysis.by_recording_size(scores[collars[0]], counts)
-        report.active = analysis.by_active_speakers(evaluation, collars[0], args.skip_overlap)
-    if args.speakers:
-        report.speakers = analysis.by_speaker(evaluation)
-    if args.switches:
-        report.switches = analysis.by_switch(evaluation)
-    return report
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -100,26 +100,34 @@ def problem_from_segments(
     does.  ``merge_turns`` first joins the turns of one speaker that overlap or abut, as dscore
     does.
     """
-    tables = []
-    for segments in (as_list(ref), as_list(sys)):
-        rows = merge_segments(segments) if merge_turns else segments
-        columns = zip(*rows, strict=True) if rows else ((), (), (), ())
-        tables.append(_Table(*columns))
-    return problem_from_turns(*tables, uem)
+    return problem_from_turns(_table(as_list(ref)), _table(as_list(sys)), uem, merge_turns)
 
 
-@dataclass(frozen=True)
-class _Table:
-    recording: Sequence[str]
-    start: Sequence[float]
-    end: Sequence[float]
-    label: Sequence[str]
+class _Table(NamedTuple):
+    recording: Sequence[str] = ()
+    start: Sequence[float] = ()
+    end: Sequence[float] = ()
+    label: Sequence[str] = ()
+
+
+def _table(segments: Sequence[Segment]) -> _Table:
+    return _Table(*zip(*segments, strict=True))
+
+
+def _merged(turns: TurnTable) -> _Table:
+    rows = zip(turns.recording, turns.start, turns.end, turns.label, strict=True)
+    return _table(merge_segments(map(Segment._make, rows)))
 
 
 def problem_from_turns(
-    ref: TurnTable, sys: TurnTable, uem: Mapping[str, Regions] | None = None
+    ref: TurnTable,
+    sys: TurnTable,
+    uem: Mapping[str, Regions] | None = None,
+    merge_turns: bool = False,
 ) -> Problem:
     """Return the same as `problem_from_segments` for columns, which is faster."""
+    if merge_turns:
+        ref, sys = _merged(ref), _merged(sys)
     recordings = NameColumn.of(ref.recording), NameColumn.of(sys.recording)
     groups = scored_recordings(recordings[0].names, uem)
     number = {name: i for i, name in enumerate(groups)}

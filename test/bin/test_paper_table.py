@@ -5,7 +5,7 @@ import pytest
 from diarize.bin.paper_table import main
 from diarize.config import from_dict, read_yaml
 from diarize.errors import DiarizeError
-from diarize.score.published import Table, parse_figure, pooled_der, reproduce, score_output
+from diarize.report.published import Table, parse_figure, pooled_der, reproduce, score_output
 
 TABLE = """title: Small
 source: somewhere

@@ -1,13 +1,13 @@
-import argparse
 import json
 
 import numpy as np
 import pytest
 
-from diarize.bin.plot import Sources, main
+from diarize.bin.plot import main
 from diarize.io.audio import write_wav
 from diarize.io.rttm import write_rttm
 from diarize.io.uem import write_uem
+from diarize.report.plots.recording import PlotSources
 from diarize.segments import Segment
 
 pytest.importorskip("matplotlib")
@@ -26,8 +26,8 @@ def files(tmp_path):
 
 
 def sources(files, **options):
-    given = {"ref": files / "ref", "hyp": files / "hyp", "uem": files / "uem", "audio_scp": None}
-    return Sources(argparse.Namespace(**{**given, "allow_pipes": False, **options}))
+    given = {"ref": files / "ref", "hyp": files / "hyp", "uem": files / "uem"}
+    return PlotSources(**{**given, **options})
 
 
 def test_title_and_errors_are_the_der_of_the_uem(files):

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from diarize.bin import provenance
 from diarize.bin.results import main
 from diarize.io.rttm import write_rttm
 from diarize.io.uem import write_uem
+from diarize.report import provenance
 from diarize.score.hypotheses import score_hypotheses
 from diarize.score.jer import JaccardErrors, jer_files
 from diarize.segments import Segment

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from diarize.bin import baselines, paper_table, results, score, score_language
-from diarize.bin.plot import Sources, build_parser
 from diarize.io.rttm import read_rttm, write_rttm
 from diarize.io.uem import read_uem, write_uem
+from diarize.report.plots.recording import PlotSources
 from diarize.score.hypotheses import score_hypotheses
 from diarize.score.significance import bootstrap
 from diarize.segments import Segment, by_recording
@@ -99,10 +99,7 @@ def test_languages(work, capsys):
 
 
 def test_pictures(work):
-    args = build_parser().parse_args(
-        ["--ref", FILES[1], "--hyp", FILES[3], "--uem", FILES[5], "--out", "."]
-    )
-    picture = Sources(args).timeline("c", None, None)
+    picture = PlotSources(FILES[1], FILES[3], FILES[5]).timeline("c", None, None)
     assert [(s.start, s.end, s.false_alarm) for s in picture.errors] == [(2, 5, 1)]
     assert "false alarm 3.00 s" in picture.subtitle
 

@@ -14,7 +14,7 @@ expdir=$1 datadir=$2
     seconds=$(python3 -c '
 import sys
 from pathlib import Path
-from diarize.bin.provenance import training_seconds
+from diarize.report.provenance import training_seconds
 print(round(training_seconds(Path(sys.argv[1])) or 0))' "$expdir/$part/train_log.jsonl")
     printf '| %s | %s |\n' "$expdir/$part" "$seconds"
   done

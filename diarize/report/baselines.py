@@ -9,9 +9,10 @@ for the set.
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from diarize.report.tables import markdown_table
 from diarize.score.columns import Regions
 from diarize.score.der import ScoreOptions, score_files
-from diarize.score.times import Scores
+from diarize.score.times import Scores, note_on_silence
 from diarize.segments import Segment, by_recording, merge_segments
 
 
@@ -73,6 +74,37 @@ def baselines(
         best._replace(name=f"best constant number, {best.name}"),
     ]
     return [(row, score_files(reference, row.segments, uem, options)) for row in rows]
+
+
+def comparison_lines(
+    name: str,
+    reference: list[Segment],
+    uem: Mapping[str, Regions],
+    systems: Mapping[str, list[Segment]],
+    collar: float,
+) -> list[str]:
+    """Return a Markdown table: baselines, then systems, against the reference ``name``.
+
+    DER and its parts are in percent of the scored speech.
+    """
+    rows = [(one.name, scores) for one, scores in baselines(reference, uem, collar)]
+    options = ScoreOptions(collar)
+    rows += [(key, score_files(reference, out, uem, options)) for key, out in systems.items()]
+    speech = rows[0][1].total.scored_speech
+    lines = [
+        f"Against `{name}`, collar {collar:.2f} s: {len(uem)} recordings, {speech:.1f} s of "
+        "speech scored.",
+        "",
+    ]
+    cells = []
+    for key, scores in rows:
+        times = scores.total
+        parts = (times.error, times.miss, times.false_alarm, times.confusion)
+        cells.append((key, *(f"{100 * times.rate(part):.2f}" for part in parts)))
+    lines += markdown_table(("output", "DER", "miss", "false alarm", "confusion"), cells)
+    notes = {key: note_on_silence({collar: scores}) for key, scores in rows}
+    lines += [f"{key}: {note}  " for key, note in notes.items() if note]
+    return [*lines, ""] if any(notes.values()) else lines
 
 
 def _speech_name(speakers: int) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from diarize.bin.baselines import main
-from diarize.score.baselines import baselines, one_speaker, speech_as
+from diarize.report.baselines import baselines, one_speaker, speech_as
 from diarize.score.der import ScoreOptions
 from diarize.segments import Segment
 

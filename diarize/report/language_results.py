@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from diarize.bin.score_language import ScoredFiles, make_report
-from diarize.bin.tables import markdown_table, percent
+from diarize.report.language_scores import ScoredFiles, make_report
+from diarize.report.tables import markdown_table, percent
 
 
 @dataclass(frozen=True)

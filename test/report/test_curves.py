@@ -3,7 +3,7 @@ import json
 import pytest
 
 from diarize.errors import DiarizeError
-from diarize.plot.curves import PANELS, draw_curves, read_log
+from diarize.report.plots.curves import PANELS, draw_curves, read_log
 
 
 def write_log(path, *entries, tail=""):

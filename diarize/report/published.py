@@ -12,9 +12,10 @@ from pathlib import Path
 from diarize.errors import DiarizeError
 from diarize.io.rttm import read_turns
 from diarize.io.uem import read_uem
+from diarize.report.provenance import describe_run
 from diarize.score.columns import problem_from_turns
 from diarize.score.der import Evaluation
-from diarize.score.times import Scores
+from diarize.score.times import Scores, note_on_silence
 
 COLLARS = (0.0, 0.25)
 MISSING = "–"
@@ -138,12 +139,57 @@ def reproduce(table: Table, folder: Path) -> list[Reproduced]:
     return out
 
 
-def our_rows(name: str, figures: Mapping[str, Mapping[float, float]]) -> list[Row]:
-    """Return the two rows of a system scored here: without a collar, and with one."""
-    return [
-        Row(name, {c: f"{found[0.0]:.2f}" for c, found in figures.items()}),
-        Row("&nbsp; +0.25 s collar", {c: f"({found[0.25]:.2f})" for c, found in figures.items()}),
-    ]
+@dataclass(frozen=True)
+class OurSystem:
+    """A system that is scored here: its rows, and a line about the output behind each figure."""
+
+    rows: list[Row]
+    outputs: list[str]
+
+
+def our_system(table: Table, entry: str, data_root: Path) -> OurSystem:
+    """Return the rows of ``NAME=PATTERN``: without a collar, and with one.
+
+    The pattern names an RTTM for each column, ``{set}`` in it the directory of the set and
+    ``{corpus}`` that without ``_test``; columns without such a file are left out.
+    """
+    name, _, pattern = (part.strip() for part in entry.partition("="))
+    if not name or not pattern:
+        raise DiarizeError(f"--ours '{entry}': NAME=PATTERN is needed")
+    plain, collared, outputs = {}, {}, []
+    for column, directory in table.columns.items():
+        corpus = directory.removesuffix("_test")
+        rttm = Path(pattern.replace("{set}", directory).replace("{corpus}", corpus))
+        if not rttm.is_file():
+            continue
+        data = data_root / directory
+        scores = score_output(data / "rttm", rttm, data / "uem")
+        found, note = pooled_der(scores), note_on_silence(scores)
+        plain[column], collared[column] = f"{found[0.0]:.2f}", f"({found[0.25]:.2f})"
+        outputs.append(
+            f"* {name}, {column}: `{rttm}` against `{data}/rttm`" + (f"; {note}" if note else "")
+        )
+    return OurSystem([Row(name, plain), Row("&nbsp; +0.25 s collar", collared)], outputs)
+
+
+def table_page(
+    table: Table, ours: Sequence[OurSystem], found: Sequence[Reproduced], command: str
+) -> str:
+    """Return the page: the table, our outputs, published outputs scored here, and sources."""
+    about = f"Published figures: {table.source}. {table.note}".rstrip()
+    lines = [f"# {table.title}", "", about, ""]
+    rows = [*table.rows, *(row for system in ours for row in system.rows)]
+    lines += table_lines(list(table.columns), rows)
+    if ours:
+        outputs = [line for system in ours for line in system.outputs]
+        lines += ["", "## Ours", "", *(outputs or ["No RTTM has been written yet."])]
+    if found:
+        lines += ["", "## Published output, scored here", "", *reproduction_lines(found)]
+    lines += ["", "## Sources of the rows", ""]
+    lines += [f"* {row.name}: {row.source}" for row in table.rows if row.source]
+    lines += ["", "Made by", "", f"    {command}", ""]
+    lines += [f"{name}: {value}  " for name, value in describe_run("").items() if value]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def table_lines(columns: Sequence[str], rows: Sequence[Row]) -> list[str]:

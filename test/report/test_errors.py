@@ -4,7 +4,7 @@ import pytest
 
 from diarize.io.rttm import read_rttm
 from diarize.io.uem import read_uem
-from diarize.plot.errors import ErrorSpan, score_one
+from diarize.report.plots.errors import ErrorSpan, score_one
 from diarize.segments import Segment, by_recording
 
 

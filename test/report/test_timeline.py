@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from diarize.plot.errors import ErrorSpan
-from diarize.plot.timeline import (
+from diarize.report.plots.errors import ErrorSpan
+from diarize.report.plots.timeline import (
     ERROR_COLOURS,
     EXTRA_COLOURS,
     SPEAKER_COLOURS,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from diarize.io.atomic import atomic_write
-from diarize.plot.errors import ErrorSpan, Region
+from diarize.report.plots.errors import ErrorSpan, Region
 from diarize.segments import Segment, clip_segments, merge_segments
 
 # Eight colours that colour-blind readers tell apart (Okabe and Ito 2008), less black and

@@ -13,7 +13,7 @@ from diarize.score.timeline import EPSILON
 BEYOND_END = 0.1
 
 
-def pitfalls(
+def sanity_checks(
     ref: TurnColumns,
     sys: TurnColumns,
     uem: Mapping[str, Regions] | None = None,
