@@ -42,7 +42,7 @@ def prepare(args: argparse.Namespace) -> None:
     for split in MEETINGS:
         part = read_split(root, setup, split, args)
         parts[split] = (part, expected_counts(setup, split, part, args.flavour))
-    differs = check_parts(f"AMI {args.mic}", parts, args.any_counts)
+    differs = check_parts(f"AMI {args.mic}", parts, args.allow_counts)
     sets = {f"{split}_{args.mic}": part for split, (part, _) in parts.items()}
     options = {"mic": args.mic, "reference": args.flavour, "uem": args.uem}
     write_sets(args.out, sets, options, differs)

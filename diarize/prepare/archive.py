@@ -1,7 +1,7 @@
-"""Finding what lies in the unpacked archives of a corpus, with errors that say what is missing."""
+"""Files of the unpacked archives of a corpus; errors name the missing ones."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from diarize.errors import DiarizeError
@@ -10,12 +10,12 @@ from diarize.segments import Segment
 
 
 def corpus_root(path: str | None, variable: str, what: str) -> Path:
-    """Return the absolute directory ``path``; the error names the ``variable`` of db.sh.
+    """Return the absolute directory ``path`` of the corpus ``what``.
 
-    ``what`` says what should lie there.
+    Raises DiarizeError, naming the ``variable`` of db.sh, if it is unset or no directory.
     """
     if not path:
-        raise DiarizeError(f"{what}: nothing says where it lies: set {variable} in db.sh")
+        raise DiarizeError(f"{what}: no directory given: set {variable} in db.sh")
     root = Path(path)
     if not root.is_dir():
         raise DiarizeError(f"{what}: no directory {path}: correct {variable} in db.sh")
@@ -23,63 +23,73 @@ def corpus_root(path: str | None, variable: str, what: str) -> Path:
 
 
 def one_of(root: Path, *places: str) -> Path:
-    """Return the first of ``places`` below ``root`` that is a directory."""
+    """Return the first of ``places`` below ``root`` that is a directory; DiarizeError if none."""
     for place in places:
         if (root / place).is_dir():
             return root / place
     raise DiarizeError(
-        f"{root}: there is no {' and no '.join(places)}: is the archive unpacked here, whole?"
+        f"{root}: no directory {' and no '.join(places)}; unpack the whole archive here"
     )
 
 
 def needed(path: Path, what: str) -> Path:
-    """Return ``path``, which must be a file; ``what`` says of what it is a part."""
+    """Return the file ``path``; DiarizeError, describing it as ``what``, if it does not exist."""
     if not path.is_file():
         raise DiarizeError(f"{path}: missing: {what}; unpack or fetch the archive again")
     return path
 
 
-def files_by_stem(folder: Path, pattern: str) -> dict[str, Path]:
-    """Return name without suffix -> file, for the files that ``pattern`` (a glob) finds, sorted.
+def files_by_stem(
+    folder: Path, pattern: str, only: Collection[str] | None = None
+) -> dict[str, Path]:
+    """Return name without suffix -> file for the glob ``pattern``, sorted by path.
 
-    Raises DiarizeError where there are none, or two of one name.
+    With ``only``, files of other names are ignored.  Raises DiarizeError if no file is found, or
+    two of one name.
     """
     found: dict[str, Path] = {}
-    # Copies made by macOS carry twins "._name" that hold no audio.
+    # Copies made by macOS have files "._name" without audio beside each file.
     for path in sorted(p for p in folder.glob(pattern) if not p.name.startswith(".")):
+        if only is not None and path.stem not in only:
+            continue
         if path.stem in found:
             raise DiarizeError(
-                f"recording {path.stem} is there twice: {found[path.stem]} and {path}; remove one"
+                f"recording {path.stem} occurs twice: {found[path.stem]} and {path}; remove one "
+                "of them"
             )
         found[path.stem] = path
     if not found:
-        raise DiarizeError(f"{folder}: no {pattern} in it: is the archive unpacked here, whole?")
+        raise DiarizeError(f"{folder}: no file {pattern}; unpack the whole archive here")
     return found
 
 
 def read_reference(path: Path, recording: str) -> list[Segment]:
     """Return the segments of the RTTM of one recording.
 
-    Raises DiarizeError where the file is missing or empty, or names another recording.
+    Raises DiarizeError if the file is missing or empty, or names another recording.
     """
     segments = read_rttm(needed(path, f"the reference of {recording}"))
     if not segments:
-        raise DiarizeError(f"{path}: no segments: the reference of {recording} is empty")
+        raise DiarizeError(
+            f"{path}: the reference of {recording} is empty; unpack or fetch the archive again"
+        )
     other = next((s.recording for s in segments if s.recording != recording), None)
     if other is not None:
-        raise DiarizeError(f"{path}: names recording {other} where {recording} was expected")
+        raise DiarizeError(
+            f"{path}: names recording {other} instead of {recording}; correct the file"
+        )
     return segments
 
 
 def unique_names(names: Iterable[str], where: Path) -> list[str]:
-    """Return ``names`` as a list; DiarizeError for one that ``where`` has twice, or for none."""
+    """Return ``names`` of the file ``where`` as a list; DiarizeError for a duplicate or none."""
     out: list[str] = []
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise DiarizeError(f"{where}: recording {name} is there twice; remove one line")
+            raise DiarizeError(f"{where}: recording {name} occurs twice; remove one line")
         seen.add(name)
         out.append(name)
     if not out:
-        raise DiarizeError(f"{where}: no recordings in it")
+        raise DiarizeError(f"{where}: no recordings; unpack or fetch the archive again")
     return out

@@ -1,8 +1,8 @@
 """CALLHOME (LDC2001S97, part of NIST SRE 2000): telephone calls of 2 to 7 speakers, 8 kHz.
 
-``--root`` holds ``*.sph`` at any depth, ``--key`` is ``sre2000-key`` of SLR 10 with
-``fullref.rttm``.  Part 1 of Kaldi's split trains, but for 20 % that validate; part 2 tests.
-Writes {train,dev,test}.
+``--root`` holds ``*.sph`` at any depth, also files that are not among the 500 calls.  ``--key`` is
+``sre2000-key`` of SLR 10 with ``fullref.rttm``.  80 % of part 1 of Kaldi's split are for training
+and 20 % for validation; part 2 is the test set.  Writes {train,dev,test}.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from diarize.prepare.recipe import add_split_options, check_parts, split_part, w
 from diarize.prepare.splits import read_split
 from diarize.segments import Segment, by_recording
 
-BROKEN = {"iaeu": "fullref.rttm has no line of it"}
+BROKEN = {"iaeu": "fullref.rttm has no line of this call"}
 # Recordings by their number of speakers.
 EXPECTED = {
     "part1": Expected(recordings=249, by_speakers={2: 155, 3: 61, 4: 23, 5: 5, 6: 3, 7: 2}),
@@ -27,7 +27,7 @@ EXPECTED = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add where audio, key and the list of the parts lie."""
+    """Add the options of CALLHOME."""
     parser.add_argument("--root", metavar="DIR", help="LDC2001S97, with *.sph at any depth")
     parser.add_argument("--key", metavar="DIR", help="sre2000-key of SLR 10")
     parser.add_argument("--parts", required=True, metavar="FILE", help="list of Kaldi's two parts")
@@ -42,14 +42,14 @@ def prepare(args: argparse.Namespace) -> None:
     key = corpus_root(args.key, "CALLHOME_KEY", "sre2000-key (SLR 10)")
     listed = read_split(needed(Path(args.parts), "the list of Kaldi's two parts"))
     segments = by_recording(read_rttm(needed(key / "fullref.rttm", "the reference")))
-    audio = files_by_stem(root, "**/*.sph")
+    audio = files_by_stem(root, "**/*.sph", listed.keys() | BROKEN.keys())
     parts = {}
     for name, expected in EXPECTED.items():
         ids = [recording for recording, part in listed.items() if part == name]
-        if name == "part1":  # Kaldi's has them, and its users take them out again
+        if name == "part1":  # in Kaldi's list, and removed again by its users
             ids += [recording for recording in BROKEN if recording in audio]
         parts[name] = (read_part(name, ids, audio, segments, args), expected)
-    differs = check_parts("CALLHOME", parts, args.any_counts)
+    differs = check_parts("CALLHOME", parts, args.allow_counts)
     train, dev, rule = split_part(parts["part1"][0], args)
     sets = {"train": train, "dev": dev, "test": parts["part2"][0]}
     write_sets(args.out, sets, {"sample_rate": 8000, "split": rule}, differs)
@@ -62,24 +62,26 @@ def read_part(
     segments: dict[str, list[Segment]],
     args: argparse.Namespace,
 ) -> Part:
-    """Return the recordings ``ids``; with ``--any-counts`` those of them that are there."""
+    """Return the recordings ``ids``; missing ones are an error unless `recordings` is allowed."""
     recordings: list[Recording] = []
     found: list[Segment] = []
     for key in ids:
         if key not in audio:
-            if args.any_counts:
+            if "recordings" in args.allow_counts:
                 continue
             raise DiarizeError(f"{args.root}: {key}.sph is missing; unpack all discs")
         recordings.append(Recording(key, rxfilename(audio[key], args.sph2pipe)))
         if key not in segments and key not in BROKEN:
-            raise DiarizeError(f"{args.key}/fullref.rttm: no line of {key}")
+            raise DiarizeError(
+                f"{args.key}/fullref.rttm: no line of {key}; fetch sre2000-key again"
+            )
         found += segments.get(key, [])
     broken = {key: why for key, why in BROKEN.items() if key in ids}
     return make_part(f"CALLHOME {name}", recordings, found, broken)
 
 
 def rxfilename(path: Path, sph2pipe: str) -> str:
-    """Return the entry of wav.scp: the file, or the command that decompresses it."""
+    """Return the entry of wav.scp: the file or the command that decompresses it."""
     with open(path, "rb") as handle:
         head = handle.read(1024)
     if sph2pipe == "always" or (sph2pipe == "auto" and b"shorten" in head):

@@ -37,7 +37,7 @@ def prepare(args: argparse.Namespace) -> None:
     differs = []
     if args.partition == "full":
         parts = {"dev": (dev, DEV), "eval": (test, EVAL)}
-        differs = check_parts("DIHARD III", parts, args.any_counts)
+        differs = check_parts("DIHARD III", parts, args.allow_counts)
     train, valid, rule = split_part(dev, args)
     options = {"uem": f"uem_scoring/{args.partition}/all.uem", "split": rule}
     write_sets(args.out, {"train": train, "dev": valid, "test": test}, options, differs)

@@ -52,7 +52,7 @@ def prepare(args: argparse.Namespace) -> None:
     audio, labels = args.audio or LAYOUT["audio"], args.labels or LAYOUT["labels"]
     whole = read_part(root, audio.replace("{part}", "dev"), labels.replace("{part}", "dev"))
     expected = EXPECTED.get(args.edition, Expected())
-    check_parts("DISPLACE", {"labelled": (whole, expected)}, args.any_counts)
+    differs = check_parts("DISPLACE", {"labelled": (whole, expected)}, args.allow_counts)
     split, rule = three_ways(whole, args)
     sets = {
         name: whole.subset([key for key, where in split.items() if where == name], name)
@@ -64,7 +64,7 @@ def prepare(args: argparse.Namespace) -> None:
             root, audio.replace("{part}", "eval"), labels.replace("{part}", "eval")
         )
     options = {"edition": args.edition, "split": rule, "labels": "languages"}
-    write_sets(args.out, sets, options)
+    write_sets(args.out, sets, options, differs)
 
 
 def read_part(root: Path, audio: str, labels: str) -> Part:
@@ -86,7 +86,7 @@ def read_part(root: Path, audio: str, labels: str) -> Part:
 def three_ways(part: Part, args: argparse.Namespace) -> tuple[dict[str, str], str]:
     """Return recording -> train, dev or test, and the rule; the list goes to ``split.txt``."""
     if args.split_seed is None and args.split_list and Path(args.split_list).exists():
-        split = split_ids(part.ids, args.split_list, partial=args.any_counts)
+        split = split_ids(part.ids, args.split_list, partial="recordings" in args.allow_counts)
         rule = f"list {Path(args.split_list).name}"
     else:
         seed = DEFAULT_SEED if args.split_seed is None else args.split_seed

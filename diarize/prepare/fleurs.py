@@ -7,7 +7,7 @@ utterances of one language and gender are one "speaker" here, until voices are c
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
 from diarize.io.table import read_text
 from diarize.prepare.archive import corpus_root
-from diarize.prepare.counts import Counts, Expected, check_counts
+from diarize.prepare.counts import check_one
 from diarize.prepare.part import Recording
 from diarize.prepare.recipe import write_text
 from diarize.prepare.writer import Spoken, write_utterances
@@ -49,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def prepare(args: argparse.Namespace) -> None:
     """Write {train,dev,test}_utts with text, utt2lang and utt2sentence."""
     root = corpus_root(args.root, "FLEURS", "FLEURS")
-    names = choose_languages(root, args.languages, args.any_counts)
+    names = choose_languages(root, args.languages, args.allow_counts)
     labels = language_labels(names)
     lines: dict[str, list[tuple[str, Line]]] = {}
     for part in SETS:
@@ -76,13 +76,13 @@ def prepare(args: argparse.Namespace) -> None:
                   file=sys.stderr)  # fmt: skip
 
 
-def choose_languages(root: Path, wanted: str, any_counts: bool) -> list[str]:
+def choose_languages(root: Path, wanted: str, allowed: Collection[str]) -> list[str]:
     """Return the directories of the languages; DiarizeError for one that is not there."""
     there = sorted(path.parent.name for path in root.glob("*/train.tsv"))
     there += sorted(p.parents[1].name for p in root.glob("*/train/train.tsv"))
     if wanted == "all":
-        counts = Counts(recordings=len(there))
-        check_counts("FLEURS, languages", counts, Expected(recordings=LANGUAGES), any_counts)
+        fault = f"languages: got {len(there)}, expected {LANGUAGES}"
+        check_one("FLEURS", "languages", fault if len(there) != LANGUAGES else "", allowed)
         if not there:
             raise DiarizeError(f"{root}: no <language>/train.tsv in it: is it unpacked here?")
         return there

@@ -8,14 +8,14 @@ speaker: a part that is given for dev and for test is split by speakers.
 
 import argparse
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from diarize.errors import DiarizeError
 from diarize.io.table import read_text
 from diarize.prepare.archive import corpus_root, one_of
-from diarize.prepare.counts import Counts, Expected, check_counts
+from diarize.prepare.counts import Counts, Expected, check_counts, check_one
 from diarize.prepare.part import Recording
 from diarize.prepare.splits import DEFAULT_SEED, describe_rule, seeded_split, write_split
 from diarize.prepare.writer import Spoken, write_utterances
@@ -67,7 +67,7 @@ def prepare(args: argparse.Namespace) -> None:
     parts: dict[str, list[Utterance]] = {}
     for name in dict.fromkeys(part for text in names.values() for part in _parts(text)):
         parts[name] = find_utterances(one_of(base, name))
-        check_part(name, parts[name], listed.get(name, ()), args.any_counts)
+        check_part(name, parts[name], listed.get(name, ()), args.allow_counts)
     chosen = {which: [u for part in _parts(text) for u in parts[part]]
               for which, text in names.items()}  # fmt: skip
     sets, rule = split_sets(chosen, args.hold_out, args.split_seed)
@@ -130,22 +130,23 @@ def read_speakers(path: Path) -> dict[str, set[str]]:
 
 
 def check_part(
-    name: str, found: Sequence[Utterance], listed: Iterable[str], any_counts: bool
+    name: str, found: Sequence[Utterance], listed: Iterable[str], allowed: Collection[str]
 ) -> None:
-    """Raise DiarizeError (warn, for ``any_counts``) unless a part is as published.
+    """Raise DiarizeError for figures that are not as published and not ``allowed`` (a warning).
 
-    ``listed``: its speakers by SPEAKERS.TXT; none where it does not say.
+    ``listed`` are the speakers of the part in SPEAKERS.TXT, empty if it does not list any.
     """
     speakers = {utterance.speaker for utterance in found}
     counts = Counts(recordings=len(found), speakers=len(speakers))
-    check_counts(f"LibriSpeech {name}", counts, PUBLISHED.get(name, Expected()), any_counts)
+    check_counts(f"LibriSpeech {name}", counts, PUBLISHED.get(name, Expected()), allowed)
     strange = sorted(speakers ^ set(listed)) if listed else []
-    if strange and not any_counts:
-        raise DiarizeError(
-            f"LibriSpeech {name}: {len(strange)} speakers are on the disk or in SPEAKERS.TXT, but "
-            f"not in both, such as {strange[0]}. Is it unpacked whole? For a part of it: "
-            "--any-counts true"
+    fault = ""
+    if strange:
+        fault = (
+            f"{len(strange)} speakers are on the disk or in SPEAKERS.TXT, but not in both, such "
+            f"as {strange[0]}"
         )
+    check_one(f"LibriSpeech {name}", "speakers", fault, allowed)
 
 
 def split_sets(

@@ -1,17 +1,17 @@
-"""MUSAN (SLR 17): its background noises, to lay under simulated mixtures.
+"""MUSAN (SLR 17): background noises for simulated mixtures.
 
-Layout: ``musan/noise/free-sound/<id>.wav``; which of them are background noises, and not single
-sounds, is said by ``musan/noise/free-sound/ANNOTATIONS``.  Writes ``<out>/noises``.
+Layout: ``musan/noise/free-sound/<id>.wav``.  ``musan/noise/free-sound/ANNOTATIONS`` lists the
+background noises; the other files are single sounds.  Writes ``<out>/noises``.
 """
 
 import argparse
 import re
-import sys
 from pathlib import Path
 
 from diarize.errors import DiarizeError
 from diarize.io.table import read_text
 from diarize.prepare.archive import corpus_root, needed, one_of
+from diarize.prepare.counts import check_one
 from diarize.prepare.part import Recording
 from diarize.prepare.writer import Spoken, write_utterances
 
@@ -20,22 +20,22 @@ _ID = re.compile(r"noise-free-sound-\d+")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this corpus."""
-    parser.add_argument("--root", metavar="DIR", help="where musan lies")
+    parser.add_argument("--root", metavar="DIR", help="directory of musan")
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Write the data directory; a noise that is listed must be there, but for --any-counts."""
+    """Write the data directory; all listed noises must exist unless `recordings` is allowed."""
     root = corpus_root(args.root, "MUSAN", "MUSAN")
     base = one_of(root, "musan/noise/free-sound", "noise/free-sound")
-    names = background_ids(needed(base / "ANNOTATIONS", "it says which noises are background"))
+    names = background_ids(needed(base / "ANNOTATIONS", "the list of background noises"))
     missing = [name for name in names if not (base / f"{name}.wav").is_file()]
-    if missing and not args.any_counts:
-        raise DiarizeError(
-            f"{base}: {len(missing)} of {len(names)} background noises are missing, such as "
-            f"{missing[0]}.wav. Is it unpacked whole? For a part of it: --any-counts true"
-        )
+    fault = ""
     if missing:
-        sys.stderr.write(f"WARNING: {base}: {len(missing)} background noises are missing\n")
+        fault = (
+            f"{base}: {len(missing)} of {len(names)} background noises are missing, such as "
+            f"{missing[0]}.wav"
+        )
+    check_one("MUSAN", "recordings", fault, args.allow_counts)
     kept = [name for name in names if name not in missing]
     write_utterances(
         Path(args.out) / "noises",
@@ -46,7 +46,7 @@ def prepare(args: argparse.Namespace) -> None:
 
 
 def background_ids(path: Path) -> list[str]:
-    """Return the ids of ANNOTATIONS, sorted: the first field of each line, its head left out."""
+    """Return the sorted ids of ANNOTATIONS: the first field of each line except the head."""
     names = set()
     for number, line in enumerate(read_text(path).splitlines(), 1):
         fields = line.split()

@@ -1,4 +1,4 @@
-"""A part of a corpus as it goes into a data directory: recordings, and who speaks when in them."""
+"""Part of a corpus for one data directory: recordings and their reference."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -10,15 +10,15 @@ from diarize.io.audio import AudioSource
 from diarize.prepare.counts import Counts
 from diarize.segments import Segment
 
-# Times are written in milliseconds; what lies beyond the end by less is rounding.
+# Times are written in milliseconds; a shorter overshoot of the end is rounding.
 RESOLUTION = 0.001
 
 
 class Recording(NamedTuple):
     """One line of wav.scp.
 
-    ``audio`` is a path, ``path:offset`` or ``command |``; ``duration`` in seconds is None where
-    the header is to be asked; ``regions`` are the evaluated (start, end), () for all of it.
+    ``audio`` is a path, ``path:offset`` or ``command |``.  ``duration`` is in seconds, None to read
+    it from the header.  ``regions`` are the evaluated (start, end), () for the whole recording.
     """
 
     id: str
@@ -28,7 +28,7 @@ class Recording(NamedTuple):
 
 
 class Clamp(NamedTuple):
-    """What of one recording's annotation lay outside of its audio."""
+    """Annotation of one recording that lay outside its audio."""
 
     cut: int = 0
     dropped: int = 0
@@ -40,10 +40,11 @@ class Clamp(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """Recordings with known lengths and a reference that lies inside of them.
+    """Recordings with known lengths and a reference within them; made by `make_part`.
 
-    ``left_out`` says of known broken recordings why they are not here, ``clamps`` what was cut,
-    by recording.  Make it by `make_part`.
+    ``left_out`` maps known broken recordings to the reason, ``clamps`` recordings to the
+    annotation that was cut.  ``readings`` maps each reading of the annotation that was not chosen
+    to the seconds by recording that it would add to the reference.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Part:
     segments: tuple[Segment, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
     clamps: Mapping[str, Clamp] = field(default_factory=dict)
+    readings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def ids(self) -> list[str]:
@@ -59,29 +61,29 @@ class Part:
 
     @property
     def clamped(self) -> Clamp:
-        """What was cut, of all recordings together."""
+        """Annotation that was cut, summed over the recordings."""
         return sum(self.clamps.values(), Clamp())
 
     def counts(self) -> Counts:
-        """Return what there is to be compared with published figures."""
+        """Return the figures to compare with published ones."""
         speakers: dict[str, set[str]] = {key: set() for key in self.ids}
         for segment in self.segments:
             speakers[segment.recording].add(segment.label)
+        annotated = sum(segment.duration for segment in self.segments) + self.clamped.seconds
         return Counts(
             recordings=len(self.recordings),
             left_out=len(self.left_out),
             speakers=len(set().union(*speakers.values())) if speakers else 0,
             hours=sum(recording.duration for recording in self.recordings) / 3600,
-            reference_seconds=sum(segment.duration for segment in self.segments)
-            + self.clamped.seconds,
+            reference_seconds=annotated,
             by_speakers=dict(sorted(Counter(map(len, speakers.values())).items())),
+            other_readings={
+                name: annotated + sum(added.values()) for name, added in self.readings.items()
+            },
         )
 
     def subset(self, ids: Collection[str], name: str) -> "Part":
-        """Return the recordings ``ids`` alone, as a part called ``name``.
-
-        What was left out goes with those ids only where it is among them.
-        """
+        """Return the part ``name`` of the recordings ``ids``, which may include left-out ones."""
         wanted = set(ids)
         unknown = wanted - set(self.ids) - set(self.left_out)
         if unknown:
@@ -92,6 +94,10 @@ class Part:
             tuple(segment for segment in self.segments if segment.recording in wanted),
             {key: why for key, why in self.left_out.items() if key in wanted},
             {key: clamp for key, clamp in self.clamps.items() if key in wanted},
+            {
+                name: {key: seconds for key, seconds in added.items() if key in wanted}
+                for name, added in self.readings.items()
+            },
         )
 
 
@@ -100,14 +106,14 @@ def make_part(
     recordings: Iterable[Recording],
     segments: Iterable[Segment],
     left_out: Mapping[str, str] | None = None,
+    readings: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Part:
     """Return the part ``name``: lengths read from the audio, the reference cut to them.
 
-    ``left_out`` is recording -> reason for those known to be broken: they are taken out of
-    ``recordings`` and ``segments``, where they are there.  A recording without any segment is
-    kept.  Raises DiarizeError for two recordings of one id, audio that cannot be read, a
-    reference without its recording, and a segment that ends before it begins; one without any
-    length is passed over.
+    ``left_out`` maps recordings known to be broken to the reason; they are removed from
+    ``recordings`` and ``segments``.  ``readings`` is that of `Part`.  A recording without segments
+    is kept; a segment of length 0 is dropped.  Raises DiarizeError for two recordings of one id,
+    unreadable audio, a reference without recording, and a segment that ends before it begins.
     """
     broken = dict(left_out or {})
     found: dict[str, Recording] = {}
@@ -116,8 +122,8 @@ def make_part(
         missing.discard(recording.id)
         if recording.id in found:
             raise DiarizeError(
-                f"{name}: recording {recording.id} is there twice: {found[recording.id].audio} "
-                f"and {recording.audio}; remove one of the two"
+                f"{name}: recording {recording.id} occurs twice: {found[recording.id].audio} "
+                f"and {recording.audio}; remove one of them"
             )
         if recording.id not in broken:
             found[recording.id] = recording
@@ -127,7 +133,8 @@ def make_part(
         if segment.recording in broken or segment.start == segment.end:
             continue
         if segment.recording not in found:
-            raise DiarizeError(f"{name}: a reference for {segment.recording}, but no audio of it")
+            raise DiarizeError(f"{name}: the reference of {segment.recording} has no audio; "
+                               "unpack the archive again")
         inside, clamp = clamp_segment(segment, lengths[segment.recording])
         if inside is not None:
             kept.append(inside)
@@ -139,11 +146,12 @@ def make_part(
         tuple(sorted(kept)),
         {key: why for key, why in sorted(broken.items()) if key not in missing},
         dict(sorted(clamps.items())),
+        readings or {},
     )
 
 
 def join_parts(name: str, parts: Iterable[Part]) -> Part:
-    """Return all ``parts`` as one; DiarizeError where a recording is in two of them."""
+    """Return all ``parts`` as one; DiarizeError if a recording is in two of them."""
     parts = list(parts)
     joined = make_part(
         name,
@@ -154,11 +162,15 @@ def join_parts(name: str, parts: Iterable[Part]) -> Part:
         joined,
         left_out={key: why for part in parts for key, why in part.left_out.items()},
         clamps={key: clamp for part in parts for key, clamp in part.clamps.items()},
+        readings={
+            name: {key: s for part in parts for key, s in part.readings.get(name, {}).items()}
+            for name in sorted({name for part in parts for name in part.readings})
+        },
     )
 
 
 def clamp_segment(segment: Segment, length: float) -> tuple[Segment | None, Clamp]:
-    """Return what of ``segment`` lies in [0, ``length``) seconds, None for nothing, and the loss.
+    """Return ``segment`` cut to [0, ``length``) seconds, None if nothing is left, and the loss.
 
     >>> clamp_segment(Segment("r", 1.0, 3.5, "a"), 3.0)
     (Segment(recording='r', start=1.0, end=3.0, label='a'), Clamp(cut=1, dropped=0, seconds=0.5))
@@ -180,7 +192,7 @@ def clamp_segment(segment: Segment, length: float) -> tuple[Segment | None, Clam
 
 
 def replace_length(recording: Recording, length: float) -> Recording:
-    """Return ``recording`` with its length, its regions inside of it."""
+    """Return ``recording`` with its length and its regions cut to it."""
     regions = tuple((max(0.0, a), min(b, length)) for a, b in recording.regions)
     return recording._replace(
         duration=length, regions=tuple((a, b) for a, b in regions if b - a >= RESOLUTION)
@@ -188,10 +200,10 @@ def replace_length(recording: Recording, length: float) -> Recording:
 
 
 def _length(recording: Recording) -> float:
-    """Seconds, in whole milliseconds, as reco2dur has them."""
+    """Return the length in seconds, rounded to milliseconds as in reco2dur."""
     seconds = recording.duration
     if seconds is None:
-        # The commands that a preparation writes are its own, so they may run.
+        # Commands written by a preparation are its own and may run.
         source = AudioSource(recording.audio, allow_pipes=True, recording=recording.id)
         seconds = source.info().duration
     if not seconds > 0:

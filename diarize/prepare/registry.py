@@ -1,12 +1,14 @@
-"""Which corpora can be prepared: name -> module.
+"""Table of the corpora that can be prepared: name -> module.
 
-A module has a docstring (its first line is the help), ``add_options(parser)`` for what it needs
-beside the common options, and ``prepare(args)``, which writes data directories below ``args.out``.
+A module has a docstring, whose first line is the help, ``add_options(parser)`` for its own options,
+and ``prepare(args)``, which writes data directories below ``args.out``.
 """
 
 import argparse
 import importlib
 from types import ModuleType
+
+from diarize.prepare.counts import CHECKS, allowed_counts
 
 CORPORA: dict[str, str] = {
     "ami": "diarize.prepare.ami",
@@ -32,23 +34,27 @@ def corpus_module(name: str) -> ModuleType:
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--out`` and ``--any-counts``, which all corpora take."""
+    """Add ``--out`` and ``--allow-counts``, the options of all corpora."""
     parser.add_argument("--out", required=True, metavar="DIR",
-                        help="where the data directories go")
-    parser.add_argument("--any-counts", type=true_or_false, default=False, metavar="true|false",
-                        help="other counts than the published ones are a warning, not an error "
-                        "(a part of the corpus); default false")
+                        help="directory of the data directories")
+    parser.add_argument("--allow-counts", type=allowed_counts, default=frozenset(),
+                        metavar="CHECK,...",
+                        help="checks against published figures that warn instead of failing, for a "
+                        f"part or another edition of the corpus: {', '.join(CHECKS)}; "
+                        "default: none")
 
 
 def channel_choice(text: str) -> str:
-    """Return how channels become one: ``mean``, ``sum`` or the number of a channel from 0."""
+    """Return the way to mix channels: ``mean``, ``sum`` or the number of one channel, from 0."""
     if text not in ("mean", "sum") and not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"mean, sum or a channel's number from 0, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be mean, sum or the number of a channel from 0, not {text!r}"
+        )
     return text
 
 
 def true_or_false(text: str) -> bool:
-    """Return the value of an option that takes true or false, as those of the shell do."""
+    """Return the value of an option that is ``true`` or ``false``, as in the shell scripts."""
     if text not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"true or false, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be true or false, not {text!r}")
     return text == "true"

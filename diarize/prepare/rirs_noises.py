@@ -36,7 +36,7 @@ def prepare(args: argparse.Namespace) -> None:
         of_size = find_responses(one_of(base, size))
         check_counts(
             f"RIRS_NOISES {size}", Counts(recordings=len(of_size)), Expected(recordings=_EACH),
-            args.any_counts,
+            args.allow_counts,
         )  # fmt: skip
         found |= of_size
     write_utterances(

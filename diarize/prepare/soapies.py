@@ -13,11 +13,14 @@ passed over.
 """
 
 import argparse
+import filecmp
+import os
 import re
 import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,9 +69,13 @@ def prepare(args: argparse.Namespace) -> None:
     files = {pair: _of_pair(xmls, pair, root) for pair in pairs}
     said = {pair: list(read_utterances(path)) for pair, path in files.items()}
     by_name: dict[str, list[Path]] = {}
+    parts: dict[str, Part] = {}
     for wav in audio:
         by_name.setdefault(wav.stem, []).append(wav)
-    parts = {pair: pair_part(pair, said[pair], by_name, files[pair]) for pair in pairs}
+    for pair in pairs:
+        choose = partial(one_file, pair=pair, xml=files[pair], root=root)
+        chosen = {one.name: choose(by_name.get(one.name, ()), one.name) for one in said[pair]}
+        parts[pair] = pair_part(pair, said[pair], chosen, files[pair])
     if args.split == "official":
         sides = {pair: _official(root, pair, said[pair]) for pair in pairs}
     else:
@@ -77,7 +84,8 @@ def prepare(args: argparse.Namespace) -> None:
     split = {f"{pair}-{name}": side for pair in pairs for name, side in sides[pair].items()}
     whole = join_parts("soap operas", parts.values())
     expected = EXPECTED if set(pairs) == set(PAIRS) else Expected()
-    check_parts("South African soap operas", {"balanced": (whole, expected)}, args.any_counts)
+    checked = {"balanced": (whole, expected)}
+    differs = check_parts("South African soap operas", checked, args.allow_counts)
     dropped = drop_shared(split)
     rule = "the authors' lists of ids"
     if args.split == "episode":
@@ -91,7 +99,7 @@ def prepare(args: argparse.Namespace) -> None:
     write_sets(args.out, sets, {
         "pairs": " ".join(pairs), "split": rule, "labels": "languages",
         "left_out_as_in_another_set": dropped,
-    })  # fmt: skip
+    }, differs)  # fmt: skip
 
 
 def read_utterances(path: Path) -> Iterator[Said]:
@@ -138,23 +146,36 @@ def _spans(utterance: ET.Element, where: str) -> tuple[tuple[float, float, str],
     return tuple(spans)
 
 
-def pair_part(
-    pair: str, said: Sequence[Said], audio: Mapping[str, Sequence[Path]], xml: Path
-) -> Part:
+def one_file(found: Sequence[Path], name: str, pair: str, xml: Path, root: Path) -> Path:
+    """Return the audio of the utterance ``name`` among its copies ``found`` below ``root``.
+
+    An utterance that several pairs list is in the archive of each.  Preferred are files below a
+    directory named after the pair, then those nearest to its XML; copies of the same content are
+    one file.  Raises DiarizeError if there is none, or several of different content.
+    """
+    if not found:
+        raise DiarizeError(f"{xml}: no WAV of {name} below {root}; unpack the archive again")
+    found = [p for p in found if pair in str(p.parent.relative_to(root))] or found
+    shared = [len(os.path.commonpath([path, xml])) for path in found]
+    found = [path for path, length in zip(found, shared, strict=True) if length == max(shared)]
+    other = [path for path in found[1:] if not filecmp.cmp(found[0], path, shallow=False)]
+    if other:
+        raise DiarizeError(
+            f"{xml}: two different WAV of {name}: {found[0]} and {other[0]}; remove one of them"
+        )
+    return found[0]
+
+
+def pair_part(pair: str, said: Sequence[Said], audio: Mapping[str, Path], xml: Path) -> Part:
     """Return the utterances of a pair as recordings ``<pair>-<name>``, labelled by language.
 
-    Raises DiarizeError for audio that is missing, and where segments and audio are of quite
-    different length in all.
+    ``audio`` maps utterances to files.  Raises DiarizeError if the segments are much shorter or
+    longer than the audio in all.
     """
     recordings, segments = [], []
     for utterance in said:
         key = f"{pair}-{utterance.name}"
-        found = audio.get(utterance.name, ())
-        found = [path for path in found if pair in str(path.parent)] or found
-        if len(found) != 1:
-            what = f"it is there twice: {found[0]} and {found[1]}" if found else "no such WAV"
-            raise DiarizeError(f"{xml}: audio of {utterance.name}: {what}")
-        recordings.append(Recording(key, str(found[0])))
+        recordings.append(Recording(key, str(audio[utterance.name])))
         segments += [Segment(key, *span) for span in utterance.spans if span[1] > span[0]]
     # Before anything is cut: what the XML says of all utterances beside the audio.
     annotated = sum(s.duration for s in segments)

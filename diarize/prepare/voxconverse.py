@@ -41,7 +41,7 @@ def prepare(args: argparse.Namespace) -> None:
         split: (read_split(one_of(root, *AUDIO[split]), references / split, split), expected)
         for split, expected in EXPECTED.items()
     }
-    differs = check_parts("VoxConverse", parts, args.any_counts)
+    differs = check_parts("VoxConverse", parts, args.allow_counts)
     train, dev, rule = split_part(parts["dev"][0], args)
     sets = {"train": train, "dev": dev, "test": parts["test"][0]}
     write_sets(args.out, sets, {"references": "0.3", "split": rule}, differs)

@@ -7,12 +7,20 @@ import numpy as np
 import pytest
 import soundfile
 
+from diarize.bin.prepare import main
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
 from diarize.kaldi.validate import validate_data_dir
-from diarize.prepare.counts import Counts, Expected, check_counts, differences
+from diarize.prepare.counts import (
+    Counts,
+    Expected,
+    allowed_counts,
+    check_counts,
+    differences,
+)
 from diarize.prepare.mixdown import write_mono
 from diarize.prepare.part import Clamp, Recording, join_parts, make_part
+from diarize.prepare.recipe import check_parts
 from diarize.prepare.splits import read_split, seeded_split, split_ids, write_split
 from diarize.prepare.writer import Spoken, write_part, write_utterances
 from diarize.segments import Segment
@@ -49,15 +57,15 @@ def test_overlapping_turns_of_a_speaker_count_twice(wavs):
 
 
 def test_parts_with_faults(wavs):
-    with pytest.raises(DiarizeError, match="recording a is there twice"):
+    with pytest.raises(DiarizeError, match="recording a occurs twice"):
         make_part("p", [*wavs, wavs[1]], [])
-    with pytest.raises(DiarizeError, match="a reference for c, but no audio"):
+    with pytest.raises(DiarizeError, match="the reference of c has no audio"):
         make_part("p", wavs, [Segment("c", 0, 1, "x")])
     with pytest.raises(DiarizeError, match="ends .* before it begins"):
         make_part("p", wavs, [Segment("a", 1, 0.5, "x")])
     with pytest.raises(DiarizeError, match="recording c: /none.wav: cannot open"):
         make_part("p", [Recording("c", "/none.wav")], [])
-    with pytest.raises(DiarizeError, match="recording a is there twice"):
+    with pytest.raises(DiarizeError, match="recording a occurs twice"):
         join_parts("p", [make_part("1", wavs, []), make_part("2", wavs, [])])
 
 
@@ -73,21 +81,61 @@ def test_counts_that_differ_are_named():
     counts = Counts(3, 0, speakers=4, hours=2.0, reference_seconds=100.0, by_speakers={2: 3})
     assert differences(counts, Expected(3, 4, 2, 2.015, 100.04, {2: 3, 7: 0})) == []
     assert differences(counts, Expected(4, 5, 3, 2.1, 100.1, {2: 2, 3: 1})) == [
-        "recordings: got 3, expected 4",
-        "speakers: got 4, expected 5",
-        "most speakers in a recording: got 2, expected 3",
-        "hours: got 2.000, expected 2.1 (±0.021)",
-        "reference seconds: got 100.0, expected 100.1 (±0.06)",
-        "recordings by number of speakers: got 2:3, expected 2:2 3:1",
+        ("recordings", "recordings: got 3, expected 4"),
+        ("speakers", "speakers: got 4, expected 5"),
+        ("speakers-per-recording", "most speakers in a recording: got 2, expected 3"),
+        ("hours", "hours: got 2.000, expected 2.1 (±0.021)"),
+        ("reference-seconds", "reference seconds: got 100.0, expected 100.1 (±0.06)"),
+        ("speakers-per-recording", "recordings by number of speakers: got 2:3, expected 2:2 3:1"),
     ]
 
 
+def test_one_of_several_published_totals_or_readings_must_agree():
+    counts = Counts(reference_seconds=100.0, other_readings={"with marks": 103.0})
+    assert differences(counts, Expected(reference_seconds=(90.0, 100.0))) == []
+    assert differences(counts, Expected(reference_seconds=103.0)) == []
+    ((check, text),) = differences(counts, Expected(reference_seconds=(90.0, 110.0)))
+    assert check == "reference-seconds"
+    for number in ("100.0", "103.0 with marks", "90.0 or 110.0"):
+        assert number in text
+
+
 def test_other_counts_are_an_error_or_a_loud_warning(capsys):
-    with pytest.raises(DiarizeError, match="X dev: .*recordings: got 0, expected 1.*any-counts"):
+    with pytest.raises(DiarizeError, match="X dev: .*recordings: got 0, expected 1.*allow-counts"):
         check_counts("X dev", Counts(), Expected(recordings=1))
-    assert check_counts("X dev", Counts(), Expected(recordings=1), True) == [
-        "recordings: got 0, expected 1"]
+    allowed = allowed_counts("recordings")
+    assert check_counts("X dev", Counts(), Expected(recordings=1), allowed) == [
+        "X dev: recordings: got 0, expected 1"]
     assert capsys.readouterr().err.startswith("WARNING: X dev: ")
+
+
+def test_only_named_checks_may_fail():
+    """One switch for all checks accepted a corpus of the wrong length beside a missing file."""
+    counts, expected = Counts(recordings=9, hours=1.0), Expected(recordings=10, hours=2.0)
+    with pytest.raises(DiarizeError) as caught:
+        check_counts("X dev", counts, expected, allowed_counts("recordings"))
+    said = str(caught.value)
+    assert "hours: got 1.000" in said
+    assert "recordings: got" not in said
+    assert said.endswith("--allow-counts hours")
+    with pytest.raises(DiarizeError, match="--allow-counts recordings,hours$"):
+        check_counts("X dev", counts, expected)
+
+
+@pytest.mark.parametrize("text", ["true", "hours,length", "any"])
+def test_an_unknown_check_is_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["ramc", "--out", "none", "--allow-counts", text])
+    said = capsys.readouterr().err
+    assert f"unknown check '{text.rpartition(',')[2]}'" in said
+    assert "reference-seconds" in said
+
+
+def test_differences_of_all_parts_are_one_error():
+    part = make_part("p", [], [])
+    wanted = Expected(recordings=5)
+    with pytest.raises(DiarizeError, match="X: not .*train: recordings: .*; dev: recordings"):
+        check_parts("X", {"train": (part, wanted), "dev": (part, wanted)}, ())
 
 
 def test_a_split_follows_from_the_rule_alone(tmp_path):

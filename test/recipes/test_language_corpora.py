@@ -11,8 +11,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from layouts.common import audio
 
 from diarize.bin import prepare, simulate
+from diarize.io.table import read_table
 from diarize.kaldi.datadir import DataDir
 from diarize.kaldi.validate import validate_data_dir
 from diarize.prepare.splits import read_split
@@ -46,7 +48,7 @@ def own(archives, tmp_path):
 
 
 def run(name: str, root: Path, out: Path, *options: str) -> int:
-    counts = ["--any-counts", "true"] if name != "displace" else []
+    counts = ["--allow-counts", "recordings,hours,languages"] if name != "displace" else []
     return prepare.main([name, "--root", str(root), "--out", str(out), *counts, *options])
 
 
@@ -122,6 +124,32 @@ def test_soap_operas(archives, tmp_path, capsys):
     assert [len(sets[part]) for part in ("train", "dev", "test")] == [23, 8, 8]
     assert "engxho-engzul_spk2_0002" not in sets["train"]
     assert report(tmp_path / "train")["options"]["left_out_as_in_another_set"] == 1
+
+
+def test_soap_operas_unpacked_by_language(own, archives, tmp_path):
+    """An utterance of two pairs was said to be there twice: once in the folder of each."""
+    root = own("soapies")
+    layout("soapies").by_language(root)
+    assert run("soapies", root, tmp_path / "moved") == 0
+    assert run("soapies", archives["soapies"], tmp_path / "plain") == 0
+    for part in ("train", "dev", "test"):
+        assert labels(tmp_path / "moved" / part) == labels(tmp_path / "plain" / part)
+        assert read_table(tmp_path / f"moved/{part}/wav.scp").keys() == read_table(
+            tmp_path / f"plain/{part}/wav.scp").keys()
+    shared = layout("soapies").names_of("engzul")[2]
+    wavs = read_table(tmp_path / "moved/test/wav.scp")
+    assert wavs[f"engzul-{shared}"] == str(root / f"isiZulu/audio/{shared}.wav")
+
+
+def test_soap_operas_of_pairs_that_share_one_folder_of_audio(own, tmp_path):
+    """Copies of equal content are one file; others are an error that names both."""
+    root, module = own("soapies"), layout("soapies")
+    shared = module.names_of("engzul")[2]
+    for pair, folder in (("engzul", "a"), ("engxho", "b")):
+        (root / f"data/audio/balanced_{pair}").rename(root / f"data/audio/{folder}")
+    assert run("soapies", root, tmp_path / "out") == 0
+    audio(root / f"data/audio/b/{shared}.wav", 1.4, rate=32000)
+    assert run("soapies", root, tmp_path / "again") == 1
 
 
 def test_soap_operas_by_episode(archives, tmp_path, capsys):
@@ -258,7 +286,7 @@ def test_a_recording_that_is_there_twice(own, tmp_path, name, capsys):
     [
         ("displace", "recordings: got 34, expected 35"),
         ("soapies", "hours: got 0.017, expected 14.3"),
-        ("fleurs", "recordings: got 3, expected 102"),
+        ("fleurs", "languages: got 3, expected 102"),
     ],
 )
 def test_counts_that_are_not_the_published_ones(own, tmp_path, name, message, capsys):
@@ -320,7 +348,7 @@ def call(recipe: Path, root: str, place: Path, *args: str):
 @pytest.mark.parametrize("name", ["displace", "soapies"])
 def test_recipe_to_data_directories(repo_root, archives, tmp_path, name):
     recipe = checkout(repo_root, tmp_path, name)
-    options = [] if name == "displace" else ["--local-data-opts", "--any-counts true"]
+    options = [] if name == "displace" else ["--local-data-opts", "--allow-counts hours"]
     done = call(recipe, ROOTS[name], archives[name], "--stop-stage", "1", *options)
     assert done.returncode == 0, done.stderr
     for part in ("train", "dev", "test"):
@@ -353,7 +381,7 @@ def test_fleurs_recipe_to_mixtures_of_one_voice(repo_root, archives, tmp_path, m
     write_ctm(archives["fleurs"], recipe / "words")
     (recipe / "converter.py").write_text(CONVERTER)
     (recipe / "conf/data.conf").write_text(
-        "any_counts=true\nlanguages=en_us,hi_in,cmn_hans_cn\nnum_voices=2\nunit_size=30\n"
+        "allow_counts=languages\nlanguages=en_us,hi_in,cmn_hans_cn\nnum_voices=2\nunit_size=30\n"
         "convert=converter:copy\nctm=words\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(recipe))

@@ -86,7 +86,8 @@ def prepare(prepare_voices, capsys):
     """A call of its command: exit status and standard error."""
 
     def call(root, data, *more):
-        argv = [data, "--root", root, "--any-counts", "true", "--dev", "1", "--test", "1"]
+        argv = [data, "--root", root, "--allow-counts", "recordings,speakers,utterances"]
+        argv += ["--dev", "1", "--test", "1"]
         status = prepare_voices.main([str(word) for word in (*argv, "--nj", "1", *more)])
         return status, capsys.readouterr().err
 
@@ -198,7 +199,7 @@ def test_what_is_wrong_is_named(prepare, root, tmp_path, spoil, message):
 
 
 def test_other_counts_than_published_are_refused(prepare, root, tmp_path):
-    status, err = prepare(root, tmp_path / "data", "--any-counts", "false")
+    status, err = prepare(root, tmp_path / "data", "--allow-counts", "")
     assert status == 1
     assert "recordings: got 8, expected 2500" in err
     assert not (tmp_path / "data/train_voices").exists()

@@ -16,7 +16,7 @@ while [ "$#" -gt 0 ]; do
     *) args+=("$1") && shift ;;
   esac
 done
-part="--any-counts true --train-parts train-clean-100 --hold-out 0.1"
+part="--allow-counts recordings,speakers --train-parts train-clean-100 --hold-out 0.1"
 made="--musan ${MUSAN:-synthetic} --rirs-noises ${RIRS_NOISES:-synthetic}"
 case "$short" in
   true) options=(

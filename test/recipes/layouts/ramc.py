@@ -1,13 +1,13 @@
-"""MagicData-RAMC: tables of the partition, WAV, and TXT with a speaker who is nobody."""
+"""MagicData-RAMC: tables of the partition, WAV, and TXT with marks of G00000000."""
 
 from pathlib import Path
 
 from layouts.common import audio, text
 
 IDS = {
-    "train": ("CTS-CN-F2F-2019-11-11-10", "CTS-CN-F2F-2019-11-11-12"),
+    "train": ("CTS-CN-F2F-2019-11-15-1001", "CTS-CN-F2F-2019-11-15-1005"),
     "dev": ("CTS-CN-F2F-2019-11-15-1423",),
-    "test": ("CTS-CN-F2F-2019-11-15-1432",),
+    "test": ("CTS-CN-F2F-2019-11-15-3",),
 }
 LINES = (
     "[0.000,0.350]\tG00000000\t无,无\t[+]\n"

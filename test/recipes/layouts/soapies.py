@@ -57,7 +57,20 @@ def a_file(root: Path) -> Path:
 
 
 def duplicate(root: Path) -> str:
-    """Add a recording twice; return its name."""
+    """Add another recording of the same name; return its name."""
     name = names_of("engsot")[5]
-    audio(root / f"data/audio/balanced_engsot/again/{name}.wav", 1.5, rate=32000)
+    audio(root / f"data/audio/balanced_engsot/again/{name}.wav", 1.6, rate=32000)
     return name
+
+
+def by_language(root: Path) -> None:
+    """Move the files of each pair to a folder called by its language, as some unpack archives.
+
+    Of the utterance that two pairs list, each folder has a copy.
+    """
+    folders = {"engzul": "isiZulu", "engxho": "isiXhosa", "engtsn": "Setswana", "engsot": "Sesotho"}
+    for pair, folder in folders.items():
+        place = root / folder
+        place.mkdir()
+        (root / f"data/audio/balanced_{pair}").rename(place / "audio")
+        (root / f"data/XML/balanced_{pair}.xml").rename(place / f"balanced_{pair}.xml")

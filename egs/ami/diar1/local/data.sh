@@ -5,12 +5,12 @@ set -euo pipefail
 mic=both                    # mix, sdm or both
 flavour=only_words          # or word_and_vocalsounds: what of the annotation is the reference
 uem=setup                   # or full: the length of the audio
-any_counts=false            # true: a part of the corpus will do
+allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/data.sh [--mic mix|sdm|both] [--flavour only_words|word_and_vocalsounds]
-  [--uem setup|full] [--any-counts true|false] [--data data]; AMI and AMI_SETUP stand in db.sh"
+  [--uem setup|full] [--allow-counts CHECK,...] [--data data]; AMI and AMI_SETUP stand in db.sh"
 . ./path.sh
 . ./db.sh
 # shellcheck source=/dev/null
@@ -20,5 +20,5 @@ mics=$mic
 [ "$mic" != both ] || mics="mix sdm"
 for name in $mics; do
   python3 -m diarize.bin.prepare ami --root "$AMI" --setup "$AMI_SETUP" --mic "$name" \
-    --flavour "$flavour" --uem "$uem" --any-counts "$any_counts" --out "$data"
+    --flavour "$flavour" --uem "$uem" --allow-counts "$allow_counts" --out "$data"
 done

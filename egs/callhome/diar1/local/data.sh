@@ -6,12 +6,12 @@ parts=conf/parts.txt        # Kaldi's two parts: the first trains and validates,
 split_seed=                 # of another 80/20 split (seed 1 if there is no list) of the first part
 split_list=conf/split.txt   # the split, if it exists and no seed is given
 sph2pipe=auto               # always, never, or auto: for compressed files
-any_counts=false            # true: a part of the corpus will do
+allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/data.sh [--parts FILE] [--split-seed N] [--split-list FILE]
-  [--sph2pipe auto|always|never] [--any-counts true|false] [--data data];
+  [--sph2pipe auto|always|never] [--allow-counts CHECK,...] [--data data];
   CALLHOME and CALLHOME_KEY stand in db.sh"
 . ./path.sh
 . ./db.sh
@@ -20,4 +20,4 @@ help_message="Usage: local/data.sh [--parts FILE] [--split-seed N] [--split-list
 
 python3 -m diarize.bin.prepare callhome --root "$CALLHOME" --key "$CALLHOME_KEY" \
   --parts "$parts" --split-list "$split_list" ${split_seed:+--split-seed "$split_seed"} \
-  --sph2pipe "$sph2pipe" --any-counts "$any_counts" --out "$data"
+  --sph2pipe "$sph2pipe" --allow-counts "$allow_counts" --out "$data"

@@ -9,12 +9,12 @@ audio=                      # globs below the root
 labels=
 split_seed=                 # of another 60/20/20 split (seed 1 if there is no list)
 split_list=conf/split.txt   # the split, if it exists and no seed is given
-any_counts=false            # true: a part of the corpus will do
+allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/data.sh [--root DIR] [--edition 2023|2024] [--audio GLOB] [--labels GLOB]
-  [--split-seed N] [--split-list FILE] [--any-counts true|false] [--data data]"
+  [--split-seed N] [--split-list FILE] [--allow-counts CHECK,...] [--data data]"
 . ./path.sh
 . ./db.sh
 # shellcheck source=/dev/null
@@ -22,4 +22,4 @@ help_message="Usage: local/data.sh [--root DIR] [--edition 2023|2024] [--audio G
 
 python3 -m diarize.bin.prepare displace --root "${root:-$DISPLACE}" --edition "$edition" \
   ${audio:+--audio "$audio"} ${labels:+--labels "$labels"} ${split_seed:+--split-seed "$split_seed"} \
-  --split-list "$split_list" --any-counts "$any_counts" --out "$data"
+  --split-list "$split_list" --allow-counts "$allow_counts" --out "$data"

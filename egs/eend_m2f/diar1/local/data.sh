@@ -5,12 +5,12 @@ set -euo pipefail
 
 corpora=                    # names in conf/corpora.txt, with commas; default: all
 prepare=true                # false: the corpora's recipes have run already
-any_counts=false            # true: parts of the corpora will do
+allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/data.sh [--corpora ami_mix,ramc] [--prepare true|false]
-  [--any-counts true|false] [--data data]"
+  [--allow-counts CHECK,...] [--data data]"
 . ./path.sh
 # shellcheck source=/dev/null
 . utils/parse_options.sh
@@ -32,7 +32,7 @@ if [ "$prepare" = true ]; then
   while read -r _ recipe _ _ _ options; do
     [ -x "../../$recipe/run.sh" ] || fail "there is no recipe egs/$recipe"
     read -r -a words <<< "$options"
-    [ "$any_counts" = false ] || words+=(--local-data-opts "--any-counts true")
+    [ -z "$allow_counts" ] || words+=(--local-data-opts "--allow-counts $allow_counts")
     "../../$recipe/run.sh" --stop-stage 1 "${words[@]}" >&2 < /dev/null
   done <<< "$lines"
 fi

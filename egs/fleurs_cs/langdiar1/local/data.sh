@@ -17,7 +17,7 @@ convert=                    # voice conversion: a command with {wav} {reference}
 num_voices=20
 musan=$MUSAN                # noises for the training mixtures; "synthetic": made ones
 rirs_noises=$RIRS_NOISES    # rooms; "synthetic": made ones
-any_counts=false            # true: a part of the corpus will do
+allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
@@ -27,7 +27,7 @@ help_message="Usage: local/data.sh [--root DIR] [--languages en_us,hi_in] [--con
 . utils/parse_options.sh
 
 python3 -m diarize.bin.prepare fleurs --root "${root:-$FLEURS}" --languages "$languages" \
-  --any-counts "$any_counts" --out "$data"
+  --allow-counts "$allow_counts" --out "$data"
 
 # align SET: word times; characters are the words of text without blanks
 align() {
@@ -69,9 +69,9 @@ for language in ${unspaced//,/ }; do
 done
 
 [ -z "$musan" ] || [ "$musan" = synthetic ] ||
-  python3 -m diarize.bin.prepare musan --root "$musan" --any-counts "$any_counts" --out "$data"
+  python3 -m diarize.bin.prepare musan --root "$musan" --allow-counts "$allow_counts" --out "$data"
 [ -z "$rirs_noises" ] || [ "$rirs_noises" = synthetic ] ||
-  python3 -m diarize.bin.prepare rirs-noises --root "$rirs_noises" --any-counts "$any_counts" \
+  python3 -m diarize.bin.prepare rirs-noises --root "$rirs_noises" --allow-counts "$allow_counts" \
     --out "$data"
 if [ "$musan" = synthetic ] || [ "$rirs_noises" = synthetic ]; then
   PYTHONPATH="$DIARIZE_ROOT/egs/mini:$PYTHONPATH" python3 \

@@ -17,7 +17,7 @@ dev_parts=dev-clean
 test_parts=test-clean
 hold_out=0                  # share of training speakers for dev, and for test, in place of parts
 split_seed=1
-any_counts=false            # true: other counts than the published ones are a warning
+allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 speech_bounds="split"       # split: cut at pauses; trim: cut the ends only; none: whole files
 split_pause=0.5             # seconds, for "split"
 nj=4
@@ -37,7 +37,7 @@ case "$speech_bounds" in
   *) echo "$0: --speech-bounds is split, trim or none, not '$speech_bounds'" >&2; exit 1 ;;
 esac
 
-prepare() { python3 -m diarize.bin.prepare "$@" --out "$data" --any-counts "$any_counts"; }
+prepare() { python3 -m diarize.bin.prepare "$@" --out "$data" --allow-counts "$allow_counts"; }
 
 mkdir -p "$data"
 prepare librispeech --root "$librispeech" --train-parts "$train_parts" --dev-parts "$dev_parts" \

@@ -14,7 +14,7 @@ librispeech_train=true
 seed=1
 speeds=85,92,100,108,115
 nj=2
-any_counts=false
+allow_counts=
 
 help_message="Usage: local/data.sh [options]   (in the directory of the recipe)
   --data-root DIR             speechocean762, as it is unpacked (default \$SPEECHOCEAN762)
@@ -22,7 +22,7 @@ help_message="Usage: local/data.sh [options]   (in the directory of the recipe)
   --librispeech-train B       its speakers join the training, but for 40 (default $librispeech_train)
   --speeds LIST               speeds in percent at which training voices are played ($speeds)
   --seed N                    of splits, levels, rooms, noises (default $seed)
-  --any-counts B              take a corpus of other counts than the published (default $any_counts)
+  --allow-counts CHECK,...    recordings, speakers, utterances: may differ from the published
   --nj N                      processes (default $nj)
   --data DIR                  where all of it goes (default $data)"
 
@@ -56,7 +56,7 @@ others=()
 
 python3 "$here/prepare_voices.py" "$data" --root "$data_root" "${others[@]}" \
   --librispeech-train "$librispeech_train" --speeds "$speeds" --seed "$seed" --nj "$nj" \
-  --any-counts "$any_counts"
+  --allow-counts "$allow_counts"
 make_rooms=$root/egs/mini/diar1/local/make_rooms.py
 python3 "$make_rooms" "$data" --rirs 100 --noises 60 --noise-seconds 20 --seed "$seed"
 python3 "$make_rooms" "$data/unheard" --rirs 40 --noises 30 --noise-seconds 20 \

@@ -9,7 +9,7 @@ corpus and --seed.
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from speakers import Person, Source, make_person
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
 from diarize.io.table import read_table
-from diarize.prepare.counts import Counts, Expected, check_counts
+from diarize.prepare.counts import Counts, Expected, allowed_counts, check_counts, check_one
 from diarize.prepare.part import Recording
 from diarize.prepare.splits import read_split, seeded_split, write_split
 from diarize.prepare.writer import Spoken, write_utterances
@@ -54,8 +54,8 @@ def get_parser() -> argparse.ArgumentParser:
     add("--speeds", default="85,92,100,108,115", help="in percent, for training (%(default)s)")
     add("--seed", type=int, default=1, help="of splits and levels (default %(default)s)")
     add("--nj", type=int, default=2, help="processes (default %(default)s)")
-    add("--any-counts", choices=("true", "false"), default="false",
-        help="take a corpus of other counts than the published ones")
+    add("--allow-counts", type=allowed_counts, default=frozenset(), metavar="CHECK,...",
+        help="of recordings, speakers and utterances: those that may differ from the published")
     return parser
 
 
@@ -84,17 +84,20 @@ def read_speechocean(root: Path) -> dict[str, list[Source]]:
     return parts
 
 
-def check_part(name: str, sources: list[Source], any_counts: bool) -> None:
-    """Raise DiarizeError unless the part has the published numbers, or ``any_counts``."""
+def check_part(name: str, sources: list[Source], allowed: Collection[str]) -> None:
+    """Raise DiarizeError for figures that are not the published ones and not ``allowed``."""
     speakers = by_speaker(sources)
     counts = Counts(recordings=len(sources), speakers=len(speakers))
-    check_counts(f"speechocean762 {name}", counts, PUBLISHED, any_counts)
-    for speaker, own in speakers.items():
-        if len(own) != UTTERANCES and not any_counts:
-            raise DiarizeError(
-                f"speechocean762 {name}: speaker {speaker} has {len(own)} utterances, not "
-                f"{UTTERANCES}. Is it unpacked whole? For a part of it: --any-counts true"
-            )
+    check_counts(f"speechocean762 {name}", counts, PUBLISHED, allowed)
+    other = {speaker: len(own) for speaker, own in speakers.items() if len(own) != UTTERANCES}
+    fault = ""
+    if other:
+        speaker = min(other)
+        fault = (
+            f"{len(other)} speakers do not have {UTTERANCES} utterances: speaker {speaker} has "
+            f"{other[speaker]} utterances, not {UTTERANCES}"
+        )
+    check_one(f"speechocean762 {name}", "utterances", fault, allowed)
 
 
 def read_librispeech(root: Path, most: int) -> list[Source]:
@@ -146,7 +149,7 @@ def choose(args: argparse.Namespace) -> Split:
     """Return who is in which set."""
     parts = read_speechocean(args.root)
     for name, sources in parts.items():
-        check_part(name, sources, args.any_counts == "true")
+        check_part(name, sources, args.allow_counts)
     speeds = tuple(int(speed) for speed in args.speeds.split(","))
     speakers = by_speaker(parts["train"])
     split = split_of_corpus(args, speakers)

@@ -4,11 +4,11 @@ set -euo pipefail
 
 split_seed=                 # of another 80/20 split (seed 1 if there is no list) of the development set
 split_list=conf/split.txt   # the split, if it exists and no seed is given
-any_counts=false            # true: a part of the corpus will do
+allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
-help_message="Usage: local/data.sh [--split-seed N] [--split-list FILE] [--any-counts true|false]
+help_message="Usage: local/data.sh [--split-seed N] [--split-list FILE] [--allow-counts CHECK,...]
   [--data data]; VOXCONVERSE and VOXCONVERSE_REFERENCES stand in db.sh"
 . ./path.sh
 . ./db.sh
@@ -17,4 +17,4 @@ help_message="Usage: local/data.sh [--split-seed N] [--split-list FILE] [--any-c
 
 python3 -m diarize.bin.prepare voxconverse --root "$VOXCONVERSE" \
   --references "$VOXCONVERSE_REFERENCES" --split-list "$split_list" ${split_seed:+--split-seed "$split_seed"} \
-  --any-counts "$any_counts" --out "$data"
+  --allow-counts "$allow_counts" --out "$data"
