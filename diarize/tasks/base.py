@@ -1,10 +1,11 @@
 """What the tasks have in common: data, batches, and a validation DER over thresholds."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from diarize.data.sources import DataDirSource, open_source
 from diarize.errors import DiarizeError, require_at_least
 from diarize.losses.criterion import Criterion
 from diarize.nn.outputs import QueryPredictions
+from diarize.segments import Segment
 from diarize.train.mask_der import mask_der_stats
 
 # The model, as it is or wrapped for several processes: (waveforms, lengths) -> predictions.
@@ -128,6 +130,21 @@ class QueryTask:
     def collate(self, examples: list[Example]) -> Batch:
         """Return the examples as one batch."""
         return collate(examples, self.grid.sample_rate)
+
+    def largest(self, examples: int) -> Batch:
+        """Return a batch of ``examples`` crops of noise, as large as any of the training.
+
+        They have the length of a crop and as many labels as can be matched, and the model is
+        told their lengths as it is for padded ones.
+        """
+        seconds = self.options.data.crop_seconds
+        samples = self.grid.to_samples(seconds)
+        waveform = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
+        count = max(1, self.options.model.decoder.queries - 1)
+        each = seconds / count
+        segments = [Segment("probe", i * each, (i + 1) * each, f"{i:04d}") for i in range(count)]
+        example = self.make_example("probe", 0.1 * waveform, segments, self.grid)
+        return replace(self.collate([example] * examples), whole=False)
 
     def normalizers(self, batch: Batch) -> Tensor:
         """Return the denominators of the loss terms, float64 (terms,)."""

@@ -28,7 +28,10 @@ State = Mapping[str, torch.Tensor]
 
 @dataclass
 class Progress:
-    """Where a training stands: what ``last.pth`` holds besides weights and optimiser."""
+    """Progress of a training: what ``last.pth`` holds besides weights and optimiser.
+
+    ``parts`` is the number of micro-batches of a step, over all processes.
+    """
 
     step: int = 0
     best: list[dict[str, float]] = field(default_factory=list)
@@ -36,6 +39,7 @@ class Progress:
     pending_validation: bool = False
     fingerprint: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    parts: int = 0
 
 
 def save_model(path: str | os.PathLike, state: State, meta: Mapping[str, Any]) -> None:

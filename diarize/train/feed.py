@@ -24,11 +24,11 @@ class Source(Protocol):
 
 def check_batch(options: TrainOptions, group: Group) -> None:
     """Raise DiarizeError where a micro-batch of a process would have no example."""
-    parts = group.world * options.accumulation
+    parts = group.world * options.parts
     if options.batch_size < parts:
         raise DiarizeError(
             f"train.batch_size {options.batch_size} is less than {group.world} processes times "
-            f"train.accumulation {options.accumulation}: raise it, or start fewer processes"
+            f"train.accumulation {options.parts}: raise it, or start fewer processes"
         )
 
 

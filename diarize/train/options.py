@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 OPTIMIZERS = ("adamw", "muon")
 SCHEDULES = ("onecycle", "constant", "threephase")
@@ -14,7 +14,7 @@ DEVICES = ("auto", "cpu", "cuda")
 # written or how fast it is computed, but leaves it the same training; `steps` is here so
 # that a run can be made longer (which stretches the schedules that depend on it).
 _FREE_ON_RESUME = {
-    "steps", "accumulation", "num_workers", "threads", "device", "max_seconds", "tensorboard",
+    "steps", "accumulation", "max_memory", "num_workers", "threads", "device", "max_seconds", "tensorboard",
     "valid_interval", "save_interval", "log_interval", "keep_best", "find_unused_parameters",
     "gradient_checkpointing",
 }
@@ -64,7 +64,10 @@ class TrainOptions:
     """Options of the trainer; raises ValueError for values that make no sense.
 
     ``batch_size`` is the number of examples of one optimiser step over all processes and
-    all ``accumulation`` micro-batches.  ``clip_norm`` 0 is no clipping, ``threads`` 0 leaves
+    all ``accumulation`` micro-batches; auto finds how many are needed for a micro-batch to fit
+    into ``max_memory`` GB (null: 90 % of the GPU's free memory, without a GPU 80 % of the
+    machine's).  The gradient is that of the whole batch for any number; see `find_accumulation`.
+    ``clip_norm`` 0 is no clipping, ``threads`` 0 leaves
     torch's number, ``valid_interval`` 0 validates at the end only, ``save_interval`` 0 saves
     only after validation.  ``precision`` auto is bf16 where a GPU has it, else fp32.
 
@@ -77,7 +80,8 @@ class TrainOptions:
 
     steps: int = 1000
     batch_size: int = 32
-    accumulation: int = 1
+    accumulation: int | Literal["auto"] = 1
+    max_memory: float | None = None
     seed: int = 0
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
@@ -97,18 +101,25 @@ class TrainOptions:
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulation", "log_interval", "keep_best"):
+        for name in ("steps", "batch_size", "log_interval", "keep_best"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _require(self.parts >= 1, "accumulation", self.accumulation, "auto, or at least 1")
         for name in ("clip_norm", "valid_interval", "save_interval", "num_workers", "threads"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        _require(self.max_seconds is None or self.max_seconds > 0, "max_seconds",
-                 self.max_seconds, "null or above 0")
+        for name in ("max_seconds", "max_memory"):
+            value = getattr(self, name)
+            _require(value is None or value > 0, name, value, "null or above 0")
         _require(self.precision in PRECISIONS, "precision", self.precision, _one_of(PRECISIONS))
         _require(self.device in DEVICES, "device", self.device, _one_of(DEVICES))
-        _require(self.batch_size >= self.accumulation, "batch_size", self.batch_size,
-                 f"at least accumulation ({self.accumulation})")
+        _require(self.batch_size >= self.parts, "batch_size", self.batch_size,
+                 f"at least accumulation ({self.parts})")
         self._check_optimizer()
         self._check_schedule()
+
+    @property
+    def parts(self) -> int:
+        """The number of micro-batches; 1 as long as ``accumulation`` is auto."""
+        return 1 if self.accumulation == "auto" else self.accumulation
 
     def _check_optimizer(self) -> None:
         opt = self.optimizer

@@ -94,7 +94,7 @@ class Stepper:
         self._update(learning_rate(options, step), step)
 
     def _seed(self, step: int, number: int) -> None:
-        part = self.group.rank * self.options.accumulation + number
+        part = self.group.rank * self.options.parts + number
         seed_torch(self.options.seed, step, part)
 
     def _syncing(self, last: bool) -> contextlib.AbstractContextManager:
@@ -172,6 +172,24 @@ class Stepper:
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         return bool(torch.isfinite(loss) & torch.isfinite(norm))
+
+    def rehearse(self, examples: int) -> None:
+        """Do forward and backward pass of the task's largest batch of ``examples`` examples.
+
+        Weights stay as they are; gradients are dropped.
+        """
+        try:
+            self._is_finite(self.task.largest(examples))
+        finally:
+            self.optimizer.zero_grad(set_to_none=True)
+
+    def bytes_to_come(self) -> int:
+        """Return the bytes that steps need beside forward and backward pass and are not yet
+        there: the optimiser's moments, and the buckets of gradients of several processes.
+        """
+        trainable = sum(p.nbytes for p in self.model.parameters() if p.requires_grad)
+        moments = 0 if self.optimizer.state else 2 * trainable
+        return moments + (trainable if self.group.world > 1 else 0)
 
     def _add(self, key: str, value: Tensor) -> None:
         self._sums[key] = self._sums[key] + value if key in self._sums else value

@@ -9,6 +9,7 @@ their number, and the random numbers of a micro-batch of the step and its place 
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from diarize.config import write_yaml
+from diarize.errors import DiarizeError
 from diarize.train.checkpoint import (
     BestList,
     Progress,
@@ -25,6 +27,7 @@ from diarize.train.checkpoint import (
 )
 from diarize.train.distributed import Group, process_group
 from diarize.train.feed import check_batch, feed
+from diarize.train.memory import GB, Probe, find_accumulation
 from diarize.train.optim import learning_rate
 from diarize.train.options import TrainOptions, fingerprint
 from diarize.train.reporter import Reporter
@@ -71,6 +74,9 @@ class Task(Protocol):
         self, forward: Callable, device: torch.device, rank: int, world: int
     ) -> dict[str, Tensor]:
         """Return sums over this rank's share of the validation set."""
+
+    def largest(self, examples: int) -> Any:
+        """Return a batch of ``examples`` examples, each as large as any of the training."""
 
     def summarize(self, sums: dict[str, Tensor]) -> dict[str, float]:
         """Return the figures of the added sums; ``der`` (percent) chooses checkpoints."""
@@ -173,14 +179,30 @@ class _Run:
             if self.reporter is not None:
                 self.reporter.close()
 
+    def _fit(self) -> None:
+        """Decide on the number of micro-batches, where the options leave it to us."""
+        if self.options.accumulation == "auto":
+            probe = Probe(
+                self.stepper.rehearse, self.group.device, self.stepper.bytes_to_come(),
+                self.options.max_memory,
+            )
+            number = find_accumulation(self.options, self.group, probe, self.progress.parts)
+            self.options = replace(self.options, accumulation=number)
+            self.stepper.options = self.options
+            size = -(-self.options.batch_size // (self.group.world * number))
+            self._say(f"accumulation auto: {number} micro-batches of up to {size} examples in each "
+                      f"process, {probe.bytes / GB:.2f} GB of {probe.limit / GB:.2f} GB")
+        self.progress.parts = self.group.world * self.options.parts
+
     def _loop(self, signals: StopSignals) -> int:
+        self._fit()
         options, progress = self.options, self.progress
         batches = feed(self.task, options, self.group, progress.step)
         for step in range(progress.step, options.steps):
             begin = time.monotonic()
             share = [next(batches) for _ in range(options.accumulation)]
             self._waiting += time.monotonic() - begin
-            self.stepper.run(step, share)
+            self._step(step, share)
             progress.step = step + 1
             self._busy += time.monotonic() - begin
             # The largest wins: a signal before the time.
@@ -198,6 +220,17 @@ class _Run:
             if code:
                 return code
         return 0
+
+    def _step(self, step: int, share: list[Any]) -> None:
+        try:
+            self.stepper.run(step, share)
+        except torch.OutOfMemoryError as err:
+            raise DiarizeError(
+                f"training step {step + 1}: out of memory with train.accumulation "
+                f"{self.options.accumulation} ({str(err).splitlines()[0]}): set it to "
+                f"{2 * self.options.accumulation}, or set train.gradient_checkpointing=true; the "
+                "same command resumes from the last checkpoint"
+            ) from None
 
     def _out_of_time(self) -> bool:
         """True, on the rank that decides, when the time for training is used up."""
