@@ -57,7 +57,7 @@ class Probe:
     ``rehearse`` does that pass for a number of examples of the largest size and leaves weights
     and gradients as they were.  ``reserved`` are bytes that a training needs beside it (moments
     that the optimiser has not made yet).  On a GPU the pass runs, and out of memory means no.
-    On a CPU passes of one and two examples are measured, which give the bytes of any number.
+    On a CPU passes of one and two examples are measured: what the second adds, each adds at most.
     After a call ``bytes`` is the peak that was measured or computed, None when out of memory.
     """
 

@@ -14,9 +14,9 @@ DEVICES = ("auto", "cpu", "cuda")
 # written or how fast it is computed, but leaves it the same training; `steps` is here so
 # that a run can be made longer (which stretches the schedules that depend on it).
 _FREE_ON_RESUME = {
-    "steps", "accumulation", "max_memory", "num_workers", "threads", "device", "max_seconds", "tensorboard",
-    "valid_interval", "save_interval", "log_interval", "keep_best", "find_unused_parameters",
-    "gradient_checkpointing",
+    "steps", "accumulation", "max_memory", "num_workers", "threads", "device", "max_seconds",
+    "tensorboard", "valid_interval", "save_interval", "log_interval", "keep_best",
+    "find_unused_parameters", "gradient_checkpointing",
 }
 
 

@@ -65,6 +65,9 @@ class ToyTask:
         frames = torch.tensor(float(error.numel()))
         return loss, {"mse": loss.detach(), "der_num": wrong, "der_den": frames}
 
+    def largest(self, examples):
+        return self.collate([self.example(4)] * examples)
+
     def validate(self, forward, device, rank, world):
         sums = {"error": torch.zeros(2), "n": torch.zeros(())}
         for index in range(1_000_000 + rank, 1_000_008, world):
