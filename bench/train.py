@@ -110,7 +110,8 @@ def parts_of(task: QueryTask, stepper: Stepper, steps: int, crops: int) -> dict[
     """Return seconds per step by part, each part waited for."""
     watch = Watch(stepper.group.device)
     model, criterion = task.model, task.criterion
-    stepper.forward = watch.wrap("network", model.forward)
+    forward = stepper.forward
+    stepper.forward = watch.wrap("network", stepper.in_precision(model.forward))
     model.features.forward = watch.wrap("features", model.features.forward)
     criterion.cost = watch.wrap("cost", criterion.cost)
     criterion.assign = watch.wrap("matching", criterion.assign)
@@ -124,7 +125,7 @@ def parts_of(task: QueryTask, stepper: Stepper, steps: int, crops: int) -> dict[
     for place, name in ((model.features, "forward"), (criterion, "cost"), (criterion, "assign"),
                         (criterion, "loss"), (stepper, "_gradient_norm"), (stepper, "_update")):
         delattr(place, name)
-    stepper.forward = stepper.plain
+    stepper.forward = forward
     return {part: watch.seconds[part] / steps for part in PARTS}
 
 
@@ -184,7 +185,7 @@ def measure(name: str, manifest: Path, args: argparse.Namespace) -> list[str]:
     first = data_seconds(task, args)
     seconds = parts_of(task, stepper, args.steps, args.crops)
     step = whole_steps(task, stepper, args.steps, args.crops)
-    half = stepper._half
+    half = stepper.bf16
     peak = matmul_peak(device, torch.bfloat16 if half else torch.float32)
     total, audio = sum(seconds.values()), batch.seconds
     kind = "bf16" if half else "fp32"

@@ -24,12 +24,12 @@ ALLOWED: dict[str, set[str]] = {
     "data": GROUND | {"config", "io", "kaldi", "simulate"},
     "features": {"errors", "timebase", "nn"},
     "nn": {"errors"},
-    "losses": {"errors", "nn.outputs", "nn.attention.length_mask"},
+    "losses": {"errors", "nn.outputs", "nn.precision", "nn.attention.length_mask"},
     "models": {"errors", "timebase", "config", "features", "nn"},
     "report": GROUND | {"config", "io", "score"},
     # A model is handed in; what it gives, and how long a piece of a sequence is, are known.
-    "infer": GROUND | {"config", "io", "nn.outputs", "nn.pieces"},
-    "train": GROUND | {"config", "io", "kaldi"},
+    "infer": GROUND | {"config", "io", "nn.outputs", "nn.pieces", "nn.precision"},
+    "train": GROUND | {"config", "io", "kaldi", "nn.precision"},
     "tasks": GROUND
     | {"config", "data", "features", "io", "losses", "models", "nn", "infer.postprocess"}
     # How a mask is scored while training, and what a saved model looks like.

@@ -10,6 +10,7 @@ from diarize.infer.config import NetworkOptions
 from diarize.infer.memory import Sizes
 from diarize.infer.predictor import Predictor
 from diarize.nn.pieces import CPU_PIECE, GPU_PIECE
+from diarize.nn.precision import uses_bf16
 from diarize.timebase import FrameGrid
 
 
@@ -33,11 +34,7 @@ def pick_device(name: str) -> torch.device:
 def make_predictor(model: nn.Module, grid: FrameGrid, options: NetworkOptions) -> Predictor:
     """Return a predictor of ``model`` (evaluation mode) on the device of ``options``."""
     device = pick_device(options.device)
-    bf16 = options.precision == "bf16" or (
-        options.precision == "auto"
-        and device.type == "cuda"
-        and torch.cuda.is_bf16_supported(including_emulation=False)
-    )
+    bf16 = uses_bf16(options.precision, device)
     sizes = Sizes(
         features=model.features.output_dim,
         kept=model.features.keeps_features,

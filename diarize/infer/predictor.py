@@ -16,6 +16,7 @@ from diarize.infer.memory import GB, Sizes, memory_limit, peak_bytes, resident_b
 from diarize.infer.recording import Recording
 from diarize.infer.stitch import StitchedMasks, Stitcher, StitchOptions, Window, plan_windows
 from diarize.nn.outputs import Encoded, Queries
+from diarize.nn.precision import network_precision
 from diarize.timebase import FrameGrid
 
 _log = logging.getLogger(__name__)
@@ -219,7 +220,7 @@ class Predictor:
         return torch.cat([torch.arange(fixed, device=order.device), order])
 
     def _autocast(self) -> AbstractContextManager:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+        return network_precision(self.device, self.bf16)
 
 
 def _checked(

@@ -10,6 +10,7 @@ from diarize.losses import terms
 from diarize.losses.matcher import match
 from diarize.nn.attention import length_mask
 from diarize.nn.outputs import QueryPredictions
+from diarize.nn.precision import float32_precision
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Criterion:
         """Return the pairwise matching costs of eq. (6), (L + 1, B, N, S)."""
         o = self.options
         valid = self._valid(predictions, logits)
-        activity = predictions.activity_logits.float()
+        activity = predictions.activity_logits
         cost = o.cls * terms.matching_class_cost(activity, targets.shape[-1])
         if o.bce:
             cost = cost + o.bce * terms.pairwise_bce(logits, targets, valid)
@@ -87,12 +88,26 @@ class Criterion:
         ``targets`` (B, T, S) float, of which recording b has ``num_speakers[b]`` columns,
         the others being 0.  ``label_ids`` (B, S) are for criteria that name them.  The terms
         are batch averages weighted by T S, S and the query weights (Section 3.6), here of
-        the last layer.
+        the last layer.  Everything is computed in float32, whatever the precision of the
+        predictions.
         """
+        with float32_precision(predictions.frames.device):
+            return self._loss(
+                predictions.float(), targets.float(), num_speakers, normalizers, names, label_ids
+            )
+
+    def _loss(
+        self,
+        predictions: QueryPredictions,
+        targets: Tensor,
+        num_speakers: Sequence[int],
+        normalizers: Tensor,
+        names: Sequence[str] | None,
+        label_ids: Tensor | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         if not self.options.deep_supervision:
             predictions = predictions.last()
         logits = predictions.mask_logits()  # (L1, B, T, N)
-        targets = targets.float()
         with torch.no_grad():
             cost = self.cost(predictions, logits, targets)
             matching = self.assign(cost, num_speakers, names)  # (L1, B, S)
@@ -147,7 +162,7 @@ class Criterion:
 
         A query is a positive where it is matched to a column whose ``real`` (B, S) is 1.
         """
-        logits = predictions.activity_logits.float()
+        logits = predictions.activity_logits
         matched = torch.zeros_like(logits)
         matched.scatter_add_(-1, matching, real.expand(len(logits), -1, -1))
         o = self.options

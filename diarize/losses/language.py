@@ -120,7 +120,7 @@ class LanguageCriterion(Criterion):
         o = self.options
         valid = self._valid(predictions, logits)
         slots = self.slot_weights(targets)
-        activity = predictions.activity_logits.float()
+        activity = predictions.activity_logits
         cost = o.activity * terms.matching_class_cost(activity, targets.shape[-1])
         if o.focal:
             focal = terms.pairwise_focal(logits, targets, valid, o.focal_gamma, o.focal_alpha)
@@ -177,7 +177,7 @@ class LanguageCriterion(Criterion):
         """
         if predictions.label_logits is None:
             return torch.zeros_like(like)
-        scores = predictions.label_logits.float()  # (L1, B, N, C)
+        scores = predictions.label_logits  # (L1, B, N, C)
         if label_ids is None:
             return 0.0 * scores.sum((1, 2, 3))
         layers, classes = scores.shape[0], scores.shape[-1]
@@ -198,7 +198,7 @@ class LanguageCriterion(Criterion):
             return 0.0
         wanted = frame_ids(targets, label_ids)  # (B, T)
         return F.cross_entropy(
-            scores.float().transpose(1, 2), wanted, ignore_index=-1, reduction="sum"
+            scores.transpose(1, 2), wanted, ignore_index=-1, reduction="sum"
         )
 
     def slot_weights(self, targets: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
 """What a query decoder predicts, kept factored until somebody needs the masks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
+
+from diarize.nn.precision import float32_precision
 
 
 @dataclass
@@ -53,11 +55,23 @@ class QueryPredictions:
     frame_label_logits: Tensor | None = None
 
     def mask_logits(self) -> Tensor:
-        """Return the logits of all predictions, float32 (L + 1, B, T, N), one product for all."""
+        """Return the logits of all predictions, float32 (L + 1, B, T, N), one product for all.
+
+        The product is computed in float32 in any context: autocast would round the masks.
+        """
         layers, batch, queries, dim = self.mask_embeddings.shape
-        embeddings = self.mask_embeddings.permute(1, 3, 0, 2).reshape(batch, dim, -1)
-        logits = torch.bmm(self.frames, embeddings)  # (B, T, (L + 1) N)
-        return logits.float().unflatten(-1, (layers, queries)).permute(2, 0, 1, 3)
+        with float32_precision(self.frames.device):
+            embeddings = self.mask_embeddings.float().permute(1, 3, 0, 2).reshape(batch, dim, -1)
+            logits = torch.bmm(self.frames.float(), embeddings)  # (B, T, (L + 1) N)
+        return logits.unflatten(-1, (layers, queries)).permute(2, 0, 1, 3)
+
+    def float(self) -> "QueryPredictions":
+        """Return the predictions in float32, in which losses and counts are computed."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return QueryPredictions(**{
+            name: value.float() if value is not None and value.is_floating_point() else value
+            for name, value in values.items()
+        })
 
     def last(self) -> "QueryPredictions":
         """Return the final prediction alone (L + 1 becomes 1)."""

@@ -197,9 +197,9 @@ class QueryTask:
         more = {key: torch.zeros_like(counted) for key in self.more}
         for host_batch in self._valid_batches(rank, world):
             batch = host_batch.to(device)
-            predictions = forward(batch.waveforms, batch.num_samples).last()
+            predictions = forward(batch.waveforms, batch.num_samples).last().float()
             masks = predictions.mask_logits()[0].sigmoid()  # (B, T, N)
-            activity = predictions.activity_logits[0].float().sigmoid()  # (B, N)
+            activity = predictions.activity_logits[0].sigmoid()  # (B, N)
             reference = self.reference(batch)
             speakers = reference.any(1).sum(1)
             for i, theta in enumerate(thetas):

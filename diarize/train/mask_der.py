@@ -16,7 +16,7 @@ def collar_mask(ref: Tensor, lengths: Tensor, collar_frames: int) -> Tensor:
     if collar_frames <= 0:
         return inside
     padded = torch.nn.functional.pad((ref & inside[..., None]).to(torch.int8), (0, 0, 1, 1))
-    edge = (padded[:, 1:] != padded[:, :-1]).any(-1).float()  # (B, T + 1): boundary before t
+    edge = (padded[:, 1:] != padded[:, :-1]).any(-1)  # (B, T + 1): boundary before t
     total = torch.nn.functional.pad(edge.cumsum(1), (1, 0))  # total[k] = edges before index k
     t = torch.arange(frames, device=ref.device)
     # Frame t is hit by the boundaries t - c + 1 ... t + c.
@@ -34,29 +34,33 @@ def mask_der_stats(
     count.  DER is (missed + false alarm + confused) / scored.  The mapping of speakers is
     the optimal one (Proposition A.1), taken as md-eval does before the collar is cut out,
     so that the result is that of the segment scorer.  The N x S overlaps of all recordings
-    go to the host at once.
+    go to the host at once.  Every count is exact: integers, and products in float64, which
+    autocast leaves alone.
     """
     inside = collar_mask(reference, lengths, 0)[..., None]
     scored = collar_mask(reference, lengths, collar_frames)[..., None]
-    # float32 counts frames exactly up to 2^24, 46 hours at 10 ms.
-    ref = (reference & inside).float()
-    overlap = (system & inside).float().transpose(1, 2) @ ref  # (B, N, S)
-    sys, ref = (system & scored).float(), (reference & scored).float()
-    correct = sys.transpose(1, 2) @ ref if collar_frames > 0 else overlap
+    overlap = _overlap(system & inside, reference & inside)  # (B, N, S)
+    sys, ref = system & scored, reference & scored
+    correct = _overlap(sys, ref) if collar_frames > 0 else overlap
     overlap, correct = torch.stack([overlap, correct]).cpu().numpy()
     matched = [
         c[linear_sum_assignment(o, maximize=True)].sum()
         for o, c in zip(overlap, correct, strict=True)
     ]
-    num_sys, num_ref = sys.sum(-1), ref.sum(-1)  # (B, T)
+    num_sys, num_ref = sys.sum(-1), ref.sum(-1)  # int64 (B, T)
     stats = torch.stack(
         [
-            num_ref.double().sum(1),
-            (num_ref - num_sys).clamp(min=0).double().sum(1),
-            (num_sys - num_ref).clamp(min=0).double().sum(1),
-            torch.minimum(num_ref, num_sys).double().sum(1),
+            num_ref.sum(1),
+            (num_ref - num_sys).clamp(min=0).sum(1),
+            (num_sys - num_ref).clamp(min=0).sum(1),
+            torch.minimum(num_ref, num_sys).sum(1),
         ],
         dim=1,
-    )
+    ).double()
     stats[:, 3] -= torch.tensor(matched, dtype=torch.float64, device=stats.device)
     return stats
+
+
+def _overlap(system: Tensor, reference: Tensor) -> Tensor:
+    """Return the frames that each pair of bool masks (B, T, N), (B, T, S) shares, (B, N, S)."""
+    return system.double().transpose(1, 2) @ reference.double()

@@ -69,7 +69,7 @@ class TrainOptions:
     machine's).  The gradient is that of the whole batch for any number; see `find_accumulation`.
     ``clip_norm`` 0 is no clipping, ``threads`` 0 leaves
     torch's number, ``valid_interval`` 0 validates at the end only, ``save_interval`` 0 saves
-    only after validation.  ``precision`` auto is bf16 where a GPU has it, else fp32.
+    only before and after validation.  ``precision`` auto is bf16 where a GPU has it, else fp32.
 
     ``gradient_checkpointing`` trades time for memory in the encoder, for crops of 600 s.
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from diarize.errors import DiarizeError
+from diarize.nn.precision import uses_bf16, with_precision
 from diarize.train.distributed import Group
 from diarize.train.feed import micro_batches
 from diarize.train.optim import learning_rate, make_optimizer, seed_torch
@@ -31,14 +33,11 @@ class Stepper:
             if hasattr(module, "checkpointing"):
                 module.checkpointing = options.gradient_checkpointing
         self.optimizer = make_optimizer(self.model, options.optimizer, group.device)
-        self.plain = torch.compile(self.model) if options.compile else self.model
-        self.forward = self._wrap(self.plain)
+        self.bf16 = uses_bf16(options.precision, group.device)
+        plain = torch.compile(self.model) if options.compile else self.model
+        self._wrapped = self._wrap(plain)
+        self.forward = self.in_precision(self._wrapped)
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=group.device)
-        self._half = options.precision == "bf16" or (
-            options.precision == "auto"
-            and group.device.type == "cuda"
-            and torch.cuda.is_bf16_supported(including_emulation=False)
-        )
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
         self._seconds = 0.0
@@ -57,10 +56,9 @@ class Stepper:
             find_unused_parameters=self.options.find_unused_parameters,
         )
 
-    def autocast(self) -> contextlib.AbstractContextManager:
-        """Return the context of the chosen precision."""
-        kind = self.group.device.type
-        return torch.autocast(kind, dtype=torch.bfloat16, enabled=self._half)
+    def in_precision(self, model: nn.Module) -> Callable[..., Any]:
+        """Return ``model`` as a function that computes in the chosen precision."""
+        return with_precision(model, self.group.device, self.bf16)
 
     def run(self, step: int, batches: list[Any]) -> None:
         """Do optimiser step ``step`` (from 0) on this rank's micro-batches.
@@ -79,8 +77,7 @@ class Stepper:
             moved = batch.to(group.device, non_blocking=True)
             self._seed(step, number)
             with self._syncing(number == len(batches) - 1):
-                with self.autocast():
-                    loss, stats = self._loss(self.forward, step, moved, normalizers)
+                loss, stats = self._loss(self.forward, step, moved, normalizers)
                 (loss * group.world).backward()
             total += loss.detach()
             for key, value in stats.items():
@@ -100,7 +97,7 @@ class Stepper:
     def _syncing(self, last: bool) -> contextlib.AbstractContextManager:
         if last or self.group.world == 1:
             return contextlib.nullcontext()
-        return self.forward.no_sync()
+        return self._wrapped.no_sync()
 
     def _loss(
         self, forward: Any, step: int, batch: Any, normalizers: Tensor
@@ -164,8 +161,8 @@ class Stepper:
         device = self.group.device
         normalizers = self.task.normalizers(batch).to(device)
         try:
-            with self.autocast():
-                loss, _ = self.task.loss(self.model, batch.to(device), normalizers)
+            forward = self.in_precision(self.model)
+            loss, _ = self.task.loss(forward, batch.to(device), normalizers)
             loss.backward()
         except DiarizeError:
             return False
@@ -225,9 +222,11 @@ class Stepper:
         seed_torch(self.options.seed, step, "validation")
         self.model.eval()
         try:
-            with torch.no_grad(), self.autocast():
+            # Recordings have all lengths: torch.compile would compile for each.
+            forward = self.in_precision(self.model)
+            with torch.no_grad():
                 sums = self.task.validate(
-                    self.model, self.group.device, self.group.rank, self.group.world
+                    forward, self.group.device, self.group.rank, self.group.world
                 )
         finally:
             self.model.train()

@@ -213,10 +213,11 @@ class _Run:
                 self._log()
             if _due(options.valid_interval, progress.step) or last or code == _TIME_IS_UP:
                 progress.pending_validation = True
+            if progress.pending_validation or ending or _due(options.save_interval, progress.step):
+                # Before a validation too: whatever ends it, no training is lost.
+                self._save()
             if progress.pending_validation and code <= _TIME_IS_UP:
                 self._validate()
-            elif ending or _due(options.save_interval, progress.step):
-                self._save()
             if code:
                 return code
         return 0

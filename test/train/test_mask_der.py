@@ -75,3 +75,34 @@ def test_collar_errors_are_counted_outside_the_collar_only():
     scored = collar_mask(reference, lengths, 3)[0].tolist()
     expected = slow_stats(system[0], reference[0], scored)
     assert mask_der_stats(system, reference, lengths, 3)[0].tolist() == expected
+
+
+@pytest.mark.parametrize("collar", [0, 25])
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "bf16"])
+def test_counts_of_long_masks_are_exact_under_autocast(half, collar):
+    torch.manual_seed(7)
+    reference = torch.rand(2, 300, 3) > 0.5
+    reference = reference.repeat_interleave(100, dim=1)  # 30,000 frames, turns of a second
+    system = reference[..., [2, 0, 1]] ^ (torch.rand(reference.shape) > 0.9)
+    lengths = torch.tensor([30000, 29999])
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+        found = mask_der_stats(system, reference, lengths, collar)
+        same = mask_der_stats(reference, reference, lengths, collar)
+        scored = collar_mask(reference, lengths, collar)
+    for b, n in enumerate(lengths.tolist()):
+        ref, sys = (masks[b, :n].double().numpy() for masks in (reference, system))
+        inside = scored[b, :n].numpy()
+        right = (ref[:, [2, 0, 1]] * sys)[inside].sum()
+        ref, sys = ref[inside].sum(1), sys[inside].sum(1)
+        errors = [ref.sum(), (ref - sys).clip(0).sum(), (sys - ref).clip(0).sum()]
+        assert found[b].tolist() == [*errors, ref.clip(max=sys).sum() - right]
+        assert same[b].tolist() == [ref.sum(), 0, 0, 0]
+
+
+def test_the_collar_is_the_same_under_autocast_however_many_turns():
+    reference = (torch.arange(6000) % 20 < 10)[None, :, None]
+    lengths = torch.tensor([6000])
+    plain = collar_mask(reference, lengths, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(collar_mask(reference, lengths, 3), plain)
+    assert int(plain.sum()) == 600 * 4 + 3  # the recording begins with speech, ends with silence

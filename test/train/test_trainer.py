@@ -235,3 +235,53 @@ def test_full_disk_leaves_the_last_checkpoint(toy, options, weights, tmp_path, m
         Trainer(toy.ToyTask(), options(save_interval=4), tmp_path).run()
     assert_same(weights(tmp_path), before)
     assert not list(tmp_path.glob(".last*"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_task_computes_outside_of_autocast(toy, options, tmp_path, precision):
+    """In steps, in validation, and where a loss that is not finite is looked into."""
+    task, seen = toy.ToyTask(nan=42), set()
+
+    def watch(name):
+        real = getattr(task, name)
+
+        def watched(*args):
+            seen.add((name, torch.is_autocast_enabled("cpu")))
+            return real(*args)
+
+        setattr(task, name, watched)
+
+    for name in ("loss", "validate", "normalizers"):
+        watch(name)
+    with pytest.raises(DiarizeError, match="not finite for rec42"):
+        Trainer(task, options(precision=precision, valid_interval=2), tmp_path).run()
+    assert seen == {(name, False) for name in ("loss", "validate", "normalizers")}
+
+
+@pytest.mark.parametrize("valid_interval", [0, 3], ids=["last step", "on the way"])
+def test_a_validation_that_fails_loses_no_training(
+    toy, options, weights, tmp_path, valid_interval
+):
+    """The same command validates first and goes on; it does not train again from step 0."""
+    plan = options(valid_interval=valid_interval)
+    task = toy.ToyTask(dropout=0.5)
+
+    def failing(*_):
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+    validate, task.validate = task.validate, failing
+    with pytest.raises(TypeError):
+        Trainer(task, plan, tmp_path / "cut").run()
+    stopped = valid_interval or plan.steps
+    assert load_model(tmp_path / "cut/last.pth")[1]["step"] == stopped
+    again = toy.ToyTask(dropout=0.5)
+    steps, order = again.loss, []
+    again.loss = lambda *args: order.append("step") or steps(*args)
+    again.validate = lambda *args: order.append("validation") or validate(*args)
+    assert Trainer(again, plan, tmp_path / "cut").run() == 0
+    assert order[0] == "validation"
+    assert order.count("step") == plan.steps - stopped
+    assert Trainer(toy.ToyTask(dropout=0.5), plan, tmp_path / "whole").run() == 0
+    assert_same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+    cut, whole = (log_of(tmp_path / d, "valid") for d in ("cut", "whole"))
+    assert [(r["step"], r["der"]) for r in cut] == [(r["step"], r["der"]) for r in whole]
