@@ -7,9 +7,9 @@ from pathlib import Path
 
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
-from diarize.io.table import read_table, write_table
-from diarize.kaldi import ops as dirops
-from diarize.kaldi.tables import RawDir, spk2utt_of, utt2spk_of
+from diarize.io.table import line_numbers, read_table
+from diarize.kaldi import ops
+from diarize.kaldi.tables import SPEAKER, UTTERANCE, DirTables, spk2utt_of, utt2spk_of
 from diarize.kaldi.validate import validate_data_dir
 
 MOST_FAULTS = 100
@@ -40,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("dir")
 
     sub = command("fix", _fix, "keep what all files have, sorted; originals go to .backup")
+    sub.add_argument("--utt-extra-files", default="", help="further tables of utterances")
+    sub.add_argument("--spk-extra-files", default="", help="further tables of speakers")
     sub.add_argument("dir")
 
     sub = command("split", _split, "make dir/splitN/1..N, speakers kept together")
@@ -52,12 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     for flag in ("first", "last", "shortest", "per-spk", "speakers"):
         how.add_argument(f"--{flag}", dest="how", action="store_const", const=flag)
     for flag in ("utt-list", "spk-list", "reco-list"):
-        how.add_argument(f"--{flag}", metavar="FILE", help="keep what the first fields name")
+        how.add_argument(f"--{flag}", metavar="FILE", help="keep the ids in its first fields")
     sub.add_argument("words", nargs="+", metavar="SRC [N] DST")
 
     sub = command("copy", _copy, "copy a directory, renaming utterances and speakers")
     for flag in ("utt-prefix", "utt-suffix", "spk-prefix", "spk-suffix"):
         sub.add_argument(f"--{flag}", default="", metavar="TEXT")
+    sub.add_argument("--validate-opts", help="validate the copy with these options of 'validate'")
+    sub.add_argument("--extra-files", default="", help="tables that must be there to be copied")
     sub.add_argument("source")
     sub.add_argument("target")
 
@@ -69,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("target")
 
     sub = command("combine", _combine, "one directory of several: DST SRC1 SRC2 ...")
+    sub.add_argument("--extra-files", default="", help="tables that a source must have")
+    sub.add_argument("--skip-fix", choices=("true", "false"), default="false",
+                     help="no effect: sources whose tables disagree are refused in any case")
     sub.add_argument("target")
     sub.add_argument("sources", nargs="+")
 
@@ -76,8 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--allow-pipes", action="store_true", help="run the commands of wav.scp")
     sub.add_argument("dir")
 
-    sub = command("reference", _reference, "write rttm (from segments) and uem where missing")
+    sub = command("reference", _reference, "write rttm, segments and uem where they are missing")
     sub.add_argument("--labels", choices=("speaker", "language"), default="speaker")
+    sub.add_argument("dir")
+
+    sub = command("prepare", _prepare, "write the files that are missing, and validate: stage 2")
+    sub.add_argument("--reference", action="store_true", help="rttm and uem are required")
+    sub.add_argument("--labels", choices=("speaker", "language"), default="speaker")
+    sub.add_argument("--allow-pipes", action="store_true", help="run the commands of wav.scp")
     sub.add_argument("dir")
 
     for name, body in (("utt2spk-to-spk2utt", _spk2utt), ("spk2utt-to-utt2spk", _utt2spk)):
@@ -87,31 +100,39 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _validate(args: argparse.Namespace) -> int:
-    faults = validate_data_dir(
+    return _print_faults(
         args.dir,
-        feats=not args.no_feats,
-        text=not args.no_text,
-        wav=not args.no_wav,
-        spk_sort=not args.no_spk_sort,
-        non_print=args.non_print,
+        validate_data_dir(
+            args.dir,
+            feats=not args.no_feats,
+            text=not args.no_text,
+            wav=not args.no_wav,
+            spk_sort=not args.no_spk_sort,
+            non_print=args.non_print,
+        ),
     )
+
+
+def _print_faults(path: str, faults: list[str]) -> int:
     for fault in faults[:MOST_FAULTS]:
         print(fault, file=sys.stderr)
     if faults:
-        print(f"{args.dir}: {len(faults)} fault{'s'[: len(faults) > 1]}", file=sys.stderr)
+        print(f"{path}: {len(faults)} fault{'s'[: len(faults) > 1]}", file=sys.stderr)
         return 1
-    print(f"{args.dir}: validated", file=sys.stderr)
+    print(f"{path}: validated", file=sys.stderr)
     return 0
 
 
 def _fix(args: argparse.Namespace) -> None:
-    print(dirops.fix_data_dir(args.dir), file=sys.stderr)
+    kinds = dict.fromkeys(args.utt_extra_files.split(), UTTERANCE)
+    kinds |= dict.fromkeys(args.spk_extra_files.split(), SPEAKER)
+    print(ops.fix_data_dir(args.dir, kinds), file=sys.stderr)
 
 
 def _split(args: argparse.Namespace) -> None:
     if args.parts < 1:
         raise DiarizeError(f"the number of parts must be at least 1, not {args.parts}")
-    dirops.split_data_dir(args.dir, args.parts, args.per_utt)
+    ops.split_data_dir(args.dir, args.parts, args.per_utt)
 
 
 def _subset(args: argparse.Namespace) -> None:
@@ -119,51 +140,56 @@ def _subset(args: argparse.Namespace) -> None:
     with_list = any(lists)
     if len(args.words) != (2 if with_list else 3):
         raise DiarizeError("SRC N DST are needed, or SRC DST together with a list")
-    raw = RawDir.read(args.words[0])
+    raw = ops.read_consistent(args.words[0])
     if with_list:
-        wanted = _first_fields(next(path for path in lists if path))
-        utterances = [utt for utt in raw.utterances if _list_key(args, raw, utt) in wanted]
-        known = {_list_key(args, raw, utt) for utt in raw.utterances}
-        missing = sorted(wanted - known)
+        ids = {utt: _list_key(args, raw, utt) for utt in raw.utterances}
+        wanted = set(line_numbers(next(path for path in lists if path)))
+        missing = sorted(wanted.difference(ids.values()))
         if missing:
             print(
-                f"{args.words[0]}: {len(missing)} names of the list are not there, "
-                f"such as {missing[0]}",
+                f"{args.words[0]}: {len(missing)} ids of the list are not in it, such as "
+                f"{missing[0]}",
                 file=sys.stderr,
             )
+        utterances = [utt for utt, key in ids.items() if key in wanted]
         if not utterances:
-            raise DiarizeError(f"{args.words[0]}: nothing of the list is there")
+            raise DiarizeError(f"{args.words[0]}: it has none of the ids of the list")
     else:
         if not args.words[1].isdigit():
             raise DiarizeError(f"a number of utterances is needed, not '{args.words[1]}'")
-        utterances = dirops.choose_utterances(raw, int(args.words[1]), args.how or "spread")
+        utterances = ops.choose_utterances(raw, int(args.words[1]), args.how or "spread")
     raw.restrict(utterances).write(args.words[-1])
 
 
-def _list_key(args: argparse.Namespace, raw: RawDir, utterance: str) -> str:
+def _list_key(args: argparse.Namespace, raw: DirTables, utterance: str) -> str:
     if args.spk_list:
         return raw.tables.get("utt2spk", {}).get(utterance, "")
     return raw.recording_of(utterance) if args.reco_list else utterance
 
 
-def _first_fields(path: str) -> set[str]:
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    return {line.split()[0] for line in lines if line.strip()}
-
-
-def _copy(args: argparse.Namespace) -> None:
+def _copy(args: argparse.Namespace) -> int:
     if os.path.realpath(args.source) == os.path.realpath(args.target):
         raise DiarizeError(f"source and target are the same directory: {args.source}")
-    dirops.copy_data_dir(
+    for name in args.extra_files.split():
+        if not (Path(args.source) / name).is_file():
+            raise DiarizeError(f"{args.source}/{name}: no such file (--extra-files)")
+    ops.copy_data_dir(
         args.source,
         args.target,
         lambda utt: f"{args.utt_prefix}{utt}{args.utt_suffix}",
         lambda spk: f"{args.spk_prefix}{spk}{args.spk_suffix}",
     )
+    if args.validate_opts is None:
+        return 0
+    options = args.validate_opts.split()
+    for name in ("feats.scp", "text"):
+        if not (Path(args.source) / name).exists():
+            options.append(f"--no-{name.split('.')[0]}")
+    return _validate(_parser().parse_args(["validate", *options, args.target]))
 
 
 def _combine(args: argparse.Namespace) -> None:
-    for notice in dirops.combine_data_dirs(args.target, args.sources):
+    for notice in ops.combine_data_dirs(args.target, args.sources, args.extra_files.split()):
         print(f"{args.target}: {notice}", file=sys.stderr)
 
 
@@ -180,32 +206,33 @@ def _by_language(args: argparse.Namespace) -> None:
 
 
 def _reco2dur(args: argparse.Namespace) -> None:
-    from diarize.kaldi.datadir import DataDir
+    from diarize.kaldi.complete import write_reco2dur
 
-    target = Path(args.dir) / "reco2dur"
-    wav_scp = Path(args.dir) / "wav.scp"
-    if target.exists() and wav_scp.exists():
-        fresh = target.stat().st_mtime_ns >= wav_scp.stat().st_mtime_ns
-        if fresh and read_table(target, fields=2).keys() == read_table(wav_scp).keys():
-            return
-    # An old reco2dur is neither needed nor trusted here.
-    data = DataDir(Path(args.dir), read_table(wav_scp), allow_pipes=args.allow_pipes)
-    if not data.recordings:
-        raise DiarizeError(f"{wav_scp}: an empty file; fill it or remove it")
-    write_table(target, {key: f"{data.duration(key):.3f}" for key in data.recordings})
+    write_reco2dur(args.dir, args.allow_pipes)
 
 
 def _reference(args: argparse.Namespace) -> None:
-    from diarize.io.rttm import write_rttm
-    from diarize.io.uem import write_uem
-    from diarize.kaldi.datadir import DataDir
+    from diarize.kaldi.complete import write_reference, write_segments
 
-    data = DataDir.load(args.dir, need_reference=True)
-    if data.rttm is None:
-        segments = data.reference(args.labels)
-        write_rttm(data.path / "rttm", (s for found in segments.values() for s in found))
-    if data.uem is None:
-        write_uem(data.path / "uem", {r: [(0.0, data.duration(r))] for r in data.recordings})
+    write_reference(args.dir, args.labels)
+    for notice in write_segments(args.dir, args.labels):
+        print(notice, file=sys.stderr)
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from diarize.kaldi.complete import write_reco2dur, write_segments, write_spk2utt
+
+    if not (Path(args.dir) / "wav.scp").exists():
+        raise DiarizeError(f"{args.dir}/wav.scp is missing; stage 1 (local/data.sh) must write it")
+    write_reco2dur(args.dir, args.allow_pipes)
+    write_spk2utt(args.dir)
+    if args.reference:
+        _reference(args)
+    else:
+        for notice in write_segments(args.dir, args.labels):
+            print(notice, file=sys.stderr)
+    faults = validate_data_dir(args.dir, feats=False, text=False, spk_sort=False)
+    return _print_faults(args.dir, faults)
 
 
 def _table_of(path: str) -> dict[str, str]:

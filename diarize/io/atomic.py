@@ -1,6 +1,7 @@
-"""Files that are written whole or not at all."""
+"""Files and directories that are written whole or not at all."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,10 @@ from diarize.errors import DiarizeError
 def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside ``path`` and move it there when the block ends well.
 
-    Whoever reads ``path`` sees the old file or the whole new one, also after a kill or
-    a power cut.  A device or FIFO, such as /dev/null, is written to and stays what it is, as
-    does what /dev/stdout stands for; a link stays a link.  Raises DiarizeError, naming
-    ``path``, where it cannot be written.
+    A reader of ``path`` sees the old file or the whole new one, also after a kill or a power
+    cut.  A device or FIFO, such as /dev/null, and the target of /dev/stdout are written in
+    place; a link stays a link.  Raises DiarizeError, naming ``path``, where it cannot be
+    written.
     """
     import tempfile  # not needed by commands that only read, and slow to import
 
@@ -51,8 +52,38 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
         raise
 
 
+@contextmanager
+def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
+    """Make a new directory beside ``path`` that takes its place when the block ends well.
+
+    A directory that was there is replaced as a whole, and kept where the block fails.  Raises
+    DiarizeError, naming ``path``, where it cannot be written.
+    """
+    path = Path(path)
+    fresh, old = (path.parent / f".{path.name}.{kind}" for kind in ("new", "old"))
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+    except OSError as err:
+        raise DiarizeError(f"cannot make {path}: {err.strerror}") from err
+    try:
+        yield fresh
+        if not fresh.exists():  # the block found that there is nothing to replace
+            return
+        try:
+            shutil.rmtree(old, ignore_errors=True)
+            if path.exists():
+                os.replace(path, old)
+            os.replace(fresh, path)
+        except OSError as err:
+            raise DiarizeError(f"cannot write {path}: {err.strerror}") from err
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
 def _stream_of(path: Path) -> int | None:
-    """Return the descriptor that ``path`` stands for, as /dev/stdout and /dev/fd/3 do, or None."""
+    """Return the descriptor that ``path`` names, as /dev/stdout and /dev/fd/3 do, or None."""
     for place in (path, Path(os.readlink(path))) if path.is_symlink() else (path,):
         if place.name.isdigit() and place.parent.resolve().parts[:2] == ("/", "proc"):
             return int(place.name)

@@ -1,14 +1,32 @@
-"""Kaldi's tables: text files of ``<key> <value>`` lines, sorted by key in C byte order."""
+"""Kaldi tables: text files of ``<key> <value>`` lines, sorted by key in C byte order."""
 
-import contextlib
 import itertools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+
+
+class TableForm(NamedTuple):
+    """Form of the lines of a table: number of fields (None: at least two), and valid values."""
+
+    fields: int | None = None
+    valid: Callable[[str], bool] = bool
+    value: str = "a value"
+
+
+ANY_VALUE = TableForm(valid=lambda value: True)
+# Called with a fault, and whether it makes an entry ambiguous (see `parse_table`).
+Report = Callable[[str, bool], None]
+
+
+def raise_fault(fault: str, _ambiguous: bool = False) -> None:
+    """Raise the fault as a DiarizeError."""
+    raise DiarizeError(fault)
 
 
 def read_table(
@@ -20,49 +38,109 @@ def read_table(
 ) -> dict[str, str]:
     """Return ``{key: rest of the line}`` in the order of the file.
 
-    ``fields=n`` asks for exactly ``n`` fields on every line, the key counted.
-    ``check_sorted`` asks for keys in C byte order and a final newline, as Kaldi's tools
-    do.  ``allow_empty`` takes keys without a value (empty transcripts).  Raises
-    DiarizeError naming ``file:line`` for a line that is empty, has another number of
-    fields, repeats a key, has a carriage return, or is not UTF-8.
+    ``fields=n``: exactly ``n`` fields on every line, the key counted.  ``check_sorted``: keys in
+    C byte order, and a final newline, as Kaldi's tools require.  ``allow_empty``: keys without a
+    value are valid (empty transcripts).  Raises DiarizeError naming ``file:line`` for a line that
+    is empty, has another number of fields, repeats a key, has a carriage return, or is not UTF-8.
     """
-    text = read_text(path)
+    form = ANY_VALUE if allow_empty else TableForm(fields)
+    return parse_table(path, read_text(path), form, raise_fault, check_sorted)
+
+
+def parse_table(
+    path: str | os.PathLike, text: str, form: TableForm, report: Report, check_sorted: bool = True
+) -> dict[str, str]:
+    """Return the entries of the table ``text``; each fault, with ``path:line``, goes to ``report``.
+
+    An entry with a fault is left out, unless only its place in the file is wrong.  A fault is
+    ambiguous where leaving out the entry would be a guess: a wrong number of fields, or a key
+    with two values.
+    """
+    # A table without any fault is parsed in one fast pass; faults are then located line by line.
+    table = _plain_table(text, form, check_sorted)
+    if table is None:
+        table = _parse_lines(path, text.split("\n"), form, report, check_sorted)
+    return table
+
+
+def _plain_table(text: str, form: TableForm, check_sorted: bool) -> dict[str, str] | None:
+    edges = f"\n{text}"
+    if (text and not text.endswith("\n")) or (
+        any(part in edges for part in _ODD) if text.isascii() else _NOT_PLAIN.search(edges)
+    ):
+        return None
     lines = text.split("\n")
-    complete = lines[-1] == ""
-    if complete:
+    lines.pop()
+    try:
+        table = dict(line.split(None, 1) for line in lines)
+    except ValueError:  # a line without two parts
+        return None
+    values = table.values()
+    sound = len(table) == len(lines) and all(map(form.valid, set(values)))
+    if form.fields == 2:
+        sound = sound and len(" ".join(values).split()) == len(values)
+    elif form.fields is not None:
+        sound = sound and all(len(value.split()) == form.fields - 1 for value in values)
+    if check_sorted:  # code points sort as the bytes of UTF-8, the order of LC_ALL=C sort
+        sound = sound and list(table) == sorted(table)
+    return table if sound else None
+
+
+# Blanks at the edge of a line, empty lines, carriage returns; in ASCII text by plain searches,
+# and then with every other character that Python takes for a blank.
+_NOT_PLAIN = re.compile(r"\n\s|[^\S\n]\n|\r")
+_ODD = ("\n\n", "\n ", "\n\t", " \n", "\t\n", *"\r\v\f\x1c\x1d\x1e\x1f")
+
+
+def _parse_lines(
+    path: str | os.PathLike, lines: list[str], form: TableForm, report: Report, check_sorted: bool
+) -> dict[str, str]:
+    if lines[-1] == "":
         lines.pop()
-    if check_sorted and not complete:
-        raise DiarizeError(
-            f"{path}:{len(lines)}: the last line has no end: the file may be cut short; "
-            "write it again (or end it with a newline)"
-        )
-    # The usual, faultless table is made by one fast pass; what is wrong with another one
-    # is then found line by line.
+    elif check_sorted:
+        where = f"{path}:{len(lines)}"
+        report(f"{where}: no newline at the end of the file; it may be cut short", False)
     table: dict[str, str] = {}
-    trailing = " \n" in text or "\t\n" in text or text.endswith((" ", "\t"))
-    if not trailing and "\r" not in text:
-        with contextlib.suppress(ValueError):  # a line without two parts
-            table = dict(line.split(None, 1) for line in lines)
-    if len(table) != len(lines):
-        table = _parse_lines(path, lines, allow_empty)
-    if fields is not None:
-        _check_fields(path, table, fields)
-    if check_sorted:
-        _check_order(path, list(table))
+    first: dict[str, int] = {}
+    before = ""
+    for number, line in enumerate(lines, 1):
+        where = f"{path}:{number}"
+        if "\r" in line:
+            report(f"{where}: carriage return in the line; remove it by dos2unix", False)
+        key, *rest = line.split(None, 1) or [""]
+        value = rest[0].rstrip() if rest else ""
+        count = 1 + len(value.split())
+        if not key:
+            report(f"{where}: empty line", False)
+        elif form.fields is not None and count != form.fields:
+            report(f"{where}: {count} fields instead of {form.fields}: {line[:80]!r}", True)
+        elif not rest and not form.valid(""):
+            report(f"{where}: no value after the key {key}", False)
+        elif not form.valid(value):
+            report(f"{where}: {key}: {value!r} is not {form.value}", False)
+        elif key in first:
+            report(f"{where}: key {key} is already on line {first[key]}", table[key] != value)
+        else:
+            if check_sorted and line[0].isspace():
+                report(f"{where}: blanks before the key {key}", False)
+            if check_sorted and key < before:
+                what = f"{key} after {before}: not sorted; sort by LC_ALL=C sort, or by"
+                report(f"{where}: {what} utils/fix_data_dir.sh", False)
+            table[key], first[key], before = value, number, key
     return table
 
 
 def write_table(path: str | os.PathLike, table: Mapping[str, object]) -> None:
-    """Write ``<key> <value>`` lines sorted in C byte order; the file is whole or not there.
+    """Write ``<key> <value>`` lines sorted in C byte order; the file is whole or absent.
 
-    Raises DiarizeError for a key that is empty or has blanks in it, or a value with a
-    line end in it, because such a table could not be read back.
+    Raises DiarizeError for a key that is empty or contains blanks, or a value with a line end,
+    because such a table could not be read back.
     """
     keys = sorted(table)
     values = [str(table[key]) for key in keys]
     text = "\n".join(["", *values, ""])
     plain = " ".join(keys).split() == keys and text.count("\n") == len(values) + 1
-    if not plain or _NOT_PLAIN.search(text):
+    if not plain or _BLANK_EDGE.search(text):
         _refuse_rows(path, keys, values)
     rows = [
         f"{key} {value}\n" if value else f"{key}\n"
@@ -73,14 +151,14 @@ def write_table(path: str | os.PathLike, table: Mapping[str, object]) -> None:
 
 
 # In values between line ends: a blank beside one, or a carriage return.
-_NOT_PLAIN = re.compile(r"\n[^\S\n]|[^\S\n]\n|\r")
+_BLANK_EDGE = re.compile(r"\n[^\S\n]|[^\S\n]\n|\r")
 
 
 def _refuse_rows(path: str | os.PathLike, keys: list[str], values: list[str]) -> None:
-    """Raise for the first row that could not be read back; there need be none."""
+    """Raise for the first row that could not be read back; there may be none."""
     for key, value in zip(keys, values, strict=True):
         if key.split() != [key]:
-            raise DiarizeError(f"cannot write {path}: key {key!r} is empty or holds blanks")
+            raise DiarizeError(f"cannot write {path}: key {key!r} is empty or contains blanks")
         if value.strip() != value or "\n" in value or "\r" in value:
             raise DiarizeError(
                 f"cannot write {path}: the value of {key} has outer blanks or a line end: {value!r}"
@@ -88,9 +166,9 @@ def _refuse_rows(path: str | os.PathLike, keys: list[str], values: list[str]) ->
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """Return the text of a UTF-8 file, line ends as they are.
+    """Return the text of a UTF-8 file, line ends unchanged.
 
-    Raises DiarizeError where it cannot be read, or holds what no text table has: bytes that
+    Raises DiarizeError where it cannot be read, or contains what no text table has: bytes that
     are not UTF-8, a byte order mark, NUL.
     """
     try:
@@ -109,60 +187,28 @@ def read_text(path: str | os.PathLike) -> str:
         raise DiarizeError(f"{path}:1: begins with a byte order mark; save it without one")
     if "\0" in text:
         number = text.count("\n", 0, text.index("\0")) + 1
-        raise DiarizeError(f"{path}:{number}: holds a NUL byte; it is damaged or no text file")
+        raise DiarizeError(f"{path}:{number}: NUL byte; the file is damaged or not text")
     return text
 
 
 def line_of(path: str | os.PathLike, key: str) -> str:
     """Return ``file:line`` of the line with ``key``, or ``file`` where there is none.
 
-    For messages only: the file is read again rather than every line number kept.
+    For one message: the file is read again.  For many, see `line_numbers`.
     """
+    number = line_numbers(path).get(key)
+    return f"{path}:{number}" if number else str(path)
+
+
+def line_numbers(path: str | os.PathLike) -> dict[str, int]:
+    """Return the line, from 1, of the first occurrence of each key; {} for an unreadable file."""
     try:
-        for number, line in enumerate(read_text(path).split("\n"), 1):
-            if line.split(None, 1)[:1] == [key]:
-                return f"{path}:{number}"
+        lines = read_text(path).split("\n")
     except DiarizeError:
-        pass
-    return str(path)
-
-
-def _parse_lines(path: str | os.PathLike, lines: list[str], allow_empty: bool) -> dict[str, str]:
-    table: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        where = f"{path}:{number}"
-        if "\r" in line:
-            raise DiarizeError(f"{where}: carriage return in the line; remove them with dos2unix")
-        key, *rest = line.split(None, 1) or [""]
-        if not key:
-            raise DiarizeError(f"{where}: empty line; remove it")
-        if not rest and not allow_empty:
-            raise DiarizeError(f"{where}: no value after the key {key}")
-        if key in table:
-            first = list(table).index(key) + 1
-            raise DiarizeError(f"{where}: key {key} is already on line {first}; keys are unique")
-        table[key] = rest[0].rstrip() if rest else ""
-    return table
-
-
-def _check_fields(path: str | os.PathLike, table: dict[str, str], fields: int) -> None:
-    if fields == 2 and not any(" " in value or "\t" in value for value in table.values()):
-        return
-    for number, (key, value) in enumerate(table.items(), 1):
-        found = 1 + len(value.split())
-        if found != fields:
-            raise DiarizeError(
-                f"{path}:{number}: {found} fields instead of {fields}: {f'{key} {value}'[:80]}"
-            )
-
-
-def _check_order(path: str | os.PathLike, keys: list[str]) -> None:
-    # Code points sort as the bytes of UTF-8 do, which is the order of LC_ALL=C sort.
-    if keys == sorted(keys):
-        return
-    for number, (before, key) in enumerate(itertools.pairwise(keys), 2):
-        if key < before:
-            raise DiarizeError(
-                f"{path}:{number}: {key} comes after {before}: not sorted; sort with "
-                "LC_ALL=C sort, or utils/fix_data_dir.sh"
-            )
+        return {}
+    numbers = zip((line.split(None, 1)[:1] for line in lines), itertools.count(1), strict=False)
+    out: dict[str, int] = {}
+    for key, number in numbers:
+        if key:
+            out.setdefault(key[0], number)
+    return out

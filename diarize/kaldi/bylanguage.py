@@ -1,4 +1,4 @@
-"""One Kaldi data directory for each language of a diarization: what a recogniser of it takes."""
+"""Data directories by language: the parts of a language diarization, as input of recognisers."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from diarize.errors import DiarizeError
 from diarize.io.rttm import read_rttm
 from diarize.kaldi.datadir import DataDir, Utterance
-from diarize.kaldi.tables import RawDir
+from diarize.kaldi.tables import DirTables
 from diarize.kaldi.validate import validate_data_dir
 from diarize.segments import Segment, merge_segments
 
@@ -18,14 +18,14 @@ _ANONYMOUS = re.compile(r"L\d+")
 def split_by_language(
     data: DataDir, rttm: str | os.PathLike, out: str | os.PathLike, shortest: float = 0.0
 ) -> tuple[dict[str, int], list[str]]:
-    """Return the number of utterances of each language, and notices of what was left out.
+    """Return the number of utterances of each language, and notices of omissions.
 
     Writes ``out/<label>`` for each label of ``rttm``: wav.scp, reco2dur, segments, utt2lang,
     utt2spk and spk2utt, checked.  Segments of a label that overlap or abut are one utterance,
-    of the speaker that says most of it by ``data`` (its utterances with utt2spk), else the
-    recording stands for the speaker.  What lies beyond the end of a recording or is shorter
-    than ``shortest`` seconds is left out.  Raises DiarizeError for a recording that ``data``
-    does not have, a label that can be no directory, and an RTTM without segments.
+    of the speaker with most of it by ``data`` (its utterances with utt2spk), else with the
+    recording as speaker.  Parts beyond the end of a recording or shorter than ``shortest``
+    seconds are left out.  Raises DiarizeError for a recording that ``data`` does not have, a
+    label that cannot name a directory, and an RTTM without segments.
     """
     segments = read_rttm(rttm)
     if not segments:
@@ -38,7 +38,7 @@ def split_by_language(
             raise DiarizeError(f"{rttm}: label {segment.label} cannot be the name of a directory")
     lengths = {name: data.duration(name) for name in {s.recording for s in segments}}
     speakers = _speakers(data)
-    audio = RawDir.read(data.path).tables["wav.scp"]  # with paths that hold elsewhere, too
+    audio = DirTables.read(data.path).tables["wav.scp"]  # with paths that hold elsewhere, too
     wanted: dict[str, list[Segment]] = {label: [] for label in sorted({s.label for s in segments})}
     lost, lost_seconds = 0, 0.0
     for segment in merge_segments(segments):
@@ -70,7 +70,7 @@ def _write(
     speakers: dict[str, list[Utterance]],
     lengths: dict[str, float],
 ) -> None:
-    raw = RawDir(path)
+    raw = DirTables(path)
     names = ("wav.scp", "reco2dur", "segments", "utt2lang", "utt2spk")
     raw.tables = {name: {} for name in names}
     for segment in segments:
@@ -98,7 +98,7 @@ def _speakers(data: DataDir) -> dict[str, list[Utterance]]:
 
 
 def _speaker_of(segment: Segment, utterances: Iterable[Utterance]) -> str:
-    """Return who says most of ``segment``; the recording where that is not known."""
+    """Return the speaker of most of ``segment``; the recording where there is none."""
     spoken: dict[str, float] = {}
     for utt in utterances:
         end = segment.end if utt.end is None else utt.end

@@ -1,52 +1,99 @@
-"""Data directories made from data directories: fix, split, subset, copy, combine."""
+"""Operations on data directories: fix, split, subset, copy, combine."""
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from diarize.errors import DiarizeError
+from diarize.io.atomic import atomic_directory
 from diarize.io.table import line_of
-from diarize.kaldi.tables import LINE_FILES, RawDir, spk2utt_of
-from diarize.kaldi.validate import RECORDING_TABLES, UTTERANCE_TABLES
+from diarize.kaldi.tables import (
+    RECORDING,
+    SCHEMA,
+    SPEAKER,
+    UTTERANCE,
+    DirTables,
+    LineFile,
+    spk2utt_of,
+)
+from diarize.kaldi.validate import Lines, table_faults
 
 
-def fix_data_dir(path: str | os.PathLike) -> str:
+def read_consistent(path: str | os.PathLike) -> DirTables:
+    """Return the files of a directory; DiarizeError, with file and line, where tables disagree."""
+    raw = DirTables.read(path)
+    for fault in table_faults(Lines(raw.path), raw.tables):
+        raise DiarizeError(fault)
+    return raw
+
+
+def fix_data_dir(path: str | os.PathLike, kinds: Mapping[str, str] | None = None) -> str:
     """Return what was kept, in one line, after making the directory consistent.
 
-    What all files have in common stays, sorted; the files as they were go to ``.backup``.
-    Raises DiarizeError, with nothing changed, where nothing would stay or a key has two values.
+    Kept are the utterances that all tables have, of recordings and speakers that all their
+    tables have, sorted; the original files go to ``.backup``.  Segments that end before they
+    begin are left out, and an end of -1 becomes the length by reco2dur.  ``kinds`` says of tables
+    that are not in the schema what their keys are.  Raises DiarizeError, with nothing changed,
+    where nothing would be kept, or a line cannot be fixed without a guess.
     """
     path = Path(path)
-    raw = RawDir.read(path, loose=True)
+
+    def report(fault: str, ambiguous: bool) -> None:
+        if ambiguous:
+            raise DiarizeError(f"{fault}; correct it by hand")
+
+    raw = DirTables.read(path, report, relocate=False, kinds=kinds)
     tables = raw.tables
+    before = raw.utterances
     if "segments" in tables:
-        broken = [key for key, value in tables["segments"].items() if len(value.split()) != 3]
-        if broken:
-            raise DiarizeError(f"{line_of(path / 'segments', broken[0])}: not 4 fields")
-    utterances = set(raw.utterances)
-    for name in UTTERANCE_TABLES:
-        if name in tables:
-            utterances &= tables[name].keys()
-    recordings = {raw.recording_of(utt) for utt in utterances if utt in tables.get("segments", {})}
-    if "segments" not in tables:
-        recordings = set(utterances)
-    for name in RECORDING_TABLES:
-        if name in tables:
-            recordings &= tables[name].keys()
-    kept = [utt for utt in utterances if raw.recording_of(utt) in recordings]
+        tables["segments"] = _sound_segments(tables["segments"], tables.get("reco2dur", {}))
+    common = {}
+    for kind in (UTTERANCE, RECORDING, SPEAKER):
+        keys = [set(table) for name, table in tables.items()
+                if SCHEMA[name].keys == kind and name != "spk2utt"]  # fmt: skip
+        common[kind] = set.intersection(*keys) if keys else None
+    utt2spk = tables.get("utt2spk", {})
+    kept = [
+        utt for utt in before
+        if (common[UTTERANCE] is None or utt in common[UTTERANCE])
+        and (common[RECORDING] is None or raw.recording_of(utt) in common[RECORDING])
+        and (common[SPEAKER] is None or utt2spk.get(utt) in common[SPEAKER])
+    ]  # fmt: skip
     if not kept:
         raise DiarizeError(f"{path}: its files have no utterance in common; nothing was changed")
-    _backup(path)
+    _backup(raw)
     raw.restrict(kept).write(path)
-    return f"{path}: kept {len(kept)} of {len(raw.utterances)} utterances; old files in .backup"
+    return f"{path}: kept {len(kept)} of {len(before)} utterances; the original files: .backup"
+
+
+def _sound_segments(segments: Mapping[str, str], reco2dur: Mapping[str, str]) -> dict[str, str]:
+    out = {}
+    for key, value in segments.items():
+        recording, start, end = value.split()
+        try:
+            if float(end) == -1 and recording in reco2dur:
+                end = reco2dur[recording]
+            if 0 <= float(start) < float(end) or float(end) == -1:
+                out[key] = f"{recording} {start} {end}"
+        except ValueError:
+            pass
+    return out
+
+
+def _backup(raw: DirTables) -> None:
+    backup = raw.path / ".backup"
+    backup.mkdir(exist_ok=True)
+    for name in (*raw.tables, "spk2utt", *raw.lines, *raw.whole):
+        if (raw.path / name).is_file():
+            shutil.copy2(raw.path / name, backup / name)
 
 
 def split_data_dir(path: str | os.PathLike, parts: int, per_utt: bool = False) -> list[Path]:
-    """Return the directories ``splitN/1..N`` (``splitNutt`` for ``per_utt``), made if need be.
+    """Return the directories ``splitN/1..N`` (``splitNutt`` for ``per_utt``), made if needed.
 
-    Speakers stay together, unless ``per_utt``; the parts are of about equal numbers of
-    utterances.  They are made again only where a file of ``path`` is newer, or is gone.
+    Speakers stay together, unless ``per_utt``; the parts have about equal numbers of utterances.
+    They are made again only where a file of ``path`` is newer or missing.
     """
     path = Path(path)
     target = path / f"split{parts}{'utt' if per_utt else ''}"
@@ -58,29 +105,27 @@ def split_data_dir(path: str | os.PathLike, parts: int, per_utt: bool = False) -
         newest = max(path.joinpath(name).stat().st_mtime_ns for name in names)
         if newest <= made and all((part / "utt2spk").is_file() for part in out):
             return out
-    raw = RawDir.read(path)
+    raw = read_consistent(path)
     if "utt2spk" not in raw.tables:
         raise DiarizeError(f"{path}: there is no utt2spk to split by")
     groups = _groups(raw.tables["utt2spk"], per_utt)
     if len(groups) < parts:
         what = "utterances" if per_utt else "speakers (see --per-utt)"
         raise DiarizeError(f"{path}: cannot be split in {parts}: it has {len(groups)} {what}")
-    fresh = path / f".{target.name}.tmp"
-    shutil.rmtree(fresh, ignore_errors=True)
-    for i, part in enumerate(_balanced(groups, parts)):
-        raw.restrict(utt for group in part for utt in group).write(fresh / str(i + 1))
-    (fresh / ".done").write_text("\n".join(names), encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(fresh, target)
+    with atomic_directory(target) as fresh:
+        for i, part in enumerate(_balanced(groups, parts)):
+            raw.restrict(utt for group in part for utt in group).write(fresh / str(i + 1))
+        (fresh / ".done").write_text("\n".join(names), encoding="utf-8")
     return out
 
 
-def choose_utterances(raw: RawDir, count: int, how: str) -> list[str]:
+def choose_utterances(raw: DirTables, count: int, how: str) -> list[str]:
     """Return ``count`` utterances of a directory.
 
-    ``how`` is ``spread`` (evenly over the list), ``first``, ``last``, ``shortest`` (by utt2dur or
-    segments), ``per-spk`` (up to ``count`` of each speaker) or ``speakers`` (all utterances of
-    enough speakers, spread evenly, to have ``count``).  Raises DiarizeError if there are fewer.
+    ``how`` is ``spread`` (evenly over the list), ``first``, ``last``, ``shortest`` (by utt2dur,
+    utt2num_frames or segments), ``per-spk`` (up to ``count`` of each speaker) or ``speakers`` (all
+    utterances of as many speakers, evenly spread, as ``count`` needs).  Raises DiarizeError for
+    a directory with fewer.
     """
     utterances = raw.utterances
     if count < 1 or (how != "per-spk" and count > len(utterances)):
@@ -96,11 +141,17 @@ def choose_utterances(raw: RawDir, count: int, how: str) -> list[str]:
         return [utt for utts in speakers.values() for utt in _spread(utts.split(), count)]
     if how == "speakers":
         names = list(speakers)
-        for number in range(1, len(names) + 1):
-            chosen = [u for name in _spread(names, number) for u in speakers[name].split()]
-            if len(chosen) >= count:
-                return chosen
+        low, high = 1, len(names)  # the fewest speakers that have ``count`` utterances
+        while low < high:
+            middle = (low + high) // 2
+            enough = _of_speakers(speakers, _spread(names, middle))
+            low, high = (low, middle) if len(enough) >= count else (middle + 1, high)
+        return _of_speakers(speakers, _spread(names, low))
     return _spread(utterances, count)
+
+
+def _of_speakers(speakers: Mapping[str, str], names: Iterable[str]) -> list[str]:
+    return [utterance for name in names for utterance in speakers[name].split()]
 
 
 def _spread(items: list[str], count: int) -> list[str]:
@@ -109,104 +160,145 @@ def _spread(items: list[str], count: int) -> list[str]:
     return [items[i * len(items) // count] for i in range(count)]
 
 
-def _length(raw: RawDir, utterance: str) -> float:
-    if "utt2dur" in raw.tables:
-        return float(raw.tables["utt2dur"][utterance])
+def _length(raw: DirTables, utterance: str) -> float:
+    for name in ("utt2dur", "utt2num_frames"):
+        if name in raw.tables:
+            return float(raw.tables[name][utterance])
+    recording, start, end = utterance, "0", "-1"
     if "segments" in raw.tables:
-        _, start, end = raw.tables["segments"][utterance].split()
-        return float(end) - float(start)
-    if utterance in raw.tables.get("reco2dur", {}):
-        return float(raw.tables["reco2dur"][utterance])
-    raise DiarizeError(f"{raw.path}: no length of {utterance}; there must be utt2dur or reco2dur")
+        recording, start, end = raw.tables["segments"][utterance].split()
+    if float(end) == -1:
+        end = raw.tables.get("reco2dur", {}).get(recording, "")
+    if not end:
+        raise DiarizeError(
+            f"{raw.path}: no length of {utterance}; utt2dur, utt2num_frames or reco2dur is needed"
+        )
+    return float(end) - float(start)
 
 
 def copy_data_dir(
     source: str | os.PathLike,
     target: str | os.PathLike,
-    utterance: Callable[[str], str],
-    speaker: Callable[[str], str],
+    utterance: Callable[[str], str] = str,
+    speaker: Callable[[str], str] = str,
+    recording: Callable[[str], str] | None = None,
 ) -> None:
-    """Write ``source`` to ``target`` with utterances and speakers renamed by two functions.
+    """Write ``source`` to ``target`` with utterances, speakers and recordings renamed.
 
-    Recordings keep their names, unless they are the utterances (no segments).
+    By default recordings keep their names, unless they are the utterances (no segments).
     """
-    raw = RawDir.read(source)
-    same = "segments" not in raw.tables
-    out = RawDir(Path(target), frame_shift=raw.frame_shift)
+    raw = read_consistent(source)
+    if "segments" not in raw.tables:
+        recording = utterance
+    rename = {UTTERANCE: utterance, SPEAKER: speaker, RECORDING: recording or str}
+    out = DirTables(Path(target), whole=raw.whole)
     for name, table in raw.tables.items():
-        rename = utterance if same or name in UTTERANCE_TABLES else str
-        out.tables[name] = {rename(key): value for key, value in table.items()}
+        change = rename[SCHEMA[name].keys]
+        out.tables[name] = {change(key): value for key, value in table.items()}
     if "utt2spk" in out.tables:
         out.tables["utt2spk"] = {k: speaker(v) for k, v in out.tables["utt2spk"].items()}
-    for name, lines in raw.lines.items():
-        out.lines[name] = [_rename_line(line, LINE_FILES[name], utterance, same) for line in lines]
+    if "segments" in out.tables and recording is not None:
+        for key, value in out.tables["segments"].items():
+            name, times = value.split(None, 1)
+            out.tables["segments"][key] = f"{recording(name)} {times}"
+    for name, file in raw.lines.items():
+        known = raw.ids(raw.utterances)[RECORDING]
+
+        def change_any(key: str, known: set[str] = known) -> str:
+            return rename[RECORDING](key) if key in known else key
+
+        out.lines[name] = file.renamed(rename.get(file.keys, change_any))
+    for name, table in out.tables.items():
+        if len(table) != len(raw.tables[name]):
+            raise DiarizeError(f"{source}/{name}: two keys get the same new name")
     out.write(target)
 
 
-def combine_data_dirs(target: str | os.PathLike, sources: Iterable[str | os.PathLike]) -> list[str]:
+def combine_data_dirs(
+    target: str | os.PathLike,
+    sources: Iterable[str | os.PathLike],
+    extra_files: Sequence[str] = (),
+) -> list[str]:
     """Return notices (files left out), after writing all of ``sources`` as one directory.
 
-    Only files that every source has are kept; where some have segments, whole recordings get
-    one line of segments each from utt2dur or reco2dur.  A key with two values is an error.
+    Only files that every source has are kept, but for segments (whole recordings get a line by
+    utt2dur or reco2dur) and utt2uniq, which are completed.  Raises DiarizeError for a key with
+    two values, a source whose tables disagree, one of ``extra_files`` that no source has, and
+    features with different frame shifts.
     """
-    raws = [RawDir.read(source) for source in sources]
-    notices = []
+    raws = [read_consistent(source) for source in sources]
+    for raw in raws:
+        if "utt2spk" not in raw.tables:
+            raise DiarizeError(f"{raw.path}: there is no utt2spk")
+    _check_frame_shift(raws)
     if any("segments" in raw.tables for raw in raws):
         for raw in raws:
             _add_segments(raw)
-    out = RawDir(Path(target), frame_shift=raws[0].frame_shift)
-    for name in (*RECORDING_TABLES, *UTTERANCE_TABLES, *LINE_FILES):
-        having = [raw for raw in raws if name in raw.tables or name in raw.lines]
-        if not having:
+    if any("utt2uniq" in raw.tables for raw in raws):
+        for raw in raws:
+            raw.tables.setdefault("utt2uniq", {utt: utt for utt in raw.utterances})
+    out = DirTables(Path(target), whole=dict(raws[0].whole))
+    notices = []
+    names = dict.fromkeys(name for raw in raws for name in (*raw.tables, *raw.lines))
+    missing = sorted(set(extra_files) - names.keys())
+    if missing:
+        raise DiarizeError(f"{target}: --extra-files: no source has a table {missing[0]}")
+    for name in names:
+        if name == "spk2utt":
             continue
+        having = [raw for raw in raws if name in raw.tables or name in raw.lines]
         if len(having) < len(raws):
             lacking = next(raw.path for raw in raws if raw not in having)
             notices.append(f"{name} is left out: {lacking} has none")
-        elif name in LINE_FILES:
-            out.lines[name] = list(dict.fromkeys(line for raw in raws for line in raw.lines[name]))
-        else:
+        elif name in SCHEMA:
             out.tables[name] = _joined(name, raws)
-    if not out.tables.get("utt2spk"):
-        raise DiarizeError(f"{target}: not every source has utt2spk")
+        else:
+            files = [raw.lines[name] for raw in raws]
+            lines = list(dict.fromkeys(line for file in files for line in file.lines))
+            if all(file.place == 0 and list(file.places) == sorted(file.places) for file in files):
+                lines.sort(key=lambda line: line.split(None, 1)[:1])
+            out.lines[name] = LineFile(files[0].place, files[0].keys, lines)
     out.write(target)
     return notices
 
 
-def _joined(name: str, raws: list[RawDir]) -> dict[str, str]:
+def _check_frame_shift(raws: list[DirTables]) -> None:
+    shifts = {raw.whole["frame_shift"].strip(): raw.path for raw in raws
+              if "feats.scp" in raw.tables and "frame_shift" in raw.whole}  # fmt: skip
+    if len(shifts) > 1:
+        (one, first), (two, second) = list(shifts.items())[:2]
+        raise DiarizeError(
+            f"{second}/frame_shift: {two}, but {one} in {first}: features of different frame shifts"
+        )
+
+
+def _joined(name: str, raws: list[DirTables]) -> dict[str, str]:
+    option = "--spk-prefix" if SCHEMA[name].keys == SPEAKER else "--utt-prefix"
     out: dict[str, str] = {}
     for raw in raws:
         for key, value in raw.tables[name].items():
             if out.setdefault(key, value) != value:
                 raise DiarizeError(
-                    f"{line_of(raw.path / name, key)}: {key} is also in another directory; "
-                    "rename with utils/copy_data_dir.sh --utt-prefix"
+                    f"{line_of(raw.path / name, key)}: {key} is also in another directory, with "
+                    f"another value; rename by utils/copy_data_dir.sh {option}"
                 )
     return out
 
 
-def _add_segments(raw: RawDir) -> None:
+def _add_segments(raw: DirTables) -> None:
     if "segments" in raw.tables:
         return
     table = {}
     for utterance in raw.utterances:
-        for name in ("utt2dur", "reco2dur"):
-            if utterance in raw.tables.get(name, {}):
-                table[utterance] = f"{utterance} 0.000 {raw.tables[name][utterance]}"
-                break
-        else:
+        lengths = (raw.tables.get(name, {}).get(utterance) for name in ("utt2dur", "reco2dur"))
+        length = next(filter(None, lengths), None)
+        if length is None:
             raise DiarizeError(
-                f"{raw.path}: it has no segments and no length for {utterance}; "
-                "make reco2dur with utils/get_reco2dur.sh first"
+                f"{raw.path}: it has no segments and no length of {utterance}; "
+                "make reco2dur by utils/get_reco2dur.sh first"
             )
+        table[utterance] = f"{utterance} 0.000 {length}"
     raw.tables["segments"] = table
-
-
-def _rename_line(line: str, place: int, rename: Callable[[str], str], same: bool) -> str:
-    words = line.split()
-    if not same or line.startswith(";") or len(words) <= place:
-        return line
-    words[place] = rename(words[place])
-    return " ".join(words)
 
 
 def _groups(utt2spk: Mapping[str, str], per_utt: bool) -> list[list[str]]:
@@ -216,7 +308,7 @@ def _groups(utt2spk: Mapping[str, str], per_utt: bool) -> list[list[str]]:
 
 
 def _balanced(groups: list[list[str]], parts: int) -> list[list[list[str]]]:
-    """Consecutive groups dealt to parts: none empty, sizes near the mean of what is left."""
+    """Return consecutive groups in parts: none empty, sizes near the mean of the remainder."""
     out = []
     start = 0
     left = sum(map(len, groups))
@@ -234,11 +326,3 @@ def _balanced(groups: list[list[str]], parts: int) -> list[list[list[str]]]:
         left -= size
         start = stop
     return out
-
-
-def _backup(path: Path) -> None:
-    backup = path / ".backup"
-    backup.mkdir(exist_ok=True)
-    for name in (*RECORDING_TABLES, *UTTERANCE_TABLES, "spk2utt", *LINE_FILES, "frame_shift"):
-        if (path / name).is_file():
-            shutil.copy2(path / name, backup / name)

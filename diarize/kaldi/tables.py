@@ -1,57 +1,167 @@
-"""The known files of a data directory as plain tables, to be cut, renamed and written again."""
+"""Files of a Kaldi data directory: their schema, one reader, and one writer.
 
+`SCHEMA` lists the known tables.  Any other text file whose lines begin with utterances,
+recordings or speakers of the directory is carried along as it is.
+"""
+
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
-from diarize.io.table import read_table, read_text, write_table
-from diarize.kaldi.validate import ARK_OFFSET, RECORDING_TABLES, UTTERANCE_TABLES
+from diarize.io.table import (
+    Report,
+    TableForm,
+    parse_table,
+    raise_fault,
+    read_text,
+    write_table,
+)
 
-LINE_FILES = {"rttm": 1, "uem": 0}
-"""Files of free lines, and the field that names the recording."""
+UTTERANCE, RECORDING, SPEAKER = "utterance", "recording", "speaker"
+# Recordings, or the files of reco2file_and_channel, or utterances.
+ANY_ID = "any"
+
+
+class Table(NamedTuple):
+    """What the keys of a table are, and the form of its lines."""
+
+    keys: str
+    form: TableForm = TableForm()
+
+
+def is_positive(value: str) -> bool:
+    """Whether the text is a finite number above 0."""
+    try:
+        return 0 < float(value) < math.inf
+    except ValueError:
+        return False
+
+
+def _is_warp(value: str) -> bool:
+    return is_positive(value) and 0.5 < float(value) < 1.5
+
+
+_NAME = TableForm(2)
+_SECONDS = TableForm(2, is_positive, "a positive number of seconds")
+_WARP = TableForm(2, _is_warp, "a warp factor between 0.5 and 1.5")
+
+SCHEMA: dict[str, Table] = {
+    "wav.scp": Table(RECORDING, TableForm(None, lambda v: bool(v) and v[0] != "~",
+                                          "a file or command (no tilde)")),
+    "segments": Table(UTTERANCE, TableForm(4)),
+    "utt2spk": Table(UTTERANCE, _NAME),
+    "spk2utt": Table(SPEAKER),
+    "text": Table(UTTERANCE, TableForm(valid=lambda value: True)),
+    "utt2lang": Table(UTTERANCE, _NAME),
+    "utt2uniq": Table(UTTERANCE, _NAME),
+    "utt2dur": Table(UTTERANCE, _SECONDS),
+    "utt2num_frames": Table(
+        UTTERANCE,
+        TableForm(2, lambda v: v.isascii() and v.isdigit() and int(v) > 0, "a number of frames"),
+    ),
+    "utt2warp": Table(UTTERANCE, _WARP),
+    "feats.scp": Table(UTTERANCE),
+    "vad.scp": Table(UTTERANCE),
+    "reco2dur": Table(RECORDING, _SECONDS),
+    # 0: a recording without speech.
+    "reco2num_spk": Table(
+        RECORDING, TableForm(2, lambda v: v.isascii() and v.isdigit(), "a number of speakers")
+    ),
+    "reco2file_and_channel": Table(
+        RECORDING, TableForm(3, lambda v: v.split()[-1] in "AB1", "a file and a channel A or B")
+    ),
+    "cmvn.scp": Table(SPEAKER),
+    "spk2gender": Table(SPEAKER, TableForm(2, lambda v: v in ("m", "f"), "m or f")),
+    "spk2warp": Table(SPEAKER, _WARP),
+}  # fmt: skip
+
+WHOLE_FILES = ("frame_shift", "glm")
+MAX_TABLE_BYTES = 1 << 30
 
 
 @dataclass
-class RawDir:
-    """The known files of a data directory, not checked against each other.
+class LineFile:
+    """Lines of a file whose keys may repeat; field ``place`` of each names what ``keys`` says."""
 
-    ``tables`` are by file name, ``lines`` those of rttm and uem; ``frame_shift`` is kept as it is.
-    """
+    place: int
+    keys: str
+    lines: list[str]
+
+    @cached_property
+    def places(self) -> dict[str, list[int]]:
+        """The indices of the lines of each id; those of comments and blank lines under ''."""
+        out: dict[str, list[int]] = {}
+        for index, line in enumerate(self.lines):
+            words = line.split(None, self.place + 1)
+            comment = line.startswith((";", "#")) or len(words) <= self.place
+            out.setdefault("" if comment else words[self.place], []).append(index)
+        return out
+
+    def of_ids(self, ids: Iterable[str]) -> "LineFile":
+        """Return the lines of ``ids``, and all comments, in the order of the file."""
+        kept = sorted(index for key in {"", *ids} for index in self.places.get(key, ()))
+        return LineFile(self.place, self.keys, [self.lines[index] for index in kept])
+
+    def renamed(self, rename: Callable[[str], str]) -> "LineFile":
+        """Return the lines with their ids renamed, sorted again where they were sorted."""
+        out = list(self.lines)
+        for key, indices in self.places.items():
+            for index in indices if key else ():
+                words = out[index].split(None, self.place + 1)
+                words[self.place] = rename(key)
+                out[index] = " ".join(words)
+        if self.place == 0 and list(self.places) == sorted(self.places):
+            out.sort(key=lambda line: line.split(None, 1)[:1])
+        return LineFile(self.place, self.keys, out)
+
+
+@dataclass
+class DirTables:
+    """All files of a data directory: ``tables`` by file name, files of lines, whole files."""
 
     path: Path
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
-    lines: dict[str, list[str]] = field(default_factory=dict)
-    frame_shift: str | None = None
+    lines: dict[str, LineFile] = field(default_factory=dict)
+    whole: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, path: str | os.PathLike, loose: bool = False) -> "RawDir":
-        """Return the directory's files; ``loose`` takes unsorted, empty and repeated lines.
+    def read(
+        cls,
+        path: str | os.PathLike,
+        report: Report = raise_fault,
+        relocate: bool = True,
+        kinds: Mapping[str, str] | None = None,
+    ) -> "DirTables":
+        """Return the files of the directory ``path``; faults of single lines go to ``report``.
 
-        Audio paths that are relative to the directory itself are made good for other ones,
-        unless ``loose``.
+        The order of the lines is not checked.  ``relocate``: paths of wav.scp that are relative
+        to the directory itself are made valid elsewhere.  ``kinds`` says of further tables what
+        their keys are; else that is found by looking.  ``unknown`` lists the other files.
+        Raises DiarizeError for a directory with neither utt2spk nor wav.scp.
         """
         path = Path(path)
         if not path.is_dir():
             raise DiarizeError(f"{path}: no such data directory")
-        reader = _read_loose if loose else _read_strict
-        raw = cls(path)
-        for name in (*RECORDING_TABLES, *UTTERANCE_TABLES):
-            if (path / name).exists():
-                raw.tables[name] = reader(path / name)
-        if not loose and "wav.scp" in raw.tables:
-            raw.tables["wav.scp"] = _from_here(path, raw.tables["wav.scp"])
-        for name in LINE_FILES:
-            if (path / name).exists():
-                text = read_text(path / name)
-                raw.lines[name] = [line for line in text.splitlines() if line.strip()]
-        if (path / "frame_shift").exists():
-            raw.frame_shift = read_text(path / "frame_shift")
-        if "utt2spk" not in raw.tables and "wav.scp" not in raw.tables:
-            raise DiarizeError(f"{path}: no data directory: neither utt2spk nor wav.scp")
-        return raw
+        out = cls(path, read_tables(path, report=report, check_sorted=False))
+        if not out.tables.keys() & {"utt2spk", "wav.scp"}:
+            raise DiarizeError(f"{path}: not a data directory: neither utt2spk nor wav.scp")
+        if relocate and "wav.scp" in out.tables:
+            out.tables["wav.scp"] = _from_anywhere(path, out.tables["wav.scp"])
+        for file in sorted(path.iterdir()):
+            if file.name in SCHEMA or file.name.startswith(".") or not file.is_file():
+                continue
+            if file.name in WHOLE_FILES:
+                out.whole[file.name] = read_text(file)
+            elif not out._add_lines(file, (kinds or {}).get(file.name)):
+                out.unknown.append(file.name)
+        return out
 
     @property
     def utterances(self) -> list[str]:
@@ -62,53 +172,121 @@ class RawDir:
         return []
 
     def recording_of(self, utterance: str) -> str:
-        """The recording that the utterance is cut from."""
+        """Return the recording that the utterance is a part of."""
         segments = self.tables.get("segments")
-        return segments[utterance].split()[0] if segments is not None else utterance
+        return segments[utterance].split(None, 1)[0] if segments is not None else utterance
 
-    def keep(self, utterances: Iterable[str], recordings: Iterable[str]) -> "RawDir":
-        """The same with these utterances and recordings only."""
-        # Sorted, as it is written: and a small part of a large table is found without reading it.
-        utts, recos = sorted(set(utterances)), set(recordings)
-        by_reco = sorted(recos)
-        out = RawDir(self.path, frame_shift=self.frame_shift)
+    def ids(self, utterances: Iterable[str]) -> dict[str, set[str]]:
+        """Return the ids of each kind that belong to ``utterances``."""
+        utts = set(utterances)
+        recordings = {self.recording_of(utt) for utt in utts}
+        utt2spk = self.tables.get("utt2spk", {})
+        files = self.tables.get("reco2file_and_channel", {})
+        names = {files[key].split()[0] for key in recordings if key in files}
+        return {
+            UTTERANCE: utts,
+            RECORDING: recordings,
+            SPEAKER: {utt2spk[utt] for utt in utts if utt in utt2spk},
+            ANY_ID: utts | recordings | names,
+        }
+
+    def restrict(self, utterances: Iterable[str]) -> "DirTables":
+        """Return the files of ``utterances``, their recordings and their speakers only."""
+        ids = self.ids(utterances)
+        # Sorted, as they are written: a small part of a large table is found without reading it.
+        ordered = {kind: sorted(found) for kind, found in ids.items()}
+        out = DirTables(self.path, whole=dict(self.whole))
         for name, table in self.tables.items():
-            keys = by_reco if name in RECORDING_TABLES else utts
+            keys = ordered[SCHEMA[name].keys]
             out.tables[name] = {key: table[key] for key in keys if key in table}
-        for name, lines in self.lines.items():
-            place = LINE_FILES[name]
-            out.lines[name] = [
-                line
-                for line in lines
-                if line.startswith(";") or not recos.isdisjoint(line.split()[place : place + 1])
-            ]
+        out.lines = {name: file.of_ids(ids[file.keys]) for name, file in self.lines.items()}
         return out
 
-    def restrict(self, utterances: Iterable[str]) -> "RawDir":
-        """The same with these utterances and the recordings that they are cut from."""
-        utterances = list(utterances)
-        return self.keep(utterances, {self.recording_of(utt) for utt in utterances})
-
     def write(self, path: str | os.PathLike) -> None:
-        """Write all files, spk2utt made anew; files that this directory lacks are removed there."""
+        """Write all files, spk2utt made anew; known tables that this one lacks are removed."""
         path = Path(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise DiarizeError(f"cannot make {path}: {err.strerror}") from err
-        for name in (*RECORDING_TABLES, *UTTERANCE_TABLES, "spk2utt", *LINE_FILES, "frame_shift"):
-            if name not in self.tables and name not in self.lines:
+        tables = dict(self.tables)
+        if "utt2spk" in tables:
+            tables["spk2utt"] = spk2utt_of(tables["utt2spk"])
+        for name in (*SCHEMA, *_LINE_FILES, *WHOLE_FILES):
+            if name not in tables and name not in self.lines and name not in self.whole:
                 (path / name).unlink(missing_ok=True)
-        for name, table in self.tables.items():
+        for name, table in tables.items():
             write_table(path / name, table)
-        if "utt2spk" in self.tables:
-            write_table(path / "spk2utt", spk2utt_of(self.tables["utt2spk"]))
-        for name, lines in self.lines.items():
+        for name, file in self.lines.items():
             with atomic_write(path / name) as handle:
-                handle.writelines(f"{line}\n" for line in lines)
-        if self.frame_shift is not None:
-            with atomic_write(path / "frame_shift") as handle:
-                handle.write(self.frame_shift)
+                handle.writelines(f"{line}\n" for line in file.lines)
+        for name, text in self.whole.items():
+            with atomic_write(path / name) as handle:
+                handle.write(text)
+
+    def _add_lines(self, file: Path, keys: str | None) -> bool:
+        """Read a file of lines into ``lines``; False for another file."""
+        known = (0, keys) if keys else _LINE_FILES.get(file.name, _LINE_FILES.get(file.suffix[1:]))
+        if known is None and not _may_be_text(file):
+            return False
+        try:
+            lines = [line for line in read_text(file).splitlines() if line.strip()]
+        except DiarizeError:
+            if known is not None:
+                raise
+            return False
+        if known is not None:
+            self.lines[file.name] = LineFile(*known, lines)
+            return True
+        found = LineFile(0, UTTERANCE, lines)
+        ids = found.places.keys() - {""}
+        shares = {kind: len(ids & known) for kind, known in self._all_ids.items()}
+        best = max(shares, key=lambda kind: shares[kind])
+        if 2 * shares[best] <= len(ids):
+            return False
+        self.lines[file.name] = LineFile(0, best, lines)
+        return True
+
+    @cached_property
+    def _all_ids(self) -> dict[str, set[str]]:
+        recordings = set(self.tables.get("wav.scp", ()))
+        speakers = set(self.tables.get("utt2spk", {}).values())
+        return {UTTERANCE: set(self.utterances), RECORDING: recordings, SPEAKER: speakers}
+
+
+# By name or suffix: the field of the id, and what it names.
+_LINE_FILES = {
+    "rttm": (1, RECORDING),
+    "uem": (0, RECORDING),
+    "stm": (0, ANY_ID),
+    "ctm": (0, ANY_ID),
+}
+
+
+def read_tables(
+    path: Path,
+    names: Iterable[str] = SCHEMA,
+    report: Report = raise_fault,
+    check_sorted: bool = True,
+) -> dict[str, dict[str, str]]:
+    """Return the tables ``names`` that the directory has; faults go to ``report``.
+
+    An empty file is a fault, and so is text that is not UTF-8.
+    """
+    out = {}
+    for name in names:
+        file = path / name
+        if not file.exists():
+            continue
+        try:
+            text = read_text(file)
+        except DiarizeError as err:
+            report(str(err), True)
+            continue
+        if not text:
+            report(f"{file}: the file is empty; fill it or remove it", False)
+        out[name] = parse_table(file, text, SCHEMA[name].form, report, check_sorted)
+    return out
 
 
 def spk2utt_of(utt2spk: Mapping[str, str]) -> dict[str, str]:
@@ -138,27 +316,16 @@ def utt2spk_of(spk2utt: Mapping[str, str]) -> dict[str, str]:
     return dict(sorted(out.items()))
 
 
-def _read_strict(path: Path) -> dict[str, str]:
-    return read_table(path, allow_empty=path.name == "text")
+def bare_path(rxfilename: str) -> str:
+    """Return the file of ``path:offset``, and any other rxfilename unchanged."""
+    path, _, offset = rxfilename.rpartition(":")
+    return path if path and offset.isascii() and offset.isdigit() else rxfilename
 
 
-def _read_loose(path: Path) -> dict[str, str]:
-    table: dict[str, str] = {}
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        key, *rest = line.split(None, 1) or [""]
-        if not key or (not rest and path.name != "text"):
-            continue
-        value = rest[0].strip() if rest else ""
-        if table.setdefault(key, value) != value:
-            raise DiarizeError(f"{path}:{number}: key {key} has two values; remove one line")
-    return table
-
-
-def _from_here(path: Path, wav_scp: dict[str, str]) -> dict[str, str]:
+def _from_anywhere(path: Path, wav_scp: dict[str, str]) -> dict[str, str]:
     out = {}
     for key, value in wav_scp.items():
-        bare = ARK_OFFSET.sub("", value) if ":" in value else value
-        # A command and an absolute path are the same from everywhere.
+        bare = bare_path(value)
         moved = (
             not value.endswith("|")
             and not os.path.isabs(bare)
@@ -167,3 +334,12 @@ def _from_here(path: Path, wav_scp: dict[str, str]) -> dict[str, str]:
         )
         out[key] = str(path / value) if moved else value
     return out
+
+
+def _may_be_text(file: Path) -> bool:
+    try:
+        with open(file, "rb") as handle:
+            head = handle.read(4096)
+        return bool(head) and b"\0" not in head and file.stat().st_size <= MAX_TABLE_BYTES
+    except OSError:
+        return False

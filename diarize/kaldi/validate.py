@@ -1,66 +1,39 @@
-"""Every fault of a Kaldi data directory, where loading one stops at the first."""
+"""Checks of a Kaldi data directory: the tables against each other, and whole directories.
 
+`table_faults` has each check once.  `DataDir.load` and the operations stop at the first fault,
+`validate_data_dir` lists all of them.
+"""
+
+import contextlib
 import itertools
 import math
 import os
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from diarize.errors import DiarizeError
-from diarize.io.rttm import read_rttm
-from diarize.io.table import read_text
+from diarize.io.rttm import read_turns
+from diarize.io.table import line_numbers, read_text
 from diarize.io.uem import read_uem
-from diarize.kaldi.datadir import MAX_OVERSHOOT
-
-UTTERANCE_TABLES = (
-    "segments",
-    "utt2spk",
-    "utt2lang",
-    "text",
-    "utt2dur",
-    "utt2num_frames",
-    "feats.scp",
+from diarize.kaldi.reference import (
+    MAX_OVERSHOOT,
+    header_duration,
+    read_reference,
+    single_speaker_fault,
 )
-RECORDING_TABLES = ("wav.scp", "reco2dur", "reco2num_spk", "reco2file_and_channel")
-ARK_OFFSET = re.compile(r":\d+$")
+from diarize.kaldi.tables import (
+    RECORDING,
+    SCHEMA,
+    SPEAKER,
+    UTTERANCE,
+    bare_path,
+    is_positive,
+    read_tables,
+)
+from diarize.segments import by_recording
 
-
-def _positive(value: str) -> bool:
-    try:
-        return 0 < float(value) < math.inf
-    except ValueError:
-        return False
-
-
-def _count(value: str) -> bool:
-    return value.isascii() and value.isdigit()
-
-
-@dataclass(frozen=True)
-class _Form:
-    """What a line of a table looks like: the fields (None: any number) and a test of the value."""
-
-    fields: int | None
-    value: Callable[[str], bool] = bool
-    what: str = "a value"
-
-
-_FORMS = {
-    "wav.scp": _Form(None),
-    "segments": _Form(4),
-    "utt2spk": _Form(2),
-    "spk2utt": _Form(None),
-    "utt2lang": _Form(2),
-    "text": _Form(None, lambda value: True),
-    "utt2dur": _Form(2, _positive, "a positive number of seconds"),
-    "utt2num_frames": _Form(2, _count, "a number of frames"),
-    "feats.scp": _Form(None),
-    "reco2dur": _Form(2, _positive, "a positive number of seconds"),
-    "reco2num_spk": _Form(2, _count, "a number of speakers"),
-    "reco2file_and_channel": _Form(3),
-}
+Tables = Mapping[str, Mapping[str, str]]
+_FIX = "utils/fix_data_dir.sh keeps what all files have"
 
 
 def validate_data_dir(
@@ -72,258 +45,232 @@ def validate_data_dir(
     spk_sort: bool = True,
     non_print: bool = False,
 ) -> list[str]:
-    """Return all faults of a data directory, each naming file, line and value; [] if it is sound.
+    """Return all faults of a data directory, each with file, line and value; [] for a valid one.
 
-    ``feats``, ``text`` and ``wav`` say that the directory must have feats.scp, text and
-    wav.scp; a table that is there is checked in any case.  ``spk_sort``: the speaker is a
-    prefix of the utterance, so that utterances are sorted by speaker, too.  ``non_print``
-    takes unprintable characters in text.  Audio is not read, but its files must be there.
+    ``feats``, ``text`` and ``wav``: feats.scp, text and wav.scp are required; a table that is
+    present is always checked.  ``spk_sort``: utterances are sorted by speaker, too, which is so
+    where speakers are prefixes of utterances.  ``non_print``: unprintable characters are allowed
+    in text.  Audio is not read, but its files must exist; headers are read where the directory
+    has an rttm and no reco2dur.
     """
     path = Path(path)
     if not path.is_dir():
         return [f"{path}: no such directory"]
-    checker = _Checker(path)
-    needed = {"feats.scp": feats, "text": text, "wav.scp": wav, "utt2spk": True, "spk2utt": True}
-    for name, wanted in needed.items():
-        if wanted and not (path / name).exists():
-            checker.faults.append(f"{path / name}: the file is missing")
-    for name in _FORMS:
-        if (path / name).exists():
-            checker.read(name)
-    checker.check_audio()
-    checker.check_segments()
-    checker.check_speakers(spk_sort)
-    checker.check_keys()
-    if not non_print:
-        checker.check_printable()
-    checker.check_whole_files()
-    return checker.faults
+    faults: list[str] = []
+    required = {"feats.scp": feats, "text": text, "wav.scp": wav, "utt2spk": True, "spk2utt": True}
+    for name, needed in required.items():
+        if needed and not (path / name).exists():
+            faults.append(f"{path / name}: the file is missing")
+    tables = read_tables(path, report=lambda fault, _: faults.append(fault))
+    lines = Lines(path)
+    faults += table_faults(lines, tables)
+    faults += _audio_faults(lines, tables)
+    faults += _unused_recordings(lines, tables)
+    faults += _speaker_order(lines, tables) if spk_sort else ()
+    faults += _unprintable(lines, tables) if not non_print else ()
+    faults += _frame_shift(path)
+    faults += _uem_faults(lines, tables)
+    faults += _rttm_faults(path, tables)
+    return faults
 
 
-class _Checker:
-    """The tables of one directory as ``{name: {key: (line, value)}}``, and the faults found."""
+class Lines:
+    """Places of keys in the tables of a directory, for messages; a file is read when needed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.tables: dict[str, dict[str, tuple[int, str]]] = {}
-        self.faults: list[str] = []
+        self._numbers: dict[str, dict[str, int]] = {}
 
-    def fault(self, name: str, line: int, what: str) -> None:
-        self.faults.append(f"{self.path / name}:{line}: {what}")
+    def at(self, name: str, key: str) -> str:
+        """Return ``file:line`` of ``key`` in the table ``name``, ``file`` where it has none."""
+        if name not in self._numbers:
+            self._numbers[name] = line_numbers(self.path / name)
+        number = self._numbers[name].get(key)
+        return f"{self.path / name}:{number}" if number else str(self.path / name)
 
-    def read(self, name: str) -> None:
-        """Read a table line by line; what cannot be used is a fault and left out."""
+
+def table_faults(lines: Lines, tables: Tables) -> Iterator[str]:
+    """Yield the disagreements of the tables: keys, segments, speakers."""
+    yield from _segment_faults(lines, tables)
+    leaders = {UTTERANCE: ("segments", "wav.scp", "utt2spk"), RECORDING: ("wav.scp",)}
+    for kind, names in leaders.items():
+        leader = next((name for name in names if name in tables), None)
+        for name in tables if leader else ():
+            if SCHEMA[name].keys == kind and name != leader:
+                yield from _key_faults(lines, tables, name, leader)
+    yield from _speaker_faults(lines, tables)
+
+
+def _key_faults(lines: Lines, tables: Tables, name: str, leader: str) -> Iterator[str]:
+    table, keys = tables[name], tables[leader]
+    if table.keys() == keys.keys():
+        return
+    for key in table:
+        if key not in keys:
+            yield f"{lines.at(name, key)}: {key} is not in {leader}; {_FIX}"
+    for key in keys:
+        if key not in table:
+            yield f"{lines.at(leader, key)}: {key} is not in {name}; {_FIX}"
+
+
+def _segment_faults(lines: Lines, tables: Tables) -> Iterator[str]:
+    """Segments are inside of known recordings; -1 is the end of the recording."""
+    recordings: Collection[str] | None = tables.get("wav.scp")
+    limits = {
+        key: float(value) + MAX_OVERSHOOT for key, value in tables.get("reco2dur", {}).items()
+    }
+    for key, value in tables.get("segments", {}).items():
+        recording, first, last = value.split()
+        start, end = _number(first), _number(last)
+        fault = None
+        if recordings is not None and recording not in recordings:
+            fault = f"recording {recording} is not in wav.scp"
+        elif not 0 <= start < (math.inf if end == -1 else end) or math.isinf(end):
+            fault = f"start {first}, end {last}: 0 <= start < end is required (end -1: to the end)"
+        elif max(start + MAX_OVERSHOOT, end) > limits.get(recording, math.inf):
+            fault = (
+                f"[{first}, {last}) s is more than {MAX_OVERSHOOT} s beyond the end of "
+                f"{recording}, {tables['reco2dur'][recording]} s long by reco2dur"
+            )
+        if fault:
+            yield f"{lines.at('segments', key)}: {key}: {fault}"
+
+
+def _speaker_faults(lines: Lines, tables: Tables) -> Iterator[str]:
+    """Check spk2utt against utt2spk, and tables of speakers against both."""
+    utt2spk = tables.get("utt2spk")
+    if utt2spk is None:
+        return
+    again = "make spk2utt again by utils/utt2spk_to_spk2utt.sh"
+    seen: set[str] = set()
+    for speaker, value in tables.get("spk2utt", {}).items():
+        for utterance in value.split():
+            if utt2spk.get(utterance) != speaker:
+                fault = f"utterance {utterance} is not of this speaker in utt2spk"
+                yield f"{lines.at('spk2utt', speaker)}: {speaker}: {fault}; {again}"
+            elif utterance in seen:
+                where = lines.at("spk2utt", speaker)
+                yield f"{where}: {speaker}: utterance {utterance} is listed twice; {again}"
+            seen.add(utterance)
+    for utterance, speaker in utt2spk.items() if "spk2utt" in tables else ():
+        if utterance not in seen:
+            where = lines.at("utt2spk", utterance)
+            yield f"{where}: utterance {utterance} of speaker {speaker} is not in spk2utt; {again}"
+    speakers = dict.fromkeys(utt2spk.values())
+    for name, table in tables.items():
+        if SCHEMA[name].keys != SPEAKER or name == "spk2utt" or table.keys() == speakers.keys():
+            continue
+        for speaker in table:
+            if speaker not in speakers:
+                yield f"{lines.at(name, speaker)}: speaker {speaker} is not in utt2spk; {_FIX}"
+        for speaker in speakers:
+            if speaker not in table:
+                yield f"{lines.path / name}: speaker {speaker} of utt2spk is missing; {_FIX}"
+
+
+def _audio_faults(lines: Lines, tables: Tables) -> Iterator[str]:
+    """The files that wav.scp names must exist; pipes are not run."""
+    for key, value in tables.get("wav.scp", {}).items():
+        # The usual case first: an existing path, and 100,000 of them.
+        if value.endswith("|") or value == "-" or os.path.isfile(value):
+            continue
+        bare = bare_path(value)
+        places = (lines.path / value, Path(bare), lines.path / bare)
+        if not any(place.is_file() for place in places):
+            yield f"{lines.at('wav.scp', key)}: {key}: no such audio file: {value}"
+
+
+def _unused_recordings(lines: Lines, tables: Tables) -> Iterator[str]:
+    """Each recording has a segment, unless it is evaluated as one without speech."""
+    if "segments" not in tables:
+        return
+    used = {value.split(None, 1)[0] for value in tables["segments"].values()}
+    silent = set(tables.get("wav.scp", ())) - used
+    if silent and (lines.path / "rttm").exists() and (lines.path / "uem").exists():
+        with contextlib.suppress(DiarizeError):  # a fault of another check
+            spoken = set(read_turns(lines.path / "rttm").recording.names)
+            silent -= read_uem(lines.path / "uem").keys() - spoken
+    for recording in sorted(silent):
+        yield f"{lines.at('wav.scp', recording)}: {recording} has no line in segments"
+
+
+def _speaker_order(lines: Lines, tables: Tables) -> Iterator[str]:
+    rows = tables.get("utt2spk", {}).items()
+    for utterance, speaker in rows:
+        if not utterance.startswith(speaker):
+            where = lines.at("utt2spk", utterance)
+            yield f"{where}: speaker {speaker} is no prefix of {utterance} (see --no-spk-sort)"
+    for (_, before), (utterance, speaker) in itertools.pairwise(rows):
+        if speaker < before:
+            where = lines.at("utt2spk", utterance)
+            yield f"{where}: speaker {speaker} after {before}: utterances not sorted by speaker"
+
+
+def _unprintable(lines: Lines, tables: Tables) -> Iterator[str]:
+    """Text has no control characters, and no symbols that Kaldi reserves."""
+    for key, value in tables.get("text", {}).items():
+        for word in value.split():
+            if not word.isprintable() or word in {"<s>", "</s>", "#0"}:
+                yield f"{lines.at('text', key)}: {key}: word {word!r} is not allowed in text"
+
+
+def _frame_shift(path: Path) -> Iterator[str]:
+    file = path / "frame_shift"
+    if file.exists():
         try:
-            content = read_text(self.path / name)
+            words = read_text(file).split()
         except DiarizeError as err:
-            self.faults.append(str(err))
+            yield str(err)
             return
-        if not content:
-            self.faults.append(f"{self.path / name}: the file is empty")
-            return
-        plain = _plain_table(content, _FORMS[name])
-        if plain is not None:
-            self.tables[name] = plain
-            return
-        lines = content.split("\n")
-        if lines[-1] == "":
-            lines.pop()
-        else:
-            self.fault(name, len(lines), f"no newline at the end of the file: {lines[-1]!r}")
-        table: dict[str, tuple[int, str]] = {}
-        previous = ""
-        for number, line in enumerate(lines, 1):
-            entry = self._parse(name, number, line)
-            if entry is None:
-                continue
-            key, value = entry
-            if key in table:
-                self.fault(name, number, f"key {key} is already on line {table[key][0]}")
-                continue
-            if key < previous:
-                self.fault(name, number, f"{key} after {previous}: not sorted (LC_ALL=C sort)")
-            previous = key
-            table[key] = (number, value)
-        self.tables[name] = table
-
-    def _parse(self, name: str, number: int, line: str) -> tuple[str, str] | None:
-        if "\r" in line:
-            self.fault(name, number, f"carriage return in {line!r}")
-            return None
-        words = line.split()
-        if not words:
-            self.fault(name, number, f"empty line {line!r}")
-            return None
-        if line[0].isspace():
-            self.fault(name, number, f"blanks before the key {words[0]}")
-        form = _FORMS[name]
-        value = line.split(None, 1)[1].strip() if len(words) > 1 else ""
-        if form.fields is not None and len(words) != form.fields:
-            self.fault(name, number, f"{len(words)} fields instead of {form.fields}: {line!r}")
-        elif not form.value(value):
-            self.fault(name, number, f"{words[0]}: {value!r} is not {form.what}")
-        return words[0], value
-
-    def check_audio(self) -> None:
-        """The files that wav.scp names are there; pipes are not looked into."""
-        for key, (number, value) in self.tables.get("wav.scp", {}).items():
-            # The usual case first: a path that is there as it stands, and 100,000 of them.
-            if not value or value.endswith("|") or value == "-" or os.path.isfile(value):
-                continue
-            places = [Path(value), self.path / value]
-            bare = ARK_OFFSET.sub("", value)
-            if bare != value:
-                places += [Path(bare), self.path / bare]
-            if not any(place.is_file() for place in places):
-                self.fault("wav.scp", number, f"{key}: no such audio file: {value}")
-
-    def check_segments(self) -> None:
-        """Stretches of time inside of known recordings, and every recording has one."""
-        if "segments" not in self.tables:
-            return
-        recordings = self.tables.get("wav.scp")
-        used = set()
-        for key, (number, value) in self.tables["segments"].items():
-            words = value.split()
-            if len(words) != 3:
-                continue
-            recording, start, end = words
-            used.add(recording)
-            if recordings is not None and recording not in recordings:
-                self.fault("segments", number, f"{key}: recording {recording} is not in wav.scp")
-            try:
-                sound = 0 <= float(start) < float(end) < math.inf
-            except ValueError:
-                sound = False
-            if not sound:
-                what = f"{key}: start {start}, end {end}: 0 <= start < end is needed"
-                self.fault("segments", number, what)
-                continue
-            length = self.tables.get("reco2dur", {}).get(recording, (0, ""))[1]
-            if _positive(length) and float(end) > float(length) + MAX_OVERSHOOT:
-                what = f"{key}: ends at {end}, but {recording} is {length} s long by reco2dur"
-                self.fault("segments", number, what)
-        for recording, (number, _) in (recordings or {}).items():
-            if recording not in used:
-                self.fault("wav.scp", number, f"{recording} has no line in segments")
-
-    def check_speakers(self, spk_sort: bool) -> None:
-        """utt2spk in the order of speakers, and spk2utt the same table turned round."""
-        utt2spk = self.tables.get("utt2spk", {})
-        if spk_sort:
-            for utterance, (number, speaker) in utt2spk.items():
-                if not utterance.startswith(speaker):
-                    what = f"speaker {speaker} is no prefix of {utterance} (see --no-spk-sort)"
-                    self.fault("utt2spk", number, what)
-            rows = [(speaker, number) for number, speaker in utt2spk.values()]
-            for (before, _), (speaker, number) in itertools.pairwise(rows):
-                if speaker < before:
-                    what = f"speaker {speaker} after {before}: utterances not sorted by speaker"
-                    self.fault("utt2spk", number, what)
-        if "spk2utt" not in self.tables or "utt2spk" not in self.tables:
-            return
-        seen: dict[str, int] = {}
-        for speaker, (number, value) in self.tables["spk2utt"].items():
-            for utterance in value.split():
-                if utt2spk.get(utterance, (0, None))[1] != speaker:
-                    what = f"{speaker}: utterance {utterance} is not of this speaker in utt2spk"
-                    self.fault("spk2utt", number, what)
-                elif utterance in seen:
-                    self.fault("spk2utt", number, f"{speaker}: {utterance} is there twice")
-                seen[utterance] = number
-        for utterance, (number, speaker) in utt2spk.items():
-            if utterance not in seen:
-                what = f"utterance {utterance} of speaker {speaker} is not in spk2utt"
-                self.fault("utt2spk", number, what)
-
-    def check_keys(self) -> None:
-        """The tables of utterances have one set of keys, the tables of recordings another."""
-        with_segments = "segments" in self.tables
-        if "utt2spk" in self.tables:
-            others = UTTERANCE_TABLES if with_segments else ("wav.scp", *UTTERANCE_TABLES)
-            self._same_keys("utt2spk", others)
-        if "wav.scp" in self.tables:
-            self._same_keys("wav.scp", RECORDING_TABLES)
-
-    def _same_keys(self, leader: str, names: Iterable[str]) -> None:
-        keys = self.tables[leader]
-        for name in names:
-            table = self.tables.get(name)
-            if table is None or name == leader or table.keys() == keys.keys():
-                continue
-            for key, (number, _) in table.items():
-                if key not in keys:
-                    self.fault(name, number, f"{key} is not in {leader}")
-            for key, (number, _) in keys.items():
-                if key not in table:
-                    self.fault(leader, number, f"{key} is not in {name}")
-
-    def check_printable(self) -> None:
-        """No control characters, and none of the symbols that Kaldi keeps for itself, in text."""
-        for key, (number, value) in self.tables.get("text", {}).items():
-            for word in value.split():
-                if not word.isprintable() or word in {"<s>", "</s>", "#0"}:
-                    self.fault("text", number, f"{key}: word {word!r} is not allowed in text")
-
-    def check_whole_files(self) -> None:
-        """frame_shift, rttm and uem, where they are there."""
-        path = self.path / "frame_shift"
-        if path.exists():
-            content = path.read_text(encoding="utf-8", errors="replace").split()
-            if len(content) != 1 or not _positive(content[0]):
-                what = f"{' '.join(content)!r} is not one positive number of seconds"
-                self.fault("frame_shift", 1, what)
-        readers: dict[str, Callable[[Path], Iterable[str]]] = {
-            "rttm": lambda file: dict.fromkeys(segment.recording for segment in read_rttm(file)),
-            "uem": read_uem,
-        }
-        for name, read in readers.items():
-            if not (self.path / name).exists():
-                continue
-            try:
-                recordings = list(read(self.path / name))
-            except DiarizeError as err:
-                self.faults.append(str(err))
-                continue
-            for recording in recordings:
-                if recording not in self.tables.get("wav.scp", {recording: None}):
-                    where = _rttm_line(self.path / name, recording)
-                    self.faults.append(f"{where}: recording {recording} is not in wav.scp")
+        if len(words) != 1 or not is_positive(words[0]):
+            yield f"{file}:1: {' '.join(words)!r} is not one positive number of seconds"
 
 
-def _plain_table(content: str, form: _Form) -> dict[str, tuple[int, str]] | None:
-    """Return key -> (line, value) of a table without any fault, None for every other one."""
-    edges = f"\n{content}"
-    if not content.endswith("\n") or (
-        any(text in edges for text in _ODD) if content.isascii() else _NOT_PLAIN.search(edges)
-    ):
-        return None
-    lines = content.split("\n")
-    lines.pop()
+def _uem_faults(lines: Lines, tables: Tables) -> Iterator[str]:
+    if not (lines.path / "uem").exists():
+        return
     try:
-        keys, values = zip(*(line.split(None, 1) for line in lines), strict=True)
-    except ValueError:  # a line without two parts
-        return None
-    sound = all(map(form.value, set(values)))
-    if form.fields == 2:
-        sound = sound and len(" ".join(values).split()) == len(values)
-    elif form.fields is not None:
-        sound = sound and all(len(value.split()) == form.fields - 1 for value in values)
-    table = dict(zip(keys, enumerate(values, 1), strict=True))
-    if not sound or len(table) != len(keys) or list(keys) != sorted(keys):
-        return None
-    return table
+        regions = read_uem(lines.path / "uem")
+    except DiarizeError as err:
+        yield str(err)
+        return
+    for recording, stretches in regions.items():
+        where = lines.at("uem", recording)
+        if "wav.scp" in tables and recording not in tables["wav.scp"]:
+            yield f"{where}: recording {recording} is not in wav.scp"
+        length = tables.get("reco2dur", {}).get(recording)
+        if length and stretches[-1][0] >= float(length):
+            yield (
+                f"{where}: a region of {recording} begins at {stretches[-1][0]:g} s, after its end "
+                f"({length} s by reco2dur)"
+            )
 
 
-# Blanks at the edge of a line, empty lines, carriage returns; in ASCII text by plain searches,
-# and then with every other sign that Python takes for a blank.
-_NOT_PLAIN = re.compile(r"\n\s|[^\S\n]\n|\r")
-_ODD = ("\n\n", "\n ", "\n\t", " \n", "\t\n", *"\r\v\f\x1c\x1d\x1e\x1f")
+def _rttm_faults(path: Path, tables: Tables) -> Iterator[str]:
+    if not (path / "rttm").exists():
+        return
+    lengths = {key: float(value) for key, value in tables.get("reco2dur", {}).items()}
+    wav_scp = tables.get("wav.scp")
+
+    def length_of(recording: str) -> float | None:
+        if recording not in lengths and recording in (wav_scp or {}):
+            return header_duration(wav_scp[recording], path)
+        return lengths.get(recording)
+
+    faults: list[str] = []
+    reference, _ = read_reference(
+        path / "rttm", wav_scp, length_of, lambda fault, _: faults.append(fault)
+    )
+    yield from faults
+    if "utt2lang" not in tables:
+        fault = single_speaker_fault(path, by_recording(reference), tables, from_rttm=True)
+        if fault:
+            yield fault
 
 
-def _rttm_line(path: Path, recording: str) -> str:
-    """``file:line`` of the first line with ``recording`` in its first or second field."""
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if recording in line.split()[:2]:
-            return f"{path}:{number}"
-    return str(path)
+def _number(text: str) -> float:
+    """Return the number, NaN for other text."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

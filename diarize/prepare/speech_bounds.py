@@ -14,7 +14,7 @@ from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
 from diarize.io.table import line_of, read_table, write_table
 from diarize.kaldi.datadir import DataDir, Utterance
-from diarize.kaldi.tables import RawDir
+from diarize.kaldi.tables import DirTables
 from diarize.prepare.energy_sad import SadOptions, energy_sad
 
 _NAMED = 5
@@ -63,7 +63,7 @@ def apply_speech(
     without speech are left out and counted; where they are more than the share ``max_silent``,
     or a part is missing or has been made of other data, that is a DiarizeError.
     """
-    raw = RawDir.read(source)
+    raw = DirTables.read(source)
     found = _read_parts(parts)
     _check_same(raw, found)
     silent = [utt for utt in raw.utterances if not found[utt][1]]
@@ -82,11 +82,11 @@ def apply_speech(
 
 
 def _with_segments(
-    raw: RawDir,
+    raw: DirTables,
     found: Mapping[str, tuple[float, list[tuple[str, str]]]],
     target: Path,
     split: bool,
-) -> tuple[RawDir, float]:
+) -> tuple[DirTables, float]:
     """Return the new directory, and its seconds of speech."""
     whole = "segments" not in raw.tables
     segments: dict[str, str] = {}
@@ -99,7 +99,7 @@ def _with_segments(
             segments[name] = f"{raw.recording_of(utt)} {start} {end}"
             origin[name] = utt
             kept += float(end) - float(start)
-    out = RawDir(target, frame_shift=raw.frame_shift)
+    out = DirTables(target, whole=dict(raw.whole))
     used = {value.split()[0] for value in segments.values()}
     for name in ("wav.scp", "reco2dur"):
         if name in raw.tables:
@@ -129,7 +129,7 @@ def _read_parts(
     return found
 
 
-def _check_same(raw: RawDir, found: Mapping[str, object]) -> None:
+def _check_same(raw: DirTables, found: Mapping[str, object]) -> None:
     missing = [utt for utt in raw.utterances if utt not in found]
     strange = sorted(found.keys() - set(raw.utterances))
     if missing or strange:

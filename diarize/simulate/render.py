@@ -29,7 +29,7 @@ import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
-from diarize.kaldi.datadir import MAX_OVERSHOOT
+from diarize.kaldi.reference import MAX_OVERSHOOT
 from diarize.segments import Segment
 from diarize.simulate.cache import Reader, UtteranceCache, as_reader, is_pipe
 from diarize.simulate.labels import segments_of

@@ -109,13 +109,13 @@ FAULTS = [
     ("segments", TABLES["segments"].replace("1.0 2.0", "1.0 nan"), "end nan"),
     ("segments", TABLES["segments"].replace("1.0 2.0", "x 2.0"), "segments:3: b-1: start x"),
     ("segments", TABLES["segments"].replace("1.0 2.0", "-1 2.0"), "segments:3: b-1: start -1"),
-    ("segments", TABLES["segments"].replace("1.0 2.0", "1.0 3.0"), "segments:3: b-1: ends at 3.0"),
+    ("segments", TABLES["segments"].replace("1.0 2.0", "1.0 3.0"), "segments:3: b-1: [1.0, 3.0) s"),
     ("segments", TABLES["segments"].replace("a-2 rec2", "a-2 rec9"), "recording rec9 is not in"),
     ("segments", TABLES["segments"].replace("rec2", "rec1"), "wav.scp:2: rec2 has no line"),
     ("segments", TABLES["segments"].replace("b-1 rec1 1.0 2.0", "b-1 rec1 1.0"), "3 fields"),
     ("spk2utt", "a a-1 a-2\nb b-1 c-1\n", "spk2utt:2: b: utterance c-1 is not of this speaker"),
     ("spk2utt", "a a-1\nb b-1\nc c-1\n", "utt2spk:2: utterance a-2 of speaker a is not in spk2utt"),
-    ("utt2lang", "a-1 hi\na-2 hi\nb-1 en\nz-1 ta\n", "utt2lang:4: z-1 is not in utt2spk"),
+    ("utt2lang", "a-1 hi\na-2 hi\nb-1 en\nz-1 ta\n", "utt2lang:4: z-1 is not in segments"),
     ("text", "a-1 one\na-2 \x07\nb-1 three\nc-1 x\n", "text:2: a-2: word '\\x07'"),
     ("text", "a-1 <s>\na-2 b\nb-1 three\nc-1 x\n", "text:1: a-1: word '<s>'"),
     ("reco2dur", "rec1 2.0\nrec2 0\n", "reco2dur:2: rec2: '0' is not a positive number"),
@@ -127,7 +127,7 @@ FAULTS = [
     ("rttm", "SPEAKER rec1 1 x 1.0 <NA> <NA> a <NA> <NA>\n", "rttm:1"),
     ("uem", "rec1 1 0.0 2.0\nrec7 1 0.0 1.0\n", "uem:2: recording rec7"),
     ("wav.scp", "rec1 nowhere.wav\nrec2 cat x |\n", "wav.scp:1: rec1: no such audio file: nowhere"),
-    ("wav.scp", "rec1\nrec2 cat x |\n", "wav.scp:1: rec1: '' is not a value"),
+    ("wav.scp", "rec1\nrec2 cat x |\n", "wav.scp:1: no value after the key rec1"),
 ]
 
 
@@ -161,8 +161,8 @@ def test_speaker_order_and_unprintable_text_by_option(data):
 def test_without_segments_the_recording_is_the_utterance(data):
     (data / "segments").unlink()
     faults = faults_of(data)
-    assert f"{data}/utt2spk:1: a-1 is not in wav.scp" in faults
-    assert f"{data}/wav.scp:1: rec1 is not in utt2spk" in faults
+    assert any(fault.startswith(f"{data}/utt2spk:1: a-1 is not in wav.scp") for fault in faults)
+    assert any(fault.startswith(f"{data}/wav.scp:1: rec1 is not in utt2spk") for fault in faults)
 
 
 def test_audio_by_offset_and_beside_the_tables(data):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.kaldi.datadir import MAX_OVERSHOOT
+from diarize.kaldi.reference import MAX_OVERSHOOT
 from diarize.segments import Segment
 from diarize.simulate.cache import FileReader
 from diarize.simulate.manifest import Manifest

@@ -31,11 +31,11 @@ def join_sets(lines: list[list[str]], recipes: Path, data: Path) -> None:
                         f"{source}/wav.scp is missing: run stages 1 and 2 of egs/{recipe}"
                     )
                 target = data / f"{name}_{part}"
-                copy_data_dir(source, target, str, str)
+                copy_data_dir(source, target)
                 if (source / REPORT).is_file():  # for RESULTS.md
                     shutil.copyfile(source / REPORT, target / REPORT)
                 copies.append(Path(place) / name)
-                copy_data_dir(source, copies[-1], *[f"{name}-{{}}".format] * 2)
+                copy_data_dir(source, copies[-1], *[f"{name}-{{}}".format] * 3)
             for notice in combine_data_dirs(data / together, copies):
                 print(f"{data / together}: {notice}", file=sys.stderr)
         print(f"{data / together}: {len(copies)} sets", file=sys.stderr)

@@ -1,0 +1,98 @@
+"""Missing files of a data directory, written from those that it has: stage 2 of a recipe.
+
+reco2dur comes from the audio's headers, rttm from segments, segments from rttm, and uem covers the
+recordings.
+"""
+
+import os
+from pathlib import Path
+
+from diarize.errors import DiarizeError
+from diarize.io.audio import AudioSource
+from diarize.io.rttm import write_rttm
+from diarize.io.table import read_table, write_table
+from diarize.io.uem import write_uem
+from diarize.kaldi.datadir import DataDir
+from diarize.kaldi.reference import is_made_of_turns, turn_tables
+from diarize.kaldi.tables import spk2utt_of
+
+
+def write_reco2dur(path: str | os.PathLike, allow_pipes: bool = False) -> None:
+    """Write ``reco2dur`` from the audio's headers, unless it is newer than wav.scp and complete.
+
+    Raises DiarizeError for a directory without recordings, and audio that cannot be read.
+    """
+    path = Path(path)
+    target, wav_scp = path / "reco2dur", path / "wav.scp"
+    recordings = read_table(wav_scp)
+    if not recordings:
+        raise DiarizeError(f"{wav_scp}: the file is empty; fill it or remove it")
+    fresh = target.exists() and target.stat().st_mtime_ns >= wav_scp.stat().st_mtime_ns
+    if fresh and read_table(target, fields=2).keys() == recordings.keys():
+        return
+    sources = {key: AudioSource(name, allow_pipes, path, key) for key, name in recordings.items()}
+    write_table(target, {key: f"{source.info().duration:.3f}" for key, source in sources.items()})
+
+
+def write_spk2utt(path: str | os.PathLike) -> None:
+    """Write ``spk2utt`` from utt2spk, unless it says the same already."""
+    path = Path(path)
+    if not (path / "utt2spk").exists():
+        return
+    table = spk2utt_of(read_table(path / "utt2spk", fields=2))
+    if not (path / "spk2utt").exists() or read_table(path / "spk2utt") != table:
+        write_table(path / "spk2utt", table)
+
+
+def write_segments(path: str | os.PathLike, labels: str = "speaker") -> list[str]:
+    """Return notices, after writing ``segments``, ``utt2spk`` and ``spk2utt`` from ``rttm``.
+
+    Tables of another origin are not touched: those are made that are missing, that were made by
+    this function from an earlier RTTM, or where utt2spk has nothing but recordings.  For
+    ``labels="language"`` there is ``utt2lang``, too.
+    """
+    path = Path(path)
+    data = DataDir.load(path)
+    if data.rttm is None:
+        return []
+    segments, overshoot = data.reference_and_overshoot(labels)
+    notices = []
+    if overshoot.cut or overshoot.dropped:
+        notices.append(
+            f"{data.rttm}: {overshoot.cut} turns cut and {overshoot.dropped} dropped beyond the "
+            f"audio ({overshoot.seconds:.3f} s)"
+        )
+    only_recordings = all(key == value for key, value in data.utt2spk.items())
+    if not (only_recordings if data.segments is None else is_made_of_turns(data.segments)):
+        return notices
+    tables = turn_tables((turn for found in segments.values() for turn in found), labels)
+    if not tables["segments"]:
+        return notices
+    silent = [recording for recording, found in segments.items() if not found]
+    if silent:
+        notices.append(
+            f"{path}: {len(silent)} recordings without speech, such as {silent[0]}, have no line "
+            "in segments (Kaldi's own validate_data_dir.sh refuses such a directory)"
+        )
+    old = {"segments": data.segments, "utt2spk": data.utt2spk, "utt2lang": data.utt2lang}
+    if any(old[name] != table for name, table in tables.items()):
+        # Interrupted at any place, this leaves a directory that can be completed again.
+        for name in ("spk2utt", "utt2spk", "utt2lang"):
+            (path / name).unlink(missing_ok=True)
+        for name in sorted(tables):
+            write_table(path / name, tables[name])
+        write_spk2utt(path)
+    return notices
+
+
+def write_reference(path: str | os.PathLike, labels: str = "speaker") -> None:
+    """Write ``rttm`` from segments, and ``uem`` over the whole recordings, where missing.
+
+    Raises DiarizeError for a directory without a reference.
+    """
+    data = DataDir.load(path, need_reference=True)
+    if data.rttm is None:
+        segments = data.reference(labels)
+        write_rttm(data.path / "rttm", (s for found in segments.values() for s in found))
+    if data.uem is None:
+        write_uem(data.path / "uem", {r: [(0.0, data.duration(r))] for r in data.recordings})
