@@ -67,6 +67,9 @@ def write_segments(path: str | os.PathLike, labels: str = "speaker") -> list[str
         return notices
     tables = turn_tables((turn for found in segments.values() for turn in found), labels)
     if not tables["segments"]:
+        if not data.utt2spk:
+            write_table(path / "utt2spk", {recording: recording for recording in data.recordings})
+            write_spk2utt(path)
         return notices
     silent = [recording for recording, found in segments.items() if not found]
     if silent:

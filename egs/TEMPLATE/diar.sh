@@ -5,6 +5,10 @@ set -euo pipefail
 # General
 stage=1
 stop_stage=9
+skip_data_prep=false        # as in ESPnet: without stages 1 to 3
+skip_train=false            # without stages 4 and 5
+skip_eval=false             # without stages 6 to 8
+skip_packing=false          # without stage 9
 ngpu=auto                   # GPUs of one machine for training; auto: 1 if there is one, else 0
 num_nodes=1                 # machines for training, a job for each
 rendezvous=auto             # of several machines: host:port of the first; auto: where that runs
@@ -107,27 +111,17 @@ source_dirs() {
   done
 }
 
+# prepare_dir DIR: reco2dur, spk2utt, segments from rttm (or rttm from segments), uem; validated
 prepare_dir() {
-  local dir=$1 name
+  local dir=$1 name reference=()
   if [ ! -f "$dir/wav.scp" ] && [ -f "$dir/mixture.scp" ]; then
     fail "$dir has mixture.scp but no wav.scp: a manifest alone can be trained on, not scored;" \
       "write its audio (diarize-simulate write, then finish)"
   fi
-  [ -f "$dir/wav.scp" ] || fail "$dir/wav.scp is missing: stage 1 must make it"
-  if [ -f "$dir/rttm" ] && [ ! -f "$dir/utt2spk" ] && [ ! -f "$dir/segments" ]; then
-    # Who speaks is in the RTTM; Kaldi's tools want the file all the same.
-    awk '{ print $1, $1 }' "$dir/wav.scp" > "$dir/.utt2spk.tmp"
-    mv "$dir/.utt2spk.tmp" "$dir/utt2spk"
-  fi
-  if [ -f "$dir/utt2spk" ]; then
-    utils/utt2spk_to_spk2utt "$dir/utt2spk" > "$dir/.spk2utt.tmp"
-    mv "$dir/.spk2utt.tmp" "$dir/spk2utt"
-  fi
-  utils/get_reco2dur.sh "${pipes[@]}" "$dir"
   for name in $(train_names) $valid_set $test_sets; do
-    [ "$dir" != "$datadir/$name" ] || utils/datadir.sh reference --labels "$task" "$dir"
+    [ "$dir" != "$datadir/$name" ] || reference=(--reference)
   done
-  utils/validate_data_dir.sh --no-feats --no-text --no-spk-sort "$dir"
+  utils/datadir.sh prepare --labels "$task" "${pipes[@]}" "${reference[@]}" "$dir"
 }
 
 # make_manifest SET: data/SET/mixture.scp of all lines of that set, with ids of their own
@@ -267,6 +261,13 @@ draw_images() {
   done
 }
 
+# runs N: whether stage N is to be run
+runs() {
+  local skip=("" "$skip_data_prep" "$skip_data_prep" "$skip_data_prep" "$skip_train" "$skip_train"
+    "$skip_eval" "$skip_eval" "$skip_eval" "$skip_packing")
+  [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] && [ "${skip[$1]}" = false ]
+}
+
 # ---- the stages
 
 stage_1() {
@@ -403,14 +404,14 @@ done
 
 titles=("" "data preparation" "format, validate, reco2dur" "simulation" "training" "averaging"
   "posteriors" "RTTM, thresholds from $valid_set" "scoring" "packing")
-if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 4 ]; then use_gpus; fi
+if runs 4 || runs 6; then use_gpus; fi
 for number in 1 2 3 4 5 6 7 8 9; do
-  if [ "$stage" -le "$number" ] && [ "$stop_stage" -ge "$number" ]; then
+  if runs "$number"; then
     log "stage $number: ${titles[number]}"
     "stage_$number"
   fi
 done
 # The last line of the output is the summary that a script can read.
-if [ "$stage" -le 8 ] && [ "$stop_stage" -ge 8 ]; then
+if runs 8; then
   grep '^RESULT ' "$exp/result_lines.txt"
 fi
