@@ -8,15 +8,17 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from diarize.errors import DiarizeError
-from diarize.io.atomic import atomic_write
+from diarize.io.atomic import atomic_directory, atomic_write
 from diarize.io.rttm import write_rttm
 from diarize.io.table import write_table
 from diarize.io.uem import write_uem
+from diarize.kaldi.reference import turn_tables
 from diarize.kaldi.tables import spk2utt_of
 from diarize.kaldi.validate import validate_data_dir
 from diarize.prepare.counts import Counts
@@ -26,6 +28,7 @@ REPORT = "prepare.json"
 # Left from an older preparation they would change what the directory means.
 _OWN_TABLES = ("segments", "text", "utt2lang", "reco2num_spk")
 _MOST_FAULTS = 5
+_LABELS = {"speakers": "speaker", "languages": "language"}
 
 
 class Spoken(NamedTuple):
@@ -50,7 +53,10 @@ def write_part(
     options: Mapping[str, object],
     differs: Sequence[str] = (),
 ) -> Counts:
-    """Return the counts, after writing wav.scp, rttm, uem, utt2spk, spk2utt, reco2dur.
+    """Return the counts, after writing wav.scp, rttm, uem, reco2dur, and the turns as utterances.
+
+    The utterances (segments, utt2spk, spk2utt, for languages utt2lang) are those of
+    `diarize.kaldi.reference.turn_tables`.
 
     ``options``, and ``differs`` (what is not as published), go into prepare.json and from there
     to RESULTS.md.  Raises DiarizeError, with
@@ -59,11 +65,14 @@ def write_part(
     if not part.recordings:
         raise DiarizeError(f"{path}: {part.name} has no recordings")
     counts, clamp = part.counts(), part.clamped
-    same = {key: key for key in part.ids}
-    with _Directory(path) as made:
+    tables = turn_tables(part.segments, _LABELS[str(options.get("labels", "speakers"))])
+    if not tables["segments"]:  # a set without reference
+        tables = {"utt2spk": {key: key for key in part.ids}}
+    with _directory(path) as made:
         write_table(made / "wav.scp", {r.id: r.audio for r in part.recordings})
-        write_table(made / "utt2spk", same)
-        write_table(made / "spk2utt", same)
+        for name, table in tables.items():
+            write_table(made / name, table)
+        write_table(made / "spk2utt", spk2utt_of(tables["utt2spk"]))
         write_table(made / "reco2dur", {r.id: f"{r.duration:.3f}" for r in part.recordings})
         write_rttm(made / "rttm", part.segments)
         write_uem(
@@ -132,7 +141,7 @@ def write_utterances(
         hours=sum(known) / 3600,
         reference_seconds=sum(lengths.values()),
     )
-    with _Directory(path, spk_sort) as made:
+    with _directory(path, spk_sort) as made:
         for name, table in tables.items():
             write_table(made / name, table)
         report = {
@@ -192,62 +201,35 @@ def _utterance_tables(
     return tables, lengths, cut
 
 
-class _Directory:
-    """A directory that is made beside its place and goes there when the block ends well."""
-
-    def __init__(self, path: str | os.PathLike, spk_sort: bool = False) -> None:
-        self.path = Path(path)
-        self.spk_sort = spk_sort
-        self.made = self.path.parent / f".{self.path.name}.new"
-
-    def __enter__(self) -> Path:
-        if _is_of_another(self.path):
-            raise DiarizeError(
-                f"{self.path}: is there already, and no preparation made it (it has no "
-                f"{REPORT}); remove it or choose another place"
-            )
-        shutil.rmtree(self.made, ignore_errors=True)
-        try:
-            self.made.mkdir(parents=True)
-        except OSError as err:
-            raise DiarizeError(f"cannot make {self.made}: {err.strerror}") from err
-        return self.made
-
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        finally:
-            shutil.rmtree(self.made, ignore_errors=True)
-
-    def _finish(self) -> None:
-        faults = validate_data_dir(self.made, feats=False, text=False, spk_sort=self.spk_sort)
-        if faults:
-            shown = [fault.replace(str(self.made), str(self.path)) for fault in faults]
-            more = f" ... {len(faults)} faults" if len(faults) > _MOST_FAULTS else ""
-            raise DiarizeError("; ".join(shown[:_MOST_FAULTS]) + more)
-        if self._is_there():
-            return
-        old = self.path.parent / f".{self.path.name}.old"
-        shutil.rmtree(old, ignore_errors=True)
-        try:
-            if self.path.exists():
-                os.replace(self.path, old)
-            os.replace(self.made, self.path)
-        except OSError as err:
-            raise DiarizeError(f"cannot write {self.path}: {err.strerror}") from err
-        shutil.rmtree(old, ignore_errors=True)
-
-    def _is_there(self) -> bool:
-        """Whether the directory has all of this already, and no table that would not be made."""
-        names = {file.name for file in self.made.iterdir()}
-        if any((self.path / name).exists() for name in _OWN_TABLES if name not in names):
-            return False
-        return all(
-            (self.path / name).is_file()
-            and (self.path / name).read_bytes() == (self.made / name).read_bytes()
-            for name in names
+@contextmanager
+def _directory(path: str | os.PathLike, spk_sort: bool = False) -> Iterator[Path]:
+    """Make a directory that takes the place of ``path`` where it is valid and differs from it."""
+    path = Path(path)
+    if _is_of_another(path):
+        raise DiarizeError(
+            f"{path}: exists, and no preparation made it (it has no {REPORT}); remove it or "
+            "choose another place"
         )
+    with atomic_directory(path) as made:
+        yield made
+        faults = validate_data_dir(made, feats=False, text=False, spk_sort=spk_sort)
+        if faults:
+            shown = [fault.replace(str(made), str(path)) for fault in faults[:_MOST_FAULTS]]
+            more = f" ... {len(faults)} faults" if len(faults) > _MOST_FAULTS else ""
+            raise DiarizeError("; ".join(shown) + more)
+        if _is_same(path, made):
+            shutil.rmtree(made)
+
+
+def _is_same(path: Path, made: Path) -> bool:
+    """Whether ``path`` has all files of ``made`` already, and no table that is not among them."""
+    names = {file.name for file in made.iterdir()}
+    if any((path / name).exists() for name in _OWN_TABLES if name not in names):
+        return False
+    return all(
+        (path / name).is_file() and (path / name).read_bytes() == (made / name).read_bytes()
+        for name in names
+    )
 
 
 def _is_of_another(path: Path) -> bool:

@@ -186,9 +186,11 @@ def test_a_directory_is_written_once_and_replaced_where_it_differs(wavs, tmp_pat
     write_part(out, part, {"mic": "mix"})
     (out / "log").rmdir()
     assert files(out) == before
-    (out / "segments").write_text("a a 0 1\n")  # would change what the directory means
+    assert (out / "segments").read_text() == "a-s-00000500-00001000 a 0.500 1.000\n"
+    assert (out / "spk2utt").read_text() == "a-s a-s-00000500-00001000\n"
+    (out / "text").write_text("a a word\n")  # of another preparation
     write_part(out, part, {"mic": "mix"})
-    assert not (out / "segments").exists()
+    assert not (out / "text").exists()
     write_part(out, part, {"mic": "sdm"})
     assert json.loads((out / "prepare.json").read_text())["options"] == {"mic": "sdm"}
     assert sorted(p.name for p in out.parent.iterdir()) == ["x"]

@@ -235,7 +235,8 @@ def test_wav_scp_and_rttm_are_enough_for_conversations(recipe):
     sets = ["--train-set", "real", "--valid-set", "real", "--test-sets", "real"]
     done = call(recipe / "run.sh", "--stage", "2", "--stop-stage", "2", *sets)
     assert done.returncode == 0, done.stderr
-    assert (recipe / "data/real/utt2spk").read_text().splitlines()[0] == "s0-u0 s0-u0"
+    utt2spk = (recipe / "data/real/utt2spk").read_text()
+    assert utt2spk.splitlines()[0] == "s0-u0-ann-00000000-00000400 s0-u0-ann"
     assert (recipe / "data/real/uem").exists()
 
 
