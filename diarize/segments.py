@@ -7,6 +7,9 @@ import numpy as np
 
 from diarize.timebase import FrameGrid
 
+# Stretches of one recording, such as the evaluated ones, as (start, end) seconds.
+Regions = Sequence[tuple[float, float]]
+
 
 class Segment(NamedTuple):
     """``label`` (a speaker or a language) is active in ``recording`` in [start, end) seconds."""

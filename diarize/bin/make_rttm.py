@@ -30,9 +30,9 @@ from diarize.infer.tune import (
 )
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import read_rttm
-from diarize.io.uem import Regions, read_uem
+from diarize.io.uem import read_uem
 from diarize.score.hypotheses import score_hypotheses
-from diarize.segments import Segment, by_recording, clip_segments
+from diarize.segments import Regions, Segment, by_recording, clip_segments
 
 PROG = "diarize-make-rttm"
 

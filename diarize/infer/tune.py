@@ -15,10 +15,9 @@ import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.infer.postprocess import SPEAKER, Method, PostprocessOptions, check_output
-from diarize.segments import Segment
+from diarize.segments import Regions, Segment
 from diarize.timebase import FrameGrid
 
-Regions = Sequence[tuple[float, float]]
 Errors = tuple[float, float, float, float]
 # (reference, hypotheses, regions) of one recording -> for each hypothesis the seconds of miss,
 # false alarm, confusion and reference speech.

@@ -1,15 +1,14 @@
 """UEM: which stretches of each recording are evaluated, ``<recording> <channel> <start> <end>``."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import IO
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import data_lines, parse_seconds
-
-Regions = list[tuple[float, float]]
+from diarize.segments import Regions
 
 
 def read_uem(path: str | os.PathLike) -> dict[str, Regions]:
@@ -39,7 +38,7 @@ def read_uem(path: str | os.PathLike) -> dict[str, Regions]:
 
 
 def write_uem(
-    path: str | os.PathLike | IO[str], mapping: Mapping[str, Iterable[tuple[float, float]]]
+    path: str | os.PathLike | IO[str], mapping: Mapping[str, Regions]
 ) -> None:
     """Write the regions, recordings in C order, channel 1, 3 decimals, as a whole file."""
     text = "".join(

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from diarize.report.tables import markdown_table
-from diarize.score.columns import Regions
 from diarize.score.der import ScoreOptions, score_files
 from diarize.score.times import Scores, note_on_silence
-from diarize.segments import Segment, by_recording, merge_segments
+from diarize.segments import Regions, Segment, by_recording, merge_segments
 
 
 class Baseline(NamedTuple):

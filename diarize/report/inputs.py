@@ -10,7 +10,8 @@ from diarize.errors import DiarizeError
 from diarize.io.columns import NameBuilder
 from diarize.io.rttm import TurnColumns, parse_seconds, read_turns
 from diarize.io.table import read_table
-from diarize.io.uem import Regions, read_uem
+from diarize.io.uem import read_uem
+from diarize.segments import Regions
 
 
 def read_turn_files(paths: Sequence[str | os.PathLike]) -> TurnColumns:

@@ -8,9 +8,8 @@ import numpy as np
 
 from diarize.io.columns import NameColumn
 from diarize.score.timeline import NO_SPANS, Spans, Turns
-from diarize.segments import Segment, merge_segments
+from diarize.segments import Regions, Segment, merge_segments
 
-Regions = Sequence[tuple[float, float]]
 SegmentSet = Iterable[Segment] | Mapping[str, Iterable[Segment]]
 
 

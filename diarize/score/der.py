@@ -11,10 +11,11 @@ from functools import cached_property
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.score.columns import Problem, Regions, SegmentSet, problem_from_segments
+from diarize.score.columns import Problem, SegmentSet, problem_from_segments
 from diarize.score.mapping import map_speakers, time_in_common
 from diarize.score.timeline import EPSILON, Spans, Timeline, Turns, build_timeline, time_order
 from diarize.score.times import TIME_FIELDS, ErrorTimes, Scores
+from diarize.segments import Regions
 
 __all__ = ["ErrorTimes", "Evaluation", "ScoreOptions", "Scores", "score_files"]
 

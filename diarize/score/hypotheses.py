@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from diarize.score.columns import Regions
 from diarize.score.der import ErrorTimes, score_files
-from diarize.segments import Segment
+from diarize.segments import Regions, Segment
 
 
 def score_hypotheses(

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diarize.score.columns import Regions, SegmentSet, problem_from_segments
+from diarize.score.columns import SegmentSet, problem_from_segments
 from diarize.score.der import Evaluation
 from diarize.score.mapping import map_speakers
 from diarize.score.timeline import Runs, Timeline
+from diarize.segments import Regions
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from functools import cached_property
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.score.columns import Regions
 from diarize.score.der import Evaluation
 from diarize.score.mapping import match
 from diarize.score.timeline import Spans
 from diarize.score.times import ErrorTimes
-from diarize.segments import Segment, segments_to_mask
+from diarize.segments import Regions, Segment, segments_to_mask
 from diarize.timebase import FrameGrid
 
 WINDOW = 10.0

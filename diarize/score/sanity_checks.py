@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from diarize.io.rttm import TurnColumns
-from diarize.io.uem import Regions
 from diarize.score.timeline import EPSILON
+from diarize.segments import Regions
 
 # Output that ends this much (seconds) after the audio is more than rounding.
 BEYOND_END = 0.1

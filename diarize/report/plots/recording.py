@@ -9,11 +9,11 @@ from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource, read_audio
 from diarize.io.rttm import read_rttm
 from diarize.io.table import read_table
-from diarize.io.uem import Regions, read_uem
+from diarize.io.uem import read_uem
 from diarize.report.plots.errors import score_one
 from diarize.report.plots.timeline import Timeline
 from diarize.score.times import ErrorTimes
-from diarize.segments import Segment, by_recording
+from diarize.segments import Regions, Segment, by_recording
 
 _PEAKS = 4000
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from operator import add
 
-from diarize.score.der import pieces_of
-from diarize.score.mdeval import MISS, GroupResult, Setting, TypeMatrix, WordCounts
+from diarize.score.der import Evaluation, pieces_of
+from diarize.score.mdeval.results import MISS, GroupResult, TypeMatrix, WordCounts
 from diarize.score.times import TIME_FIELDS
 
 RULE = "-" * 45
@@ -232,19 +232,19 @@ def dscore_text(block: Block) -> str:
     return _DSCORE % _values(block)
 
 
-def _pairs(setting: Setting) -> Iterator[tuple[int, int, int, float]]:
+def _pairs(evaluation: Evaluation) -> Iterator[tuple[int, int, int, float]]:
     """Yield (group, reference, system speaker, seconds in common) sorted by all three."""
-    common, ref, sys = setting.evaluation.common
-    group = setting.evaluation.problem.ref.speaker_group[ref]
+    common, ref, sys = evaluation.common
+    group = evaluation.problem.ref.speaker_group[ref]
     yield from zip(group.tolist(), ref.tolist(), sys.tolist(), common.tolist(), strict=True)
 
 
-def mapping_lines(setting: Setting) -> dict[int, list[str]]:
+def mapping_lines(evaluation: Evaluation) -> dict[int, list[str]]:
     """Return the ``-m`` lines of each group: whom each reference speaker is mapped to."""
-    problem, mapping = setting.evaluation.problem, setting.evaluation.mapping
+    problem, mapping = evaluation.problem, evaluation.mapping
     out: dict[int, list[str]] = {}
     last = -1
-    for group, ref, sys, seconds in _pairs(setting):
+    for group, ref, sys, seconds in _pairs(evaluation):
         lines = out.setdefault(group, [])
         if ref != last:
             last = ref
@@ -255,11 +255,11 @@ def mapping_lines(setting: Setting) -> dict[int, list[str]]:
     return out
 
 
-def mapping_csv(setting: Setting) -> str:
+def mapping_csv(evaluation: Evaluation) -> str:
     """Return the ``-M`` file: every pair of speakers with time in common."""
-    problem, mapping = setting.evaluation.problem, setting.evaluation.mapping
+    problem, mapping = evaluation.problem, evaluation.mapping
     out = ["File,Channel,RefSpeaker,SysSpeaker,isMapped,timeOverlap"]
-    for group, ref, sys, seconds in _pairs(setting):
+    for group, ref, sys, seconds in _pairs(evaluation):
         name, channel = problem.groups[group]
         names = (name, channel, problem.ref.speakers[ref], problem.sys.speakers[sys])
         state = "mapped" if mapping[ref] == sys else "notmapped"
@@ -267,9 +267,8 @@ def mapping_csv(setting: Setting) -> str:
     return "\n".join(out) + "\n"
 
 
-def piece_lines(setting: Setting, collar: float, skip_overlap: bool) -> dict[int, list[str]]:
+def piece_lines(evaluation: Evaluation, collar: float, skip_overlap: bool) -> dict[int, list[str]]:
     """Return the ``-v`` lines of each group: every scored piece and who speaks in it."""
-    evaluation = setting.evaluation
     problem = evaluation.problem
     line = evaluation.scored_line(collar, skip_overlap)
     part = pieces_of(line)

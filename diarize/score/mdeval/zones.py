@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from diarize.score.timeline import EPSILON
-
-Regions = list[tuple[float, float]]
+from diarize.segments import Regions
 
 
 class Token(NamedTuple):
@@ -39,7 +38,7 @@ def cut_zones(
     words: Sequence[Token],
     extend: float = EPSILON,
     collar: float = 0.0,
-) -> Regions:
+) -> list[tuple[float, float]]:
     """Return the ``regions`` (sorted) without the ``zones``; see the module for the rules.
 
     ``collar``: seconds around speaker boundaries that are left out too, by the caller.
