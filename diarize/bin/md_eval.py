@@ -4,7 +4,6 @@ md-eval [-1] [-c collar] [-af] [-u uem] -r ref.rttm -s sys.rttm
 """
 
 import ctypes
-import gc
 import sys
 
 from diarize.bin.common import run_command
@@ -19,8 +18,6 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 def main(argv: list[str] | None = None) -> int:
     """Run md-eval; 0 when done, else md-eval.pl's status (255, 25 or 2)."""
     if argv is None:
-        # The process ends with this call: looking for cycles in many thousand rows is in vain.
-        gc.disable()
         _keep_memory()
         argv = sys.argv[1:]
 
@@ -36,9 +33,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _keep_memory() -> None:
-    """Have the C library keep freed memory: else each large array gets new pages, zeroed first.
+    """Keep freed memory in the process, where the C library is GNU's.
 
-    That is a tenth of the time for thousands of files.  Other C libraries than GNU's do as ever.
+    Otherwise each large array gets new pages, which the system zeroes first: a tenth of the CPU
+    time for 24 h with 100,000 turns and for 5,000 files (median of 8 runs, 0.69 s for 0.77 s and
+    0.79 s for 0.86 s).
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

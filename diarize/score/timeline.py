@@ -84,8 +84,7 @@ class Timeline:
     """Pieces between neighbouring boundaries, in the order of groups and time.
 
     ``group``, ``start``, ``duration``: (n,); ``inside`` (n,) bool: in an evaluated region and in
-    no excluded zone; ``ref`` and ``sys``: the speakers' runs; ``ref_turns`` (n,) int: how many
-    reference turns are active, a speaker's own overlapping turns told apart.
+    no excluded zone; ``ref`` and ``sys``: the speakers' runs.
     """
 
     group: np.ndarray
@@ -94,7 +93,6 @@ class Timeline:
     inside: np.ndarray
     ref: Runs
     sys: Runs
-    ref_turns: np.ndarray
 
     def __len__(self) -> int:
         return len(self.duration)
@@ -135,7 +133,6 @@ def build_timeline(ref: Turns, sys: Turns, regions: Spans, zones: Spans = NO_SPA
         inside=inside,
         ref=_runs(ref.speaker, firsts[0], lasts[0]),
         sys=_runs(sys.speaker, firsts[1], lasts[1]),
-        ref_turns=_coverage(firsts[0], lasts[0], num),
     )
 
 
