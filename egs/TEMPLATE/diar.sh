@@ -216,21 +216,13 @@ follow_log() {
   follower=$!
 }
 
-# stop_with LOG JOBS: ends with the message that explains why jobs failed; of the ranks of a
-# training the others only lost contact, and one that was killed says nothing: torchrun does.
+# stop_with LOG JOBS: ends with what the logs of failed jobs say: the message, the exception, or
+# the signal.  Runners that are not ours do not tell it.
 stop_with() {
-  local number logs=()
+  local number reason logs=()
   for ((number = 1; number <= $2; number++)); do logs+=("${1//JOB/$number}"); done
-  cat -- "${logs[@]}" 2> /dev/null | awk '
-    /^[^ ]+: error: / { if (!any) any = $0; if (!own && !/lost contact/) own = $0 }
-    /^  host +: / { host = $3 }
-    /^  rank +: / { rank = $3 }
-    /^  exitcode +: -/ { if (!killed) killed = "rank " rank " on " host ": killed by signal " -$3 }
-    END {
-      if (killed && !own) own = "torchrun: error: " killed
-      if (any || own) print own ? own : any
-    }' >&2 || true
-  fail "stage failed; log: $1"
+  reason=$(python3 utils/runners/reason.py "${logs[@]}") || true
+  fail "stage failed: ${reason:-its jobs say nothing; log: $1}"
 }
 
 # infer_set SET: posteriors of all recordings, in parallel jobs

@@ -192,34 +192,77 @@ def test_training_without_data_says_what_to_run(recipe):
     assert "run stages 1 to 3" in done.stderr
 
 
+# A runner of somebody else's, which does not say why its job failed.
 FAILING_JOB = """#!/usr/bin/env bash
 while [[ "$1" != *.log ]]; do shift; done
-cat > "$1" <<'END'
+cat > "${1/JOB/1}" <<'END'
 step 1/9  validation  der 50
-diarize-train: error: rank 1: lost contact with another rank, whose own message says why
-diarize-train: error: rank 0: recording r: x.wav: cut short
-Traceback (most recent call last):
-torch.distributed.elastic.multiprocessing.errors.ChildFailedError: error: many lines
+SAID
 END
 exit 1
 """
+TYPE_ERROR = """\
+Traceback (most recent call last):
+  File "train.py", line 1, in <module>
+TypeError: Got unsupported ScalarType BFloat16"""
+ONE_RANK = """\
+diarize-train: error: rank 1: lost contact with another rank, whose own message says why
+diarize-train: error: rank 0: recording r: x.wav: cut short
+Traceback (most recent call last):
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError: error: many lines"""
 
 
-def test_a_training_that_fails_ends_with_the_line_that_explains_it(recipe):
-    pytest.importorskip("torch")
-    write_voices(recipe / "data/train", 1)
+def fail_with(recipe: Path, said: str) -> None:
+    """Make all jobs of the recipe end with the lines ``said`` in their log."""
     job = recipe / "fail.sh"
-    job.write_text(FAILING_JOB)
+    job.write_text(FAILING_JOB.replace("SAID", said))
     job.chmod(0o755)
     (recipe / "cmd.sh").unlink()
-    (recipe / "cmd.sh").write_text("export train_cmd=utils/run.py cuda_cmd=./fail.sh\n")
+    (recipe / "cmd.sh").write_text(
+        "export train_cmd=./fail.sh cuda_cmd=./fail.sh decode_cmd=./fail.sh\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        (ONE_RANK, "diarize-train: error: rank 0: recording r: x.wav: cut short"),
+        (TYPE_ERROR, "TypeError: Got unsupported ScalarType BFloat16"),
+        ("bash: line 2: 77 Killed  python3", "bash: line 2: 77 Killed  python3"),
+    ],
+)
+def test_a_training_that_fails_ends_with_the_line_that_explains_it(recipe, said, wanted):
+    pytest.importorskip("torch")
+    write_voices(recipe / "data/train", 1)
+    fail_with(recipe, said)
     done = call(recipe / "run.sh", "--stage", "4", "--ngpu", "0", "--num-processes", "2")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-2:] == [
-        "diarize-train: error: rank 0: recording r: x.wav: cut short",
-        f"diar.sh: error: stage failed; log: exp/{tag_of(recipe)}/train.log",
-    ]
+    last = done.stderr.splitlines()[-1]
+    assert last == f"diar.sh: error: stage failed: {wanted}; log: exp/{tag_of(recipe)}/train.log"
     assert "Traceback" not in done.stderr
+
+
+def test_a_simulation_that_fails_ends_with_the_line_that_explains_it(recipe):
+    write_voices(recipe / "data/voices", 2)
+    (recipe / "conf/simulate.conf").write_text("write dev voices 1 2 1 --min-utts 2 --max-utts 3\n")
+    fail_with(recipe, TYPE_ERROR)
+    args = ["--train-set", "dev", "--test-sets", "dev"]
+    done = call(recipe / "run.sh", "--stage", "2", "--stop-stage", "3", *args)
+    assert done.returncode == 1
+    assert "BFloat16; log: data/dev/log/simulate.1.log" in done.stderr.splitlines()[-1]
+
+
+def test_an_inference_that_fails_ends_with_the_line_that_explains_it(recipe):
+    pytest.importorskip("torch")
+    write_voices(recipe / "data/dev", 1)
+    (recipe / "model.pth").write_text("")
+    fail_with(recipe, TYPE_ERROR)
+    args = ["--test-sets", "dev", "--inference-model", "model.pth", "--ngpu", "0"]
+    done = call(recipe / "run.sh", "--stage", "6", "--stop-stage", "6", *args)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "BFloat16; log: exp/" in last
+    assert "/infer_dev/log/posteriors.1.log" in last
 
 
 def tag_of(recipe: Path) -> str:

@@ -73,9 +73,11 @@ def test_array_with_options_and_a_failure(start, engine, tmp_path):
     env = {"MINE": "a b", "PATH": f"/mine:{engine.environment['PATH']}"}
     code, errors = finish(start(*options, "JOB=2:4", "l/x.JOB.log", *words, **env))
     assert code == 1
-    assert errors == (
-        "queue.py: 1 of 3 jobs failed\nqueue.py: job 3 ended with code 7; log: l/x.3.log\n"
-    )
+    assert errors.splitlines() == [
+        "queue.py: 1 of 3 jobs failed",
+        "queue.py: job 3 ended with code 7; log: l/x.3.log",
+        "queue.py: 3 a b 2 /mine; log: l/x.3.log",
+    ]
     assert [output_of(tmp_path / f"l/x.{i}.log") for i in (2, 3, 4)] == [
         f"{i} a b 2 /mine\n" for i in (2, 3, 4)
     ]

@@ -276,9 +276,10 @@ class TestBatchSystems:
         assert ("--array 1-3%5" if submit == "sbatch" else "-t 1-3 -tc 5") in call
 
     def test_single_job_and_failure(self, run, tmp_path, batch_system, prog, submit):
-        done = run("x.log", "bash", "-c", "exit 4", prog=prog, **batch_system)
+        words = ["bash", "-c", "echo the last thing it said; exit 4"]
+        done = run("x.log", *words, prog=prog, **batch_system)
         assert done.returncode == 1
-        assert "x.log" in done.stderr
+        assert done.stderr.splitlines()[-1] == f"{prog}: the last thing it said; log: x.log"
         assert "code 4" in done.stderr
 
     def test_configuration(self, run, tmp_path, batch_system, prog, submit):

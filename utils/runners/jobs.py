@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import reason
+
 OPERATORS = {"|", "||", "|&", "&&", ";", "(", ")"}
 REDIRECTION = re.compile(r"^(\d*(?:>>|>&|<&|>|<)|&>>|&>)(.*)$", re.DOTALL)
 RANGE = re.compile(r"^([A-Za-z_]\w*)=(\d+)(?::(\d+))?$")
@@ -215,7 +217,10 @@ def _group_lives(process: subprocess.Popen) -> bool:
 
 
 def report_failures(prog: str, job: Job, failed: dict[int, str]) -> int:
-    """0 if nothing failed, else 1, after naming the logs (index -> what happened) on stderr."""
+    """0 if nothing failed, else 1, after naming the logs (index -> what happened) on stderr.
+
+    The last line is the best explanation that the logs of the failed jobs hold.
+    """
     if not failed:
         return 0
     print(f"{prog}: {len(failed)} of {len(job.indices)} jobs failed", file=sys.stderr)
@@ -223,6 +228,9 @@ def report_failures(prog: str, job: Job, failed: dict[int, str]) -> int:
         print(f"{prog}: {failed[index]}; log: {job.log_of(index)}", file=sys.stderr)
     if len(failed) > LONGEST_LIST:
         print(f"{prog}: ... and more: {job.log_of('*')}", file=sys.stderr)
+    why = reason.best_reason(job.log_of(index) for index in sorted(failed))
+    if why:
+        print(f"{prog}: {why}", file=sys.stderr)
     return 1
 
 

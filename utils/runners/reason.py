@@ -1,0 +1,127 @@
+"""The line of a log that explains why its job failed: reason.py LOG...
+
+Of several logs the best explanation is printed, with the name of its log; nothing is printed where
+every job ended well.  Logs are those of run.py, queue.py, slurm.py, or of Kaldi's own runners.
+"""
+
+import re
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+OWN = re.compile(r"^[^\s\[\]]+: error: ")
+ENDED = re.compile(r"^# Ended \(code (-?\d+)\)")
+TRACEBACK = "Traceback (most recent call last):"
+RANK = re.compile(r"^\[rank\d+\]:\s?")
+EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(:|$)")
+TORCHRUN = re.compile(r"^  (host|rank|exitcode) +: (-?\S+)")
+CHAINED = ("The above exception was the direct cause", "During handling of the above exception")
+# What the other processes of a training say when one of them dies, and torchrun of them all.
+ECHOES = re.compile(
+    r"lost contact|ChildFailedError|SignalException|Connection (closed|reset) by peer"
+    r"|DistBackendError|DistNetworkError|ncclRemoteError"
+)
+LONGEST = 1000
+# Kinds of explanations, the best first.
+MESSAGE, RAISED, KILLED, SAID, ECHO = range(5)
+
+
+class Reader:
+    """What a log says, line by line: messages, exceptions, killed ranks, the last line."""
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self.found: dict[int, str] = {}
+        self._raising = self._chained = self._ignored = False
+        self._torchrun: dict[str, str] = {}
+
+    def add(self, line: str) -> None:
+        """Take in a line, without its end."""
+        ended = ENDED.match(line)
+        if ended:
+            self.code = int(ended[1])
+            return
+        line = RANK.sub("", line.rpartition("\r")[2])
+        if line.startswith("#") or not line.strip():
+            return
+        if line.endswith(TRACEBACK):
+            self._raising = True
+            # What a worker process raised comes behind what became of it.
+            self._chained |= line.startswith("Original ")
+        elif self._raising and EXCEPTION.match(line):
+            self._exception(line)
+        elif OWN.match(line):
+            self._keep(MESSAGE, line)
+        elif self._torchrun_line(line):
+            return
+        elif line.startswith(CHAINED):
+            self._chained = True
+        elif line.startswith("Exception ignored in"):
+            self._ignored = True
+        self._keep(SAID, line.strip(), replace=True)
+
+    def _exception(self, line: str) -> None:
+        if not self._ignored:
+            self._keep(RAISED, line, replace=self._chained)
+        self._raising = self._chained = self._ignored = False
+
+    def _torchrun_line(self, line: str) -> bool:
+        match = TORCHRUN.match(line)
+        if match:
+            self._torchrun[match[1]] = match[2]
+            if match[1] == "exitcode" and match[2].startswith("-"):
+                who = f"rank {self._torchrun.get('rank')} on {self._torchrun.get('host')}"
+                # The root cause is the last of torchrun's list; it ended the others itself.
+                how = f"ended by {signal_name(-int(match[2]))}"
+                self._keep(KILLED, f"{who}: {how}", replace=True)
+        return bool(match)
+
+    def _keep(self, kind: int, line: str, replace: bool = False) -> None:
+        if ECHOES.search(line):
+            kind, replace = ECHO, False
+        if replace or kind not in self.found:
+            self.found[kind] = line
+
+    def reason(self) -> tuple[int, str] | None:
+        """The kind of the best explanation and its text; None where the job ended well."""
+        if self.code == 0:
+            return None
+        number = -self.code if (self.code or 0) < 0 else (self.code or 0) - 128
+        if number > 0:
+            said = self.found.get(SAID)
+            how = f"ended by {signal_name(number)}"
+            self.found.setdefault(KILLED, f"{how}; its last line: {said}" if said else how)
+        kind = min(self.found, default=None)
+        return None if kind is None else (kind, self.found[kind][:LONGEST])
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal, with its usual cause."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+    hint = ", as where memory runs out" if number == signal.SIGKILL else ""
+    return f"signal {number} ({name}{hint})"
+
+
+def best_reason(logs: Iterable[str]) -> str:
+    """The best explanation in ``logs`` and its log, on one line; empty where there is none."""
+    found = []
+    for number, log in enumerate(logs):
+        reader = Reader()
+        try:
+            with Path(log).open(encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    reader.add(line.rstrip("\n"))
+        except OSError:
+            continue
+        reason = reader.reason()
+        if reason is not None:
+            found.append((reason[0], number, f"{reason[1]}; log: {log}"))
+    return min(found)[2] if found else ""
+
+
+if __name__ == "__main__":
+    print(best_reason(sys.argv[1:]))
