@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"errors", "timebase", "config", "features", "nn"},
     "report": GROUND | {"config", "io", "score"},
     # A model is handed in; what it gives, and how long a piece of a sequence is, are known.
-    "infer": GROUND | {"config", "io", "nn.outputs", "nn.pieces", "nn.precision"},
+    "infer": GROUND | {"config", "io", "kaldi", "nn.outputs", "nn.pieces", "nn.precision"},
     "train": GROUND | {"config", "io", "kaldi", "nn.precision"},
     "tasks": GROUND
     | {"config", "data", "features", "io", "losses", "models", "nn", "infer.postprocess"}

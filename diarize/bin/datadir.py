@@ -1,4 +1,4 @@
-"""``diarize-datadir``: validate, fix, split, subset, copy, combine Kaldi data directories."""
+"""diarize-datadir: validate, complete, fix, split, subset, copy, combine Kaldi data directories."""
 
 import argparse
 import os
@@ -13,11 +13,18 @@ from diarize.kaldi.tables import SPEAKER, UTTERANCE, DirTables, spk2utt_of, utt2
 from diarize.kaldi.validate import validate_data_dir
 
 MOST_FAULTS = 100
+_AFFIXES = ("utt-prefix", "utt-suffix", "spk-prefix", "spk-suffix")
+_TEXT_OPTIONS = {f"--{name}" for name in (*_AFFIXES, "validate-opts")}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 if all went well and, for ``validate``, no fault was found."""
-    args = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    # A value may begin with a dash (--utt-suffix -sp1.1, --validate-opts --non-print).
+    for index in range(len(words) - 2, -1, -1):
+        if words[index] in _TEXT_OPTIONS:
+            words[index : index + 2] = [f"{words[index]}={words[index + 1]}"]
+    args = _parser().parse_args(words)
     return run_command(lambda: args.body(args), f"diarize-datadir {args.command}")
 
 
@@ -58,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("words", nargs="+", metavar="SRC [N] DST")
 
     sub = command("copy", _copy, "copy a directory, renaming utterances and speakers")
-    for flag in ("utt-prefix", "utt-suffix", "spk-prefix", "spk-suffix"):
+    for flag in _AFFIXES:
         sub.add_argument(f"--{flag}", default="", metavar="TEXT")
     sub.add_argument("--validate-opts", help="validate the copy with these options of 'validate'")
     sub.add_argument("--extra-files", default="", help="tables that must be there to be copied")

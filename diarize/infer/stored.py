@@ -1,4 +1,4 @@
-"""What lies on disk between the network and the RTTM, and what a Kaldi recipe gets after it."""
+"""Files between the network and the RTTM, and the data directory of a diarization."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +10,8 @@ from diarize.io.ark import read_scp
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import write_rttm
 from diarize.io.table import line_of, read_table, write_table
+from diarize.kaldi.reference import turn_tables
+from diarize.kaldi.tables import spk2utt_of
 from diarize.segments import Segment
 from diarize.timebase import FrameGrid
 
@@ -120,31 +122,20 @@ def write_kaldi_files(
 ) -> None:
     """Write rttm, segments, utt2spk, spk2utt and reco2num_spk of a diarization.
 
-    Speakers are ``<recording>-<label>``, utterances ``<speaker>-<start>-<end>`` in ms, so
-    that both orders agree.  Times are rounded to ms, as in the RTTM; what is then empty is
-    left out.  Recordings without speech have 0 in reco2num_spk.  Of the ``task`` language
-    there is utt2lang besides; what stands for a speaker is then a language of a recording.
+    Utterances and speakers are those of `diarize.kaldi.reference.turn_tables`; for ``task``
+    language there is utt2lang, too.  Times are rounded to ms; segments that are then empty are
+    left out.  Recordings without speech have 0 in reco2num_spk.
     """
     rounded = [s._replace(start=round(s.start, 3), end=round(s.end, 3)) for s in segments]
     rounded = sorted(s for s in rounded if s.end > s.start)
-    utt2spk, times, spk2utt, utt2lang = {}, {}, {}, {}
-    for seg in rounded:
-        speaker = f"{seg.recording}-{seg.label}"
-        utt = f"{speaker}-{round(seg.start * 1000):08d}-{round(seg.end * 1000):08d}"
-        utt2spk[utt] = speaker
-        utt2lang[utt] = seg.label
-        times[utt] = f"{seg.recording} {seg.start:.3f} {seg.end:.3f}"
-        spk2utt.setdefault(speaker, []).append(utt)
+    tables = turn_tables(rounded, task)
+    tables["spk2utt"] = spk2utt_of(tables["utt2spk"])
     found: dict[str, set[str]] = {recording: set() for recording in recordings}
     for seg in rounded:
         found[seg.recording].add(seg.label)
     directory.mkdir(parents=True, exist_ok=True)
-    write_table(directory / "segments", times)
-    write_table(directory / "utt2spk", utt2spk)
-    write_table(directory / "spk2utt", {s: " ".join(sorted(u)) for s, u in spk2utt.items()})
-    if task == "language":
-        write_table(directory / "utt2lang", utt2lang)
-    else:
-        (directory / "utt2lang").unlink(missing_ok=True)
+    (directory / "utt2lang").unlink(missing_ok=True)
+    for name, table in tables.items():
+        write_table(directory / name, table)
     write_table(directory / "reco2num_spk", {r: str(len(s)) for r, s in found.items()})
-    write_rttm(directory / "rttm", rounded)  # last: what is scored is there when all is
+    write_rttm(directory / "rttm", rounded)  # last: it marks a complete directory

@@ -159,8 +159,9 @@ def turn_tables(segments: Iterable[Segment], labels: str = "speaker") -> dict[st
 
     A turn becomes the utterance ``<speaker>-<start>-<end>`` (milliseconds, 8 digits); turns of one
     label that overlap or abut become one.  The speaker is ``<recording>-<label>``, because labels
-    such as A and B name other people in each recording; of languages it is the recording.  Turns
-    below a millisecond are left out.  Utterances are sorted by speaker as Kaldi requires.
+    such as A and B name other people in each recording; a language counts as a speaker of its
+    recording.  Turns below a millisecond are left out.  Utterances are sorted by speaker, as Kaldi
+    requires.
 
     >>> turn_tables([Segment("r", 0, 1.5, "ann")])["segments"]
     {'r-ann-00000000-00001500': 'r 0.000 1.500'}
@@ -178,7 +179,7 @@ def turn_tables(segments: Iterable[Segment], labels: str = "speaker") -> dict[st
             utterance = f"{speaker}{separator}{first:08d}-{last:08d}"
             times = f"{first / 1000:.3f} {last / 1000:.3f}"
             tables["segments"][utterance] = f"{turn.recording} {times}"
-            tables["utt2spk"][utterance] = turn.recording if labels == "language" else speaker
+            tables["utt2spk"][utterance] = speaker
             if labels == "language":
                 tables["utt2lang"][utterance] = turn.label
         ordered = [tables["utt2spk"][utterance] for utterance in sorted(tables["utt2spk"])]

@@ -1,0 +1,233 @@
+"""Fix, copy, subset, split, combine: every table is carried along, and what disagrees is named."""
+
+import pytest
+
+from diarize.io.table import read_table
+from diarize.kaldi.tables import SCHEMA
+from diarize.kaldi.validate import validate_data_dir
+
+BY_SPEAKER = ("cmvn.scp", "spk2gender", "spk2warp", "spk2age", "spk2utt")
+BY_UTTERANCE = (*(name for name, table in SCHEMA.items() if table.keys == "utterance"), "utt2snr")
+BY_RECORDING = tuple(name for name, table in SCHEMA.items() if table.keys == "recording")
+
+
+def keys_of(path, names):
+    return {name: set(read_table(path / name)) for name in names}
+
+
+def check_consistent(path, utterances, speakers, recordings):
+    assert validate_data_dir(path) == []
+    assert all(keys == utterances for keys in keys_of(path, BY_UTTERANCE).values())
+    assert all(keys == speakers for keys in keys_of(path, BY_SPEAKER).values())
+    assert all(keys == recordings for keys in keys_of(path, BY_RECORDING).values())
+    rttm = {line.split()[1] for line in (path / "rttm").read_text().splitlines()}
+    assert rttm == recordings
+    stm = (path / "stm").read_text().splitlines()
+    assert stm[0] == ";; comment"
+    assert {line.split()[0] for line in stm[1:]} == {f"file{rec[-1]}" for rec in recordings}
+    assert (path / "frame_shift").read_text() == "0.01\n"
+
+
+def test_fix_filters_every_table(script, data):
+    """Tables of speakers and stm were left as they were, and Kaldi refused the directory."""
+    for name in ("feats.scp", "vad.scp"):
+        lines = (data / name).read_text().splitlines(keepends=True)
+        (data / name).write_text("".join(line for line in lines if "cat" not in line.split()[0]))
+    wav_scp = (data / "wav.scp").read_text().splitlines(keepends=True)
+    (data / "wav.scp").write_text("".join(wav_scp[:2]))
+    (data / "spk2age").write_text((data / "spk2age").read_text() + "zoe 7\n")
+    done = script("fix_data_dir.sh", data)
+    assert done.returncode == 0, done.stderr
+    assert "kept 4 of 9" in done.stderr
+    kept = {"ann-1", "ann-2", "bob-1", "bob-2"}
+    check_consistent(data, kept, {"ann", "bob"}, {"rec1", "rec2"})
+    assert "zoe" in (data / ".backup/spk2age").read_text()
+    assert "cat" in (data / ".backup/cmvn.scp").read_text()
+
+
+def test_fix_drops_speakers_that_a_table_of_speakers_lacks(script, data):
+    (data / "spk2gender").write_text("ann f\ncat m\n")
+    assert script("fix_data_dir.sh", data).returncode == 0
+    assert set(read_table(data / "spk2utt")) == {"ann", "cat"}
+    assert validate_data_dir(data) == []
+
+
+def test_fix_of_the_case_with_leftover_speakers(script, tmp_path):
+    """cmvn.scp, vad.scp and spk2gender with entries that segments does not have."""
+    path = tmp_path / "kfix"
+    path.mkdir()
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    for name, text in {
+        "wav.scp": f"a {tmp_path}/a.wav\n", "segments": "a-0 a 0 2\n",
+        "utt2spk": "a-0 a\nb-0 b\n", "spk2utt": "a a-0\nb b-0\n", "spk2gender": "a m\nb m\n",
+        "cmvn.scp": "a x.ark:1\nb x.ark:2\n", "vad.scp": "a-0 x.ark:1\nb-0 x.ark:2\n",
+    }.items():  # fmt: skip
+        (path / name).write_text(text)
+    assert script("fix_data_dir.sh", path).returncode == 0
+    assert validate_data_dir(path, feats=False, text=False) == []
+    assert (path / "spk2gender").read_text() == "a m\n"
+    assert (path / "vad.scp").read_text() == "a-0 x.ark:1\n"
+
+
+def test_fix_resolves_the_end_minus_one(script, data):
+    (data / "segments").write_text(
+        (data / "segments").read_text().replace("cat-3 rec3 1.00 2.50", "cat-3 rec3 1.00 -1"))
+    assert validate_data_dir(data) == []
+    assert script("fix_data_dir.sh", data).returncode == 0
+    assert read_table(data / "segments")["cat-3"] == "rec3 1.00 4.000"
+
+
+def test_extra_tables_by_name_as_in_kaldi(script, data):
+    (data / "scores").write_text("ann-1 1\nx 1\ny 1\nz 1\n")
+    assert script("fix_data_dir.sh", "--utt-extra-files", "scores", data).returncode == 0
+    assert (data / "scores").read_text() == "ann-1 1\n"
+
+
+def test_copy_renames_every_table(script, data, tmp_path):
+    args = ["--utt-prefix", "x-", "--spk-prefix", "x-", "--validate-opts", "--non-print"]
+    done = script("copy_data_dir.sh", *args, data, "copy")
+    assert done.returncode == 0, done.stderr
+    utts = {f"x-{utt}" for utt in read_table(data / "utt2spk")}
+    check_consistent(tmp_path / "copy", utts, {"x-ann", "x-bob", "x-cat"}, {"rec1", "rec2", "rec3"})
+
+
+def test_copy_with_suffixes_is_sorted(script, data, tmp_path):
+    (data / "spk2utt").unlink()
+    done = script("copy_data_dir.sh", "--utt-suffix", "-y", "--spk-suffix", "-y", data, "copy")
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "copy/utt2snr").read_text().splitlines()
+    assert lines == sorted(lines)
+    assert lines[0].startswith("ann-1-y ")
+
+
+def test_copy_says_which_extra_file_is_missing(script, data):
+    done = script("copy_data_dir.sh", "--extra-files", "nothing", data, "copy")
+    assert done.returncode == 1
+    assert f"{data}/nothing" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "speakers"),
+    [
+        (["--per-spk", 2], {"ann", "bob", "cat"}),
+        (["--first", 4], {"ann", "bob"}),
+        (["--last", 3], {"cat"}),
+        (["--shortest", 3], {"ann"}),
+        (["--speakers", 5], {"ann", "bob"}),
+    ],
+)
+def test_subset_takes_all_tables_along(script, data, tmp_path, args, speakers):
+    done = script("subset_data_dir.sh", args[0], data, args[1], "sub")
+    assert done.returncode == 0, done.stderr
+    sub = tmp_path / "sub"
+    recordings = {value.split()[0] for value in read_table(sub / "segments").values()}
+    check_consistent(sub, set(read_table(sub / "utt2spk")), speakers, recordings)
+
+
+@pytest.mark.parametrize(
+    ("option", "ids"), [("--utt-list", "bob-2"), ("--spk-list", "bob"), ("--reco-list", "rec2")]
+)
+def test_subset_by_lists(script, data, tmp_path, option, ids):
+    (tmp_path / "list").write_text(f"{ids}\nnobody\n")
+    done = script("subset_data_dir.sh", option, "list", data, "sub")
+    assert done.returncode == 0
+    assert "nobody" in done.stderr
+    assert validate_data_dir(tmp_path / "sub") == []
+    assert "bob-2" in read_table(tmp_path / "sub/utt2spk")
+
+
+@pytest.mark.parametrize(("option", "number"), [((), 3), (("--per-utt",), 9)])
+def test_split_takes_all_tables_along(script, data, option, number):
+    done = script("split_data.sh", *option, data, number)
+    assert done.returncode == 0, done.stderr
+    found = set()
+    for part in (data / f"split{number}{'utt' if option else ''}").glob("[0-9]*"):
+        utterances = set(read_table(part / "utt2spk"))
+        recordings = {value.split()[0] for value in read_table(part / "segments").values()}
+        check_consistent(part, utterances, set(read_table(part / "spk2utt")), recordings)
+        found |= utterances
+    assert found == set(read_table(data / "utt2spk"))
+
+
+def test_combine_takes_all_tables_along(script, data, more, tmp_path):
+    (more / "utt2uniq").unlink()
+    done = script("combine_data.sh", "--extra-files", "utt2snr spk2age", "--skip-fix", "true",
+                  "both", data, "more")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    both = tmp_path / "both"
+    assert validate_data_dir(both) == []
+    assert len(read_table(both / "utt2snr", check_sorted=True)) == 18
+    assert read_table(both / "utt2uniq")["zann-1"] == "zann-1"
+    assert len(read_table(both / "cmvn.scp")) == 6
+    missing = script("combine_data.sh", "--extra-files", "utt2nothing", "both", data, "more")
+    assert missing.returncode == 1
+    assert "utt2nothing" in missing.stderr
+
+
+def test_combine_refuses_features_of_different_frame_shifts(script, data, more):
+    (more / "frame_shift").write_text("0.02\n")
+    done = script("combine_data.sh", "both", data, "more")
+    assert done.returncode == 1
+    assert "more/frame_shift" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("subset_data_dir.sh", "{}", "1", "out"), ("split_data.sh", "{}", "1"),
+                ("copy_data_dir.sh", "{}", "out"), ("combine_data.sh", "out", "{}", "{}")]
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("tables", "fault"),
+    [
+        ({"segments": "a-1 r 0 1\na-2 r 1 2\n"}, "utt2spk:2: a-3 is not in segments"),
+        ({"segments": ""}, "segments: the file is empty"),
+    ],
+)
+def test_tables_that_disagree_are_named(script, tmp_path, command, tables, fault):
+    """A KeyError for the one, a directory without segments for the other."""
+    path = tmp_path / "bad"
+    path.mkdir()
+    for name, text in {"wav.scp": "r /x.wav\n", "utt2spk": "a-1 a\na-3 a\n", **tables}.items():
+        (path / name).write_text(text)
+    done = script(*(word.format(path) for word in command))
+    assert done.returncode == 1
+    assert f"{path}/{fault}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+# With Kaldi's own scripts
+
+
+OURS = {
+    "fix": (("fix_data_dir.sh", "{}"), "data"),
+    "copy": (("copy_data_dir.sh", "--utt-prefix", "x-", "--spk-prefix", "x-", "{}", "out"), "out"),
+    "subset": (("subset_data_dir.sh", "--per-spk", "{}", "2", "out"), "out"),
+    "split": (("split_data.sh", "{}", "3"), "data/split3/2"),
+    "split by utterance": (("split_data.sh", "--per-utt", "{}", "4"), "data/split4utt/3"),
+    "combine": (("combine_data.sh", "out", "{}", "more"), "out"),
+}
+
+
+@pytest.mark.parametrize(("command", "made"), OURS.values(), ids=OURS)
+def test_kaldi_validates_what_ours_write(script, kaldi, data, more, tmp_path, command, made):
+    if command[0] == "fix_data_dir.sh":
+        for name in ("feats.scp", "spk2gender", "reco2dur"):
+            lines = (data / name).read_text().splitlines(keepends=True)
+            (data / name).write_text("".join(reversed(lines[1:])))
+    done = script(*(word.format(data) for word in command))
+    assert done.returncode == 0, done.stderr
+    checked = script("validate_data_dir.sh", tmp_path / made, kaldi=kaldi)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "Successfully validated" in checked.stdout
+
+
+@pytest.mark.parametrize(("command", "made"), OURS.values(), ids=OURS)
+def test_ours_validate_what_kaldi_writes(script, kaldi, data, more, tmp_path, command, made):
+    done = script(*(word.format(data) for word in command), kaldi=kaldi)
+    assert done.returncode == 0, done.stdout + done.stderr
+    left = [fault for fault in validate_data_dir(tmp_path / made)
+            # Kaldi does not know these files.
+            if not any(name in fault for name in ("reco2num_spk", "rttm", "uem"))]  # fmt: skip
+    assert left == []
+    assert script("fix_data_dir.sh", tmp_path / made).returncode == 0
+    assert validate_data_dir(tmp_path / made) == []
