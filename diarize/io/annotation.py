@@ -1,8 +1,8 @@
-"""Other forms of the same segments: TextGrid, CTM, STM, Audacity labels, JSON lines.
+"""Annotation formats: RTTM, TextGrid, CTM, STM, Audacity labels, JSON lines.
 
-Each format is a pair of functions between text and segments.  Forms that do not name the
-recording (TextGrid, Audacity) take it from the file's name.  Words of CTM and STM are not kept;
-a CTM line has no speaker, so its channel stands for one, and words nearer than 0.5 s are joined.
+Each format is a pair of functions between text and segments.  For formats without a recording id
+(TextGrid, Audacity) it is the file name without suffix.  Words of CTM and STM are not kept.  A CTM
+line has no speaker: the channel is the label, and words at most 0.5 s apart are joined.
 """
 
 import json
@@ -234,14 +234,20 @@ FORMATS: dict[str, Format] = {
 
 
 def format_of(path: str, given: str | None = None) -> str:
-    """Return the name of the format: ``given``, else by the suffix; RTTM for standard input."""
+    """Return the name of the format: ``given``, else by the suffix or the whole name of the file.
+
+    A file in a data directory is called ``rttm``, ``stm`` or ``ctm``; standard input is RTTM.
+    """
     if given:
         return given
-    suffix = Path(path).suffix.lower()
-    for name, form in FORMATS.items():
-        if suffix in form.suffixes or (path == "-" and name == "rttm"):
-            return name
-    raise DiarizeError(f"{path}: no format known by this name; give one of {', '.join(FORMATS)}")
+    name = Path(path).name.lower()
+    suffix = Path(name).suffix
+    if path == "-" or name.startswith("rttm."):  # rttm.annotation
+        return "rttm"
+    for form in FORMATS:
+        if name == form or suffix in FORMATS[form].suffixes:
+            return form
+    raise DiarizeError(f"{path}: format unknown by the name; give one of {', '.join(FORMATS)}")
 
 
 def read_annotation(path: str, given: str | None = None) -> list[Segment]:

@@ -62,3 +62,14 @@ def test_stats(capsys, rttm):
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[1] == ["a", "2", "3", "3.50", "1.50", "1.67", "3.50"]
     assert lines[-1][:3] == ["TOTAL", "3", "4"]
+
+
+@pytest.mark.parametrize("name", ["rttm", "rttm.annotation", "stm", "ctm"])
+def test_files_of_a_data_directory_are_known_by_their_names(tmp_path, rttm, name):
+    """A file called ``rttm`` was refused: it has no suffix."""
+    path = tmp_path / name
+    form = name.partition(".")[0]
+    assert main(["convert", str(rttm), "--to", form, "-o", str(path)]) == 0
+    assert main(["convert", str(path), "-o", str(tmp_path / "back.rttm")]) == 0
+    recordings = {segment.recording for segment in read_rttm(tmp_path / "back.rttm")}
+    assert recordings == {"a", "b"}
