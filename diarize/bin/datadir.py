@@ -221,8 +221,7 @@ def _reco2dur(args: argparse.Namespace) -> None:
 def _reference(args: argparse.Namespace) -> None:
     from diarize.kaldi.complete import write_reference, write_segments
 
-    write_reference(args.dir, args.labels)
-    for notice in write_segments(args.dir, args.labels):
+    for notice in [*write_reference(args.dir, args.labels), *write_segments(args.dir, args.labels)]:
         print(notice, file=sys.stderr)
 
 

@@ -1,6 +1,7 @@
 """diarize-train: from a configuration and data to checkpoints; resumes by itself."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,9 @@ def train(config: "Config", args: argparse.Namespace) -> int:
     task = build_task(config)
     args.train, weights = parse_weights(args.train)
     task.load_data(args.train, args.valid, args.allow_pipes, weights)
+    if int(os.environ.get("RANK", "0")) == 0:
+        for line in task.notices:
+            print(line, file=sys.stderr)
     data = initial_data(config, args, task)
     identity = {key: mapping[key] for key in mapping if key != "train"}
     # How a mixture is put together, not what it is.

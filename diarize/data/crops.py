@@ -11,12 +11,14 @@ import numpy as np
 
 from diarize.data.examples import Example
 from diarize.data.sources import Source
+from diarize.data.stretches import Stretches, clip_stretches, crop_bounds
 from diarize.errors import DiarizeError, require_at_least
 from diarize.io.audio import resample
+from diarize.io.uem import Regions
 from diarize.segments import Segment, segments_to_mask
 from diarize.timebase import FrameGrid
 
-MakeExample = Callable[[str, np.ndarray, list[Segment], FrameGrid], Example]
+MakeExample = Callable[[str, np.ndarray, list[Segment], FrameGrid, Regions | None], Example]
 
 _BATCHES = 50  # so many batches are sorted by length together
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -31,8 +33,8 @@ class CropOptions:
     speed: range (low, high) of speed perturbation; null: none, as in the paper
     bucket: above 1, so many examples of about the same length follow one another (the size of a
         batch), which need less padding where recordings are shorter than a crop
-    sampling: duration (a recording is drawn as often as its length demands, so that every second
-        is seen equally often) or recording (all recordings equally often)
+    sampling: duration (a recording is drawn as often as the length of what is annotated of it
+        demands, so that every second is seen equally often) or recording (all equally often)
     """
 
     crop_seconds: float = 50.0
@@ -82,12 +84,17 @@ class RandomCrops:
     Example ``index`` is a function of the seed and ``index`` alone: it is the same for any
     number of processes, and after a resume.
 
-    The recordings are laid side by side on a line, each as long as its share: its length
-    (``sampling: duration``) or 1 (``recording``), scaled where sources have ``weights`` so that
-    each source gets its weight.  A round of ``len(self)`` examples is a systematic sample of
-    that line, equally spaced points from a random first one on, in random order: a recording
-    with the share p is drawn p times the round's length, rounded down or up.  With ``recording``
-    and without weights each is drawn once.  The start of a crop is uniform over the recording.
+    The recordings are laid side by side on a line, each as long as its share: the length of its
+    evaluated stretches (``sampling: duration``) or 1 (``recording``), scaled where sources have
+    ``weights`` so that each source gets its weight.  A round of ``len(self)`` examples is a
+    systematic sample of that line, equally spaced points from a random first one on, in random
+    order: a recording with the share p is drawn p times the round's length, rounded down or up.
+    With ``recording`` and without weights each is drawn once.
+
+    A point is an evaluated instant, which names the stretch that the crop is for.  The start of
+    the crop is uniform over the positions at which it lies within that stretch; where that is
+    shorter than a crop, over those at which the stretch lies within the crop, which may then
+    hold parts of others (`crop_bounds`).
 
     ``make`` turns a crop into an example, by default `make_example`.
     """
@@ -110,7 +117,14 @@ class RandomCrops:
         self.seed = seed
         self.make = make or make_example
         self._last = np.cumsum([len(s) for s in sources]).tolist()
-        self._lengths = self._find_lengths()
+        # Lengths are looked for where something depends on them: of a manifest that is rendered
+        # from its files each time they are not to be had cheaply.
+        self._evaluated = self._capped = None
+        if options.sampling == "duration":
+            self._evaluated = self._measure(_evaluated_samples)
+        if options.bucket > 1:
+            lengths = self._measure(lambda source, item: source.num_samples(item))
+            self._capped = np.minimum(lengths, self.crop_samples)
         self._ends = self._lay_out(weights)
         self._size = self._count()
         self._offset = float(np.random.default_rng([seed, 2]).random())
@@ -123,37 +137,51 @@ class RandomCrops:
         epoch, place = divmod(index, len(self))
         if self._round is None or self._round[0] != epoch:
             self._round = epoch, self._draw_round(epoch)
-        source, item = self._locate(int(self._round[1][place]))
+        source, item, instant = self._find(float(self._round[1][place]))
         rng = np.random.default_rng([self.seed, 1, index])
         speed = self.options.speed
         percent = 100 if speed is None else round(100 * rng.uniform(*speed))
         wanted = self.crop_samples * percent // 100
         total = source.num_samples(item)
-        start = int(rng.integers(0, max(1, total - wanted + 1)))
-        waveform, segments = source.read(item, start, min(total, start + wanted))
+        stretches = source.evaluated(item) or [(0, total)]
+        low, high = crop_bounds(_stretch_at(stretches, instant), total, wanted)
+        start = low + int(rng.integers(0, high - low + 1))
+        stop = min(total, start + wanted)
+        waveform, segments = source.read(item, start, stop)
+        inside = clip_stretches(stretches, start, stop)
+        rate = self.grid.sample_rate * percent / 100
+        evaluated = [(a / rate, b / rate) for a, b in inside]
         if percent != 100:
             waveform, segments = change_speed(waveform, segments, percent)
-        return self.make(source.name(item), waveform[: self.crop_samples], segments, self.grid)
+        return self.make(
+            source.name(item),
+            waveform[: self.crop_samples],
+            segments,
+            self.grid,
+            None if inside == [(0, stop - start)] else evaluated,
+        )
+
+    def _find(self, point: float) -> tuple[Source, int, float]:
+        """Return the recording at a point of the line: source, number there, part of it before."""
+        item = min(int(np.searchsorted(self._ends, point, side="right")), len(self._ends) - 1)
+        begin = self._ends[item - 1] if item else 0.0
+        return *self._locate(item), (point - begin) / (self._ends[item] - begin)
 
     def _locate(self, item: int) -> tuple[Source, int]:
         """Return the source that recording ``item`` of all is in, and its number there."""
         which = bisect_right(self._last, item)
         return self.sources[which], item - (self._last[which - 1] if which else 0)
 
-    def _find_lengths(self) -> np.ndarray | None:
-        """Return the samples of each recording, int64; None where nobody asks."""
-        if self.options.sampling == "recording" and self.options.bucket < 2:
-            return None
+    def _measure(self, length: Callable[[Source, int], int]) -> np.ndarray:
+        """Return ``length`` of each recording, int64."""
         places = map(self._locate, range(self._last[-1]))
-        lengths = (source.num_samples(item) for source, item in places)
-        return np.fromiter(lengths, dtype=np.int64, count=self._last[-1])
+        return np.fromiter((length(*place) for place in places), np.int64, self._last[-1])
 
     def _lay_out(self, weights: Sequence[float] | None) -> np.ndarray:
         """Return where each recording ends on the line, float64."""
+        shares = np.ones(self._last[-1])
         if self.options.sampling == "duration":
-            shares = self._lengths.astype(np.float64)
-        else:
-            shares = np.ones(self._last[-1])
+            shares *= self._evaluated
         if weights is not None:
             begin = 0
             for end, weight in zip(self._last, weights, strict=True):
@@ -163,12 +191,12 @@ class RandomCrops:
 
     def _count(self) -> int:
         """Return the examples of a round: as many as cover every recording, or one of each."""
-        if self.options.sampling == "recording":
+        if self._evaluated is None:
             return self._last[-1]
-        return int(np.ceil(self._lengths / self.crop_samples).sum())
+        return int(np.ceil(self._evaluated / self.crop_samples).sum())
 
     def _draw_round(self, epoch: int) -> np.ndarray:
-        """Return the recordings of a round in their order.
+        """Return the points of a round in their order, float64.
 
         With buckets, stretches of many of them are sorted by length (a crop's at most) and cut
         into buckets, which then come in any order.
@@ -177,22 +205,36 @@ class RandomCrops:
         # The first points of successive rounds are spread evenly, too.
         first = (self._offset + epoch * _GOLDEN) % 1.0
         points = (rng.permutation(len(self)) + first) * (self._ends[-1] / len(self))
-        items = np.searchsorted(self._ends, points, side="right")
-        items = np.minimum(items, len(self._ends) - 1)
-        return items if self.options.bucket < 2 else self._bucketed(items, rng)
+        return points if self._capped is None else self._bucketed(points, rng)
 
-    def _bucketed(self, items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _bucketed(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         size = self.options.bucket
-        capped = np.minimum(self._lengths, self.crop_samples)
+        items = np.searchsorted(self._ends, points, side="right")
+        lengths = self._capped[np.minimum(items, len(self._ends) - 1)]
         buckets = []
-        for first in range(0, len(items), size * _BATCHES):
-            part = items[first : first + size * _BATCHES]
-            part = part[np.argsort(capped[part], kind="stable")]
+        for first in range(0, len(points), size * _BATCHES):
+            chosen = slice(first, first + size * _BATCHES)
+            part = points[chosen][np.argsort(lengths[chosen], kind="stable")]
             whole = len(part) // size * size
             cut = [part[i : i + size] for i in range(0, whole, size)]
             buckets += [cut[i] for i in rng.permutation(len(cut))]
             buckets.append(part[whole:])
         return np.concatenate(buckets)
+
+
+def _evaluated_samples(source: Source, item: int) -> int:
+    stretches = source.evaluated(item)
+    return source.num_samples(item) if stretches is None else sum(b - a for a, b in stretches)
+
+
+def _stretch_at(stretches: Stretches, part: float) -> tuple[int, int]:
+    """Return the stretch that holds the instant with ``part`` (below 1) of them all before it."""
+    left = part * sum(b - a for a, b in stretches)
+    for start, stop in stretches:
+        left -= stop - start
+        if left < 0:
+            break
+    return start, stop
 
 
 def change_speed(
@@ -209,18 +251,32 @@ def change_speed(
 
 
 def make_example(
-    name: str, waveform: np.ndarray, segments: list[Segment], grid: FrameGrid
+    name: str,
+    waveform: np.ndarray,
+    segments: list[Segment],
+    grid: FrameGrid,
+    evaluated: Regions | None = None,
 ) -> Example:
     """Return the example of ``waveform`` with ``segments`` in seconds from its first sample.
 
-    A speaker without an active frame in it is no target.
+    ``evaluated`` are the regions that are annotated, in seconds, too; None: everything.  There
+    is no activity outside of them.  A speaker without an active frame is no target.
     """
     num_frames = grid.num_frames(len(waveform))
     if num_frames == 0:
         raise DiarizeError(f"recording {name}: {len(waveform)} samples are less than one frame")
     labels = sorted({s.label for s in segments})
     activity = segments_to_mask(segments, labels, num_frames, grid)
+    known = None if evaluated is None else regions_to_mask(evaluated, num_frames, grid)
+    if known is not None:
+        activity &= known[:, None]
     present = activity.any(0)
     here = tuple(label for label, found in zip(labels, present, strict=True) if found)
     waveform = np.ascontiguousarray(waveform, dtype=np.float32)
-    return Example(name, waveform, activity[:, present], here)
+    return Example(name, waveform, activity[:, present], here, known)
+
+
+def regions_to_mask(regions: Regions, num_frames: int, grid: FrameGrid) -> np.ndarray:
+    """Return which frames lie in one of the (start, end) seconds, bool (num_frames,)."""
+    segments = [Segment("", start, end, "") for start, end in regions]
+    return segments_to_mask(segments, [""], num_frames, grid)[:, 0]

@@ -13,13 +13,15 @@ class Example:
 
     ``waveform`` is float32 (n,), ``activity`` bool (T, S) on the model's frame grid, every
     column with at least one active frame (but for that of the VAD, of languages).
-    ``labels`` tells who the columns are, where a task wants to know.
+    ``labels`` are the names of the columns.  ``evaluated``, bool (T,), is True in the frames
+    that the annotation covers; None: all of them.
     """
 
     name: str
     waveform: np.ndarray
     activity: np.ndarray
     labels: tuple[str, ...] = ()
+    evaluated: np.ndarray | None = None
 
 
 @dataclass
@@ -27,7 +29,9 @@ class Batch:
     """Examples padded to one length: waveforms (B, n) and targets (B, T, S) with their sizes.
 
     ``label_ids`` (B, S), of tasks that name the columns, is -1 where there is no name.
-    ``whole`` says that nothing is padded, which a model needs to know without asking a GPU.
+    ``evaluated``, bool (B, T), is True in the frames that losses and errors are taken from;
+    None: in all but the padding.  ``whole`` says that nothing is padded, which a model needs to
+    know without asking a GPU.
     """
 
     names: list[str]
@@ -38,7 +42,19 @@ class Batch:
     num_speakers: list[int]
     seconds: float = field(default=0.0)
     label_ids: Tensor | None = None
+    evaluated: Tensor | None = None
     whole: bool = False
+
+    @property
+    def num_evaluated(self) -> Tensor:
+        """The frames of each example that losses are taken from, (B,)."""
+        return self.num_frames if self.evaluated is None else self.evaluated.sum(1)
+
+    def evaluated_frames(self) -> Tensor:
+        """Return the frames that errors are taken from, bool (B, T)."""
+        times = torch.arange(self.targets.shape[1], device=self.targets.device)
+        inside = times < self.num_frames[:, None]
+        return inside if self.evaluated is None else inside & self.evaluated
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """Return the batch on ``device``."""
@@ -55,8 +71,8 @@ class Batch:
         return self
 
     def _tensors(self) -> list[str]:
-        names = ["waveforms", "num_samples", "targets", "num_frames"]
-        return names if self.label_ids is None else [*names, "label_ids"]
+        names = ["waveforms", "num_samples", "targets", "num_frames", "label_ids", "evaluated"]
+        return [name for name in names if getattr(self, name) is not None]
 
 
 def collate(examples: list[Example], sample_rate: int) -> Batch:
@@ -74,8 +90,20 @@ def collate(examples: list[Example], sample_rate: int) -> Batch:
         num_frames=torch.tensor(frames),
         num_speakers=speakers,
         seconds=sum(samples) / sample_rate,
+        evaluated=_evaluated(examples, frames),
         whole=min(samples) == max(samples),
     )
+
+
+def _evaluated(examples: list[Example], frames: list[int]) -> Tensor | None:
+    """Return the evaluated frames of all examples (B, T), None where these are all frames."""
+    if all(e.evaluated is None for e in examples):
+        return None
+    out = torch.zeros(len(examples), max(frames), dtype=torch.bool)
+    for i, example in enumerate(examples):
+        known = example.evaluated
+        out[i, : frames[i]] = True if known is None else torch.from_numpy(known)
+    return out
 
 
 def targets_of(examples: list[Example]) -> tuple[list[int], list[int], Tensor]:

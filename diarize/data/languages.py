@@ -4,6 +4,7 @@ import numpy as np
 
 from diarize.data.crops import make_example
 from diarize.data.examples import Example
+from diarize.io.uem import Regions
 from diarize.segments import Segment
 from diarize.timebase import FrameGrid
 
@@ -11,7 +12,11 @@ VAD = "<speech>"
 
 
 def make_language_example(
-    name: str, waveform: np.ndarray, segments: list[Segment], grid: FrameGrid
+    name: str,
+    waveform: np.ndarray,
+    segments: list[Segment],
+    grid: FrameGrid,
+    evaluated: Regions | None = None,
 ) -> Example:
     """Return the example of ``waveform``, whose ``segments`` are labelled by language.
 
@@ -19,7 +24,7 @@ def make_language_example(
     speech, then the embedded ones, by speech; of equal ones the first by name.  A frame has
     one language: where the labels have several, the one with the most speech.
     """
-    found = make_example(name, waveform, segments, grid)
+    found = make_example(name, waveform, segments, grid, evaluated)
     activity = found.activity
     order = np.argsort(-activity.sum(0), kind="stable")  # columns are sorted by name
     ranked = activity[:, order]
@@ -29,4 +34,5 @@ def make_language_example(
     alone = alone[:, kept]
     speech = alone.any(1, keepdims=True)
     labels = tuple(found.labels[i] for i in order[kept])
-    return Example(name, found.waveform, np.hstack([speech, alone]), (VAD, *labels))
+    activity = np.hstack([speech, alone])
+    return Example(name, found.waveform, activity, (VAD, *labels), found.evaluated)

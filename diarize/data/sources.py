@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from diarize.data.stretches import Stretches, stretches_of
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
 from diarize.kaldi.datadir import DataDir
@@ -28,6 +29,9 @@ class Source(Protocol):
 
     def num_samples(self, index: int) -> int:
         """Return the length of recording ``index`` at the model's sample rate."""
+
+    def evaluated(self, index: int) -> Stretches | None:
+        """Return the stretches of recording ``index`` that are annotated, None: all of it."""
 
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
         """Return samples [start, stop) as float32, and their segments in seconds from ``start``."""
@@ -53,6 +57,9 @@ class ArenaSource:
     def num_samples(self, index: int) -> int:
         return self.plan.num_samples(index)
 
+    def evaluated(self, index: int) -> None:
+        """Return None: all of a mixture is known."""
+
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
         stop = min(stop, self.plan.num_samples(index))
         waveform = self.assembler.window(index, start, stop)
@@ -77,6 +84,9 @@ class ManifestSource:
 
     def num_samples(self, index: int) -> int:
         return mixture_length(self.manifest[index][1], self._reader(), self.sample_rate)
+
+    def evaluated(self, index: int) -> None:
+        """Return None: all of a mixture is known."""
 
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
         mixture = render(
@@ -113,6 +123,11 @@ class DataDirSource:
         self.reference = self.data.reference(labels)
         if labels == "language":
             self._check_languages()
+        uem = self.data.evaluated()
+        self._stretches: dict[str, Stretches] | None = None
+        if uem is not None:
+            lengths = {name: self.num_samples(i) for i, name in enumerate(self.recordings)}
+            self._stretches = stretches_of(uem, lengths, sample_rate, str(self.data.uem))
 
     def __len__(self) -> int:
         return len(self.recordings)
@@ -122,6 +137,35 @@ class DataDirSource:
 
     def num_samples(self, index: int) -> int:
         return int(self.data.duration(self.recordings[index]) * self.sample_rate)
+
+    def evaluated(self, index: int) -> Stretches | None:
+        """Return the stretches that the directory's ``uem`` names, None without one."""
+        return None if self._stretches is None else self._stretches[self.recordings[index]]
+
+    def has_speech(self) -> bool:
+        """Return whether the reference has a segment in what is evaluated."""
+        for index, name in enumerate(self.recordings):
+            stretches, rate = self.evaluated(index), self.sample_rate
+            for segment in self.reference[name]:
+                if stretches is None or any(
+                    segment.start * rate < b and segment.end * rate > a for a, b in stretches
+                ):
+                    return True
+        return False
+
+    def notice(self) -> str:
+        """Return a line on what is annotated, for users; '' where a UEM says that all is."""
+        if self._stretches is None:
+            return f"{self.data.path}: no uem: the whole of each recording is taken as annotated"
+        total = sum(map(self.num_samples, range(len(self))))
+        found = sum(b - a for stretches in self._stretches.values() for a, b in stretches)
+        if found == total:
+            return ""
+        hours = 3600 * self.sample_rate
+        return (
+            f"{self.data.path}: {found / hours:.2f} of {total / hours:.2f} h are annotated, "
+            f"as {self.data.uem} says; nothing is learnt from the rest"
+        )
 
     def _check_languages(self) -> None:
         """Raise DiarizeError for an RTTM of something else, such as speakers."""

@@ -88,14 +88,19 @@ def write_segments(path: str | os.PathLike, labels: str = "speaker") -> list[str
     return notices
 
 
-def write_reference(path: str | os.PathLike, labels: str = "speaker") -> None:
+def write_reference(path: str | os.PathLike, labels: str = "speaker") -> list[str]:
     """Write ``rttm`` from segments, and ``uem`` over the whole recordings, where missing.
 
-    Raises DiarizeError for a directory without a reference.
+    Returns notices.  Raises DiarizeError for a directory without a reference.
     """
     data = DataDir.load(path, need_reference=True)
     if data.rttm is None:
         segments = data.reference(labels)
         write_rttm(data.path / "rttm", (s for found in segments.values() for s in found))
-    if data.uem is None:
-        write_uem(data.path / "uem", {r: [(0.0, data.duration(r))] for r in data.recordings})
+    if data.uem is not None:
+        return []
+    write_uem(data.path / "uem", {r: [(0.0, data.duration(r))] for r in data.recordings})
+    return [
+        f"{data.path}: there was no uem: the whole of each recording is taken as annotated, in "
+        "training and in scoring"
+    ]

@@ -55,17 +55,23 @@ class Criterion:
     def normalizers(self, lengths: Tensor, num_speakers: Sequence[int], queries: int) -> Tensor:
         """Return the denominators of the three terms over a batch, float64 (3,).
 
-        They are sums of T S, of S, and of the weights of eq. (11), known from the labels
-        alone; add them over the parts of a batch (ranks, accumulation) before `loss`.
+        ``lengths`` (B,) count the evaluated frames T.  The denominators are sums of T S, of S,
+        and of the weights of eq. (11), known from the labels alone; add them over the parts of
+        a batch (ranks, accumulation) before `loss`.
         """
         counts = torch.as_tensor(num_speakers, dtype=torch.float64, device=lengths.device)
         weights = counts + self.options.negative_weight * (queries - counts)
+        weights = weights * (lengths > 0)
         return torch.stack([(lengths * counts).sum(), counts.sum(), weights.sum()])
 
-    def cost(self, predictions: QueryPredictions, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the pairwise matching costs of eq. (6), (L + 1, B, N, S)."""
+    def cost(
+        self, predictions: QueryPredictions, logits: Tensor, targets: Tensor, valid: Tensor
+    ) -> Tensor:
+        """Return the pairwise matching costs of eq. (6), (L + 1, B, N, S).
+
+        ``valid`` (1, B, T) is 1 in the frames that count, and 0 elsewhere.
+        """
         o = self.options
-        valid = self._valid(predictions, logits)
         activity = predictions.activity_logits
         cost = o.cls * terms.matching_class_cost(activity, targets.shape[-1])
         if o.bce:
@@ -82,39 +88,33 @@ class Criterion:
         normalizers: Tensor,
         names: Sequence[str] | None = None,
         label_ids: Tensor | None = None,
+        evaluated: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return eq. (8) summed over the supervised predictions, and its terms (detached).
 
         ``targets`` (B, T, S) float, of which recording b has ``num_speakers[b]`` columns,
-        the others being 0.  ``label_ids`` (B, S) are for criteria that name them.  The terms
-        are batch averages weighted by T S, S and the query weights (Section 3.6), here of
-        the last layer.  Everything is computed in float32, whatever the precision of the
+        the others being 0.  ``label_ids`` (B, S) are for criteria that name them.  Frames where
+        ``evaluated``, bool (B, T), is False count as padding does: in no term, not in matching,
+        and the targets are 0 there; None: all frames are evaluated.  The terms are batch
+        averages weighted by T S, S and the query weights (Section 3.6), here of the last
+        layer.  Everything is computed in float32, whatever the precision of the
         predictions.
         """
         with float32_precision(predictions.frames.device):
-            return self._loss(
-                predictions.float(), targets.float(), num_speakers, normalizers, names, label_ids
+            predictions, targets = predictions.float(), targets.float()
+            if not self.options.deep_supervision:
+                predictions = predictions.last()
+            logits = predictions.mask_logits()  # (L1, B, T, N)
+            valid = self._valid(predictions, logits, evaluated)
+            with torch.no_grad():
+                cost = self.cost(predictions, logits, targets, valid)
+                matching = self.assign(cost, num_speakers, names)  # (L1, B, S)
+            sums = self.sums(
+                predictions, logits, targets, num_speakers, matching, valid, label_ids
             )
-
-    def _loss(
-        self,
-        predictions: QueryPredictions,
-        targets: Tensor,
-        num_speakers: Sequence[int],
-        normalizers: Tensor,
-        names: Sequence[str] | None,
-        label_ids: Tensor | None,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        if not self.options.deep_supervision:
-            predictions = predictions.last()
-        logits = predictions.mask_logits()  # (L1, B, T, N)
-        with torch.no_grad():
-            cost = self.cost(predictions, logits, targets)
-            matching = self.assign(cost, num_speakers, names)  # (L1, B, S)
-        sums = self.sums(predictions, logits, targets, num_speakers, matching, label_ids)
-        averages = sums / normalizers.clamp(min=1e-12).to(sums)[:, None]  # (terms, L1)
-        weights = sums.new_tensor(self.weights())
-        total = (weights[:, None] * averages).sum()
+            averages = sums / normalizers.clamp(min=1e-12).to(sums)[:, None]  # (terms, L1)
+            weights = sums.new_tensor(self.weights())
+            total = (weights[:, None] * averages).sum()
         stats = {name: averages[i, -1].detach() for i, name in enumerate(self.TERMS)}
         return total, stats
 
@@ -135,11 +135,14 @@ class Criterion:
         targets: Tensor,
         num_speakers: Sequence[int],
         matching: Tensor,
+        valid: Tensor,
         label_ids: Tensor | None = None,
     ) -> Tensor:
-        """Return the numerators of eqs. (9), (10), (11) per supervised layer, (3, L + 1)."""
+        """Return the numerators of eqs. (9), (10), (11) per supervised layer, (3, L + 1).
+
+        ``valid`` (1, B, T) is 1 in the frames that count, and 0 elsewhere.
+        """
         o = self.options
-        valid = self._valid(predictions, logits)  # (1, B, T)
         counts = torch.as_tensor(num_speakers, device=logits.device)
         real = length_mask(counts, targets.shape[-1]).float()  # (B, S)
         chosen = self._chosen(logits, matching)
@@ -147,7 +150,7 @@ class Criterion:
         soft = targets * (1.0 - smooth) + 0.5 * smooth
         bce = terms.matched_bce(chosen, soft, valid, real)
         dice = terms.matched_dice(chosen, targets, valid, real)
-        cls = self._query_term(predictions, matching, real)
+        cls = self._query_term(predictions, matching, real, valid)
         return torch.stack([bce, dice, cls])
 
     @staticmethod
@@ -156,18 +159,24 @@ class Criterion:
         return logits.gather(-1, matching[:, :, None].expand(-1, -1, logits.shape[2], -1))
 
     def _query_term(
-        self, predictions: QueryPredictions, matching: Tensor, real: Tensor
+        self, predictions: QueryPredictions, matching: Tensor, real: Tensor, valid: Tensor
     ) -> Tensor:
         """Return eq. (11) summed over queries and recordings, (L + 1,).
 
-        A query is a positive where it is matched to a column whose ``real`` (B, S) is 1.
+        A query is a positive where it is matched to a column whose ``real`` (B, S) is 1.  A
+        recording without a ``valid`` frame (1, B, T) is left out.
         """
         logits = predictions.activity_logits
         matched = torch.zeros_like(logits)
         matched.scatter_add_(-1, matching, real.expand(len(logits), -1, -1))
         o = self.options
-        return terms.query_bce(logits, matched, o.negative_weight, o.label_smoothing).sum((-1, -2))
+        loss = terms.query_bce(logits, matched, o.negative_weight, o.label_smoothing)
+        return (loss * valid.amax(-1, keepdim=True)).sum((-1, -2))
 
     @staticmethod
-    def _valid(predictions: QueryPredictions, logits: Tensor) -> Tensor:
-        return length_mask(predictions.lengths, logits.shape[-2])[None].float()
+    def _valid(
+        predictions: QueryPredictions, logits: Tensor, evaluated: Tensor | None
+    ) -> Tensor:
+        """Return the frames that count, float (1, B, T): evaluated, and no padding."""
+        inside = length_mask(predictions.lengths, logits.shape[-2])
+        return (inside if evaluated is None else inside & evaluated)[None].float()

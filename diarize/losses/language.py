@@ -97,13 +97,15 @@ class LanguageCriterion(Criterion):
     ) -> Tensor:
         """Return the denominators of the five terms over a batch, float64 (5,).
 
-        They are sums of T S, of S (slots, their weights left out: an embedded language
+        ``lengths`` (B,) count the evaluated frames T; a recording without any is left out.
+        The denominators are sums of T S, of S (slots, their weights left out: an embedded language
         counts three times), of the queries' weights, of the languages with a name, and,
         where ``targets`` (B, T, S) are given, of the frames in such a language.
         """
-        counts = torch.as_tensor(num_speakers, dtype=torch.float64, device=lengths.device)
+        heard = lengths > 0
+        counts = torch.as_tensor(num_speakers, dtype=torch.float64, device=lengths.device) * heard
         active = torch.where(counts > 1, counts, 0.0)
-        weights = active + self.options.negative_weight * (queries - active)
+        weights = active + self.options.negative_weight * (queries * heard - active)
         named = frames = torch.zeros(())
         if label_ids is not None:
             named = (label_ids >= 0).sum()
@@ -112,13 +114,15 @@ class LanguageCriterion(Criterion):
         parts = [(lengths * counts).sum(), counts.sum(), weights.sum(), named.to(counts)]
         return torch.stack([*parts, frames.to(counts)])
 
-    def cost(self, predictions: QueryPredictions, logits: Tensor, targets: Tensor) -> Tensor:
+    def cost(
+        self, predictions: QueryPredictions, logits: Tensor, targets: Tensor, valid: Tensor
+    ) -> Tensor:
         """Return the pairwise matching costs, (L + 1, B, N, S), the terms of the loss.
 
-        That of the activity is -p, as in EEND-M2F, eq. (7).
+        That of the activity is -p, as in EEND-M2F, eq. (7).  ``valid`` (1, B, T) is 1 in the
+        frames that count, and 0 elsewhere.
         """
         o = self.options
-        valid = self._valid(predictions, logits)
         slots = self.slot_weights(targets)
         activity = predictions.activity_logits
         cost = o.activity * terms.matching_class_cost(activity, targets.shape[-1])
@@ -146,22 +150,24 @@ class LanguageCriterion(Criterion):
         targets: Tensor,
         num_speakers: Sequence[int],
         matching: Tensor,
+        valid: Tensor,
         label_ids: Tensor | None = None,
     ) -> Tensor:
         """Return the numerators of the terms per supervised layer, (5, L + 1).
 
-        That of the frames' names is the same for all: it stands in the last layer's column.
+        That of the frames' names is the same for all layers: it is in the last one's column.
+        ``valid`` (1, B, T) is 1 in the frames that count, and 0 elsewhere.
         """
         o = self.options
-        valid = self._valid(predictions, logits)  # (1, B, T)
         counts = torch.as_tensor(num_speakers, device=logits.device)
-        real = length_mask(counts, targets.shape[-1]).float()  # (B, S)
+        # Of a recording without a frame that counts, the VAD slot is left out, too.
+        real = length_mask(counts, targets.shape[-1]).float() * valid[0].amax(-1, keepdim=True)
         slots = real * self.slot_weights(targets)
         chosen = self._chosen(logits, matching)
         focal = terms.matched_focal(chosen, targets, valid, slots, o.focal_gamma, o.focal_alpha)
         tversky = terms.matched_focal_tversky(chosen, targets, valid, slots, self.index(targets))
-        # Where nobody speaks, the VAD query stands for nothing either.
-        activity = self._query_term(predictions, matching, real * (counts > 1)[:, None])
+        # Where nobody speaks, the VAD query is a negative, too.
+        activity = self._query_term(predictions, matching, real * (counts > 1)[:, None], valid)
         naming = self.naming(predictions, matching, label_ids, focal)
         frames = torch.zeros_like(focal)
         frames[-1] = self.frame_naming(predictions, targets, label_ids)

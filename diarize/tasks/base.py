@@ -9,9 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diarize.data.crops import CropOptions, MakeExample, RandomCrops, make_example
+from diarize.data.crops import (
+    CropOptions,
+    MakeExample,
+    RandomCrops,
+    make_example,
+    regions_to_mask,
+)
 from diarize.data.examples import Batch, Example, collate
 from diarize.data.sources import DataDirSource, open_source
+from diarize.data.stretches import clip_stretches
 from diarize.errors import DiarizeError, require_at_least
 from diarize.losses.criterion import Criterion
 from diarize.nn.outputs import QueryPredictions
@@ -45,8 +52,9 @@ class ValidOptions:
     """How the validation DER that chooses checkpoints is taken.
 
     The lowest DER over the activity thresholds ``thetas`` counts, since the class head
-    is calibrated later than the masks.  At most ``max_recordings`` recordings (0: all),
-    each cut to its first ``max_seconds`` (0: whole), are used.
+    is calibrated later than the masks.  At most ``max_recordings`` recordings (0: all), of
+    each ``max_seconds`` (0: all) from the first evaluated stretch on, are used.  Errors are
+    counted where the data directory's UEM evaluates.
     """
 
     thetas: list[float] = field(default_factory=lambda: [0.3, 0.5, 0.7, 0.8, 0.9])
@@ -85,6 +93,7 @@ class QueryTask:
         self.criterion = criterion
         self._crops: RandomCrops | None = None
         self._valid: DataDirSource | None = None
+        self.notices: list[str] = []
 
     def load_data(
         self,
@@ -96,7 +105,8 @@ class QueryTask:
         """Open the training sources (manifests or data directories) and the validation set.
 
         With ``weights``, each source has that part of the examples.  Audio that comes from a
-        command is taken only with ``allow_pipes``.
+        command is taken only with ``allow_pipes``.  ``notices`` then has a line for each data
+        directory of which not all is annotated, or may not be.
         """
         data = self.options.data
         rate = self.grid.sample_rate
@@ -111,10 +121,12 @@ class QueryTask:
         )
         if valid is not None:
             self._valid = DataDirSource(valid, rate, allow_pipes, self.labels)
-            if not any(self._valid.reference.values()):
+            if not self._valid.has_speech():
                 raise DiarizeError(f"{valid}: no speech in its reference to validate on")
             # A file that is missing shall be told now, not hours later.
             self._valid.check_headers()
+        real = [s for s in [*sources, self._valid] if isinstance(s, DataDirSource)]
+        self.notices = list(dict.fromkeys(line for s in real if (line := s.notice())))
 
     def _arena(self, manifest: str) -> Path | None:
         """Return where the audio of a manifest is kept decoded; None where it is not."""
@@ -149,7 +161,7 @@ class QueryTask:
     def normalizers(self, batch: Batch) -> Tensor:
         """Return the denominators of the loss terms, float64 (terms,)."""
         queries = self.options.model.decoder.queries
-        return self.criterion.normalizers(batch.num_frames, batch.num_speakers, queries)
+        return self.criterion.normalizers(batch.num_evaluated, batch.num_speakers, queries)
 
     def loss(
         self, forward: Forward, batch: Batch, normalizers: Tensor
@@ -158,7 +170,8 @@ class QueryTask:
         # Attention without a mask, where nothing is padded, never holds a T x T matrix on a GPU.
         predictions = forward(batch.waveforms, None if batch.whole else batch.num_samples)
         return self.criterion.loss(
-            predictions, batch.targets, batch.num_speakers, normalizers, batch.names
+            predictions, batch.targets, batch.num_speakers, normalizers, batch.names,
+            evaluated=batch.evaluated,
         )
 
     def reference(self, batch: Batch) -> Tensor:
@@ -201,10 +214,13 @@ class QueryTask:
             masks = predictions.mask_logits()[0].sigmoid()  # (B, T, N)
             activity = predictions.activity_logits[0].sigmoid()  # (B, N)
             reference = self.reference(batch)
-            speakers = reference.any(1).sum(1)
+            known = batch.evaluated_frames()[..., None]
+            speakers = (reference & known).any(1).sum(1)
             for i, theta in enumerate(thetas):
                 system, kept = self.decide(masks, activity > theta, o.threshold)
-                found = mask_der_stats(system, reference, batch.num_frames, collar)
+                found = mask_der_stats(
+                    system, reference, batch.num_frames, collar, batch.evaluated
+                )
                 stats[i] += found.sum(0).cpu()
                 counted[i] += (kept.sum(1) == speakers).sum().cpu()
                 for key, value in self.more_stats(predictions, system, batch).items():
@@ -236,17 +252,38 @@ class QueryTask:
             "count_acc": 100 * float(counted[best]) / float(sums["recordings"]),
         }
 
+    def _valid_span(self, index: int) -> tuple[int, int]:
+        """Return the samples [start, stop) of a recording that validation hears."""
+        total = self._valid.num_samples(index)
+        if not self.options.valid.max_seconds:
+            return 0, total
+        stretches = self._valid.evaluated(index)
+        start = stretches[0][0] if stretches else 0
+        return start, min(total, start + self.grid.to_samples(self.options.valid.max_seconds))
+
+    def _valid_example(self, index: int, start: int, stop: int) -> Example:
+        """Return a validation example: its activity is that of the reference, evaluated or not.
+
+        Only the DER asks for what is evaluated, and takes collars as the scorer does.
+        """
+        waveform, segments = self._valid.read(index, start, stop)
+        example = self.make_example(self._valid.name(index), waveform, segments, self.grid)
+        stretches = clip_stretches(self._valid.evaluated(index) or [(start, stop)], start, stop)
+        if stretches == [(0, stop - start)]:
+            return example
+        rate = self.grid.sample_rate
+        regions = [(a / rate, b / rate) for a, b in stretches]
+        known = regions_to_mask(regions, len(example.activity), self.grid)
+        return replace(example, evaluated=known)
+
     def _valid_batches(self, rank: int, world: int) -> Iterator[Batch]:
         source, o = self._valid, self.options.valid
-        limit = self.grid.to_samples(o.max_seconds) if o.max_seconds else None
         count = min(len(source), o.max_recordings) if o.max_recordings else len(source)
-        lengths = [source.num_samples(i) for i in range(count)]
-        lengths = [n if limit is None else min(n, limit) for n in lengths]
-        order = sorted(range(count), key=lambda i: (-lengths[i], i))[rank::world]
+        spans = [self._valid_span(i) for i in range(count)]
+        order = sorted(range(count), key=lambda i: (spans[i][0] - spans[i][1], i))[rank::world]
         waiting: list[Example] = []
         for i in order:
-            waveform, segments = source.read(i, 0, lengths[i])
-            waiting.append(self.make_example(source.name(i), waveform, segments, self.grid))
+            waiting.append(self._valid_example(i, *spans[i]))
             longest = len(waiting[0].waveform) / self.grid.sample_rate
             if longest * (len(waiting) + 1) > o.batch_seconds:
                 yield self.collate(waiting)

@@ -9,7 +9,6 @@ from diarize.data.examples import Batch, Example
 from diarize.data.languages import make_language_example
 from diarize.losses.language import LanguageCriterion, LanguageCriterionOptions
 from diarize.models.sage_ld import SageLd, SageLdOptions
-from diarize.nn.attention import length_mask
 from diarize.nn.outputs import QueryPredictions
 from diarize.tasks.base import DataOptions, Forward, QueryTask, ValidOptions
 
@@ -64,7 +63,7 @@ class LanguageTask(QueryTask):
         """Return the denominators of the loss terms, float64 (5,)."""
         queries = self.options.model.decoder.queries
         return self.criterion.normalizers(
-            batch.num_frames, batch.num_speakers, queries, batch.label_ids, batch.targets
+            batch.num_evaluated, batch.num_speakers, queries, batch.label_ids, batch.targets
         )
 
     def loss(
@@ -78,7 +77,7 @@ class LanguageTask(QueryTask):
         predictions = forward(batch.waveforms, batch.num_samples)
         return self.criterion.loss(
             predictions, batch.targets, batch.num_speakers, normalizers, batch.names,
-            batch.label_ids,
+            batch.label_ids, batch.evaluated,
         )
 
     def reference(self, batch: Batch) -> Tensor:
@@ -110,8 +109,7 @@ class LanguageTask(QueryTask):
         reference = self.reference(batch)
         true = torch.where(reference, batch.label_ids[:, None, 1:], -1)
         true = true.amax(-1) if true.shape[-1] else torch.full_like(found, -1)
-        inside = length_mask(batch.num_frames, found.shape[1])
-        return {"named": ((found == true) & inside).sum().double()}
+        return {"named": ((found == true) & batch.evaluated_frames()).sum().double()}
 
     def summarize(self, sums: dict[str, Tensor]) -> dict[str, float]:
         """Return `QueryTask.summarize`, and the error when names must be right: ``named_der``.

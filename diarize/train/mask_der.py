@@ -26,19 +26,28 @@ def collar_mask(ref: Tensor, lengths: Tensor, collar_frames: int) -> Tensor:
 
 
 def mask_der_stats(
-    system: Tensor, reference: Tensor, lengths: Tensor, collar_frames: int = 0
+    system: Tensor,
+    reference: Tensor,
+    lengths: Tensor,
+    collar_frames: int = 0,
+    evaluated: Tensor | None = None,
 ) -> Tensor:
     """Return frames [scored, missed, false alarm, confused] per recording, float64 (B, 4).
 
     ``system`` is bool (B, T, N), ``reference`` bool (B, T, S), ``lengths`` (B,) frames
-    count.  DER is (missed + false alarm + confused) / scored.  The mapping of speakers is
+    count, of these only the ``evaluated`` ones, bool (B, T), as in a UEM; None: all.  DER is
+    (missed + false alarm + confused) / scored.  The mapping of speakers is
     the optimal one (Proposition A.1), taken as md-eval does before the collar is cut out,
     so that the result is that of the segment scorer.  The N x S overlaps of all recordings
     go to the host at once.  Every count is exact: integers, and products in float64, which
     autocast leaves alone.
     """
-    inside = collar_mask(reference, lengths, 0)[..., None]
-    scored = collar_mask(reference, lengths, collar_frames)[..., None]
+    inside = collar_mask(reference, lengths, 0)
+    # Boundaries outside of what is evaluated have a collar as well.
+    scored = collar_mask(reference, lengths, collar_frames)
+    if evaluated is not None:
+        inside, scored = inside & evaluated, scored & evaluated
+    inside, scored = inside[..., None], scored[..., None]
     overlap = _overlap(system & inside, reference & inside)  # (B, N, S)
     sys, ref = system & scored, reference & scored
     correct = _overlap(sys, ref) if collar_frames > 0 else overlap

@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from diarize.data.crops import CropOptions, RandomCrops, parse_weights
+from diarize.data.crops import CropOptions, RandomCrops, make_example, parse_weights
 from diarize.errors import DiarizeError
+from diarize.segments import Segment, clip_segments
 from diarize.timebase import FrameGrid
 
 GRID = FrameGrid(sample_rate=100, hop=10)
@@ -15,8 +16,9 @@ GRID = FrameGrid(sample_rate=100, hop=10)
 class Silence:
     """Recordings of the given lengths, in samples; a sample's value is its number."""
 
-    def __init__(self, lengths, prefix="r"):
+    def __init__(self, lengths, prefix="r", stretches=None, segments=()):
         self.lengths, self.prefix = list(lengths), prefix
+        self.stretches, self.segments = stretches or {}, list(segments)
 
     def __len__(self):
         return len(self.lengths)
@@ -27,8 +29,14 @@ class Silence:
     def num_samples(self, index):
         return self.lengths[index]
 
+    def evaluated(self, index):
+        return self.stretches.get(index)
+
     def read(self, index, start, stop):
-        return np.arange(start, stop, dtype=np.float32), []
+        offset = start / GRID.sample_rate
+        inside = clip_segments(self.segments, offset, stop / GRID.sample_rate)
+        moved = [s._replace(start=s.start - offset, end=s.end - offset) for s in inside]
+        return np.arange(start, stop, dtype=np.float32), moved
 
 
 def crops_of(*sources, seconds=1.0, seed=0, weights=None, **options):
@@ -142,17 +150,19 @@ def test_a_large_manifest_takes_little_memory():
     import tracemalloc
 
     class Many(Silence):
-        def __init__(self):
-            pass
-
         def __len__(self):
             return 400_000
 
         def num_samples(self, index):
             return 10_000
 
-    source = Many()
-    source.prefix = "m"
+        def evaluated(self, index):
+            return None
+
+        def read(self, index, start, stop):
+            return np.zeros(stop - start, dtype=np.float32), []
+
+    source = Many([])
     tracemalloc.start()
     crops = crops_of(source, seconds=50.0)
     assert len(crops) == 800_000
@@ -181,3 +191,102 @@ def test_only_a_number_after_the_last_colon_is_a_weight():
 def test_weights_that_make_no_sense_are_refused(arguments, message):
     with pytest.raises(DiarizeError, match=message):
         parse_weights(arguments)
+
+
+def slow_starts(stretches, total, wanted):
+    """The probability of each start, by going through all evaluated instants and positions."""
+    evaluated = [(t, a, b) for a, b in stretches for t in range(a, b)]
+    out = np.zeros(max(1, total - wanted + 1))
+    for _, a, b in evaluated:
+        good = [
+            s for s in range(len(out))
+            if (a <= s and s + wanted <= b) or (s <= a and b <= s + wanted)
+        ]  # fmt: skip
+        for s in good:
+            out[s] += 1 / len(good) / len(evaluated)
+    return out
+
+
+@pytest.mark.parametrize("sampling", ["duration", "recording"])
+@pytest.mark.parametrize(
+    "stretches",
+    [
+        [(40, 60)],
+        [(0, 25), (60, 63), (70, 74)],  # a crop of one of the last holds the other as well
+        [(2, 6), (90, 100)],
+        [(0, 100)],
+    ],
+)
+def test_starts_are_uniform_over_positions_within_a_stretch_or_around_it(stretches, sampling):
+    source = Silence([100], stretches={0: stretches})
+    crops = crops_of(source, seconds=0.15, sampling=sampling)
+    count = 6000
+    found = Counter(int(crops[i].waveform[0]) for i in range(count))
+    expected = slow_starts(stretches, 100, 15) * count
+    drawn = np.array([found[s] for s in range(len(expected))])
+    assert drawn.sum() == count
+    assert (drawn[expected == 0] == 0).all()
+    assert np.abs(drawn - expected).max() < 5 * np.sqrt(expected.max())
+
+
+def test_no_crop_is_without_annotation():
+    """Of 100 s, seconds 40 to 60 are annotated: drawn anywhere, 2 in 3 crops hold none of it."""
+    speech = [Segment("r0", float(t), t + 0.8, "ab"[t % 2]) for t in range(100)]
+    source = Silence([10000], stretches={0: [(4000, 6000)]}, segments=speech)
+    crops = crops_of(source, seconds=10.0)
+    examples = [crops[i] for i in range(200)]
+    assert sum(not len(e.labels) for e in examples) == 0
+    assert all(e.evaluated is None for e in examples)  # all of it is annotated
+    starts = [int(e.waveform[0]) for e in examples]
+    assert min(starts) >= 4000
+    assert max(starts) <= 5000
+
+
+def test_frames_that_are_not_annotated_are_marked_and_silent():
+    """Two stretches in one crop; a speaker between them only is no target."""
+    turns = [(1.0, 3.5, "a"), (2.0, 3.0, "b"), (3.2, 4.0, "c")]
+    speech = [Segment("r0", *turn) for turn in turns]
+    source = Silence([600], stretches={0: [(100, 200), (300, 450)]}, segments=speech)
+    for index in range(10):
+        example = crops_of(source, seconds=6.0)[index]
+        assert len(example.waveform) == 600
+        known = np.zeros(60, bool)
+        known[10:20] = known[30:45] = True
+        np.testing.assert_array_equal(example.evaluated, known)
+        assert example.labels == ("a", "c")
+        activity = np.zeros((60, 2), bool)
+        activity[10:20, 0] = activity[30:35, 0] = activity[32:40, 1] = True
+        np.testing.assert_array_equal(example.activity, activity)
+
+
+def test_speed_moves_what_is_annotated_as_well():
+    source = Silence([400], stretches={0: [(100, 300)]}, segments=[Segment("r0", 0.5, 2.5, "a")])
+    for index in range(10):
+        example = crops_of(source, seconds=5.0, speed=(0.8, 1.25))[index]
+        factor = 40 / len(example.activity)
+        edges = np.flatnonzero(np.diff(np.pad(example.evaluated, 1).astype(int)))
+        np.testing.assert_allclose(edges * factor, [10, 30], atol=1.0)
+        assert (example.activity[:, 0] <= example.evaluated).all()
+        assert edges[0] <= np.flatnonzero(example.activity[:, 0])[0] <= edges[0] + 1
+
+
+def test_partly_annotated_recordings_are_drawn_by_what_is_annotated():
+    source = Silence([1000, 9000], stretches={1: [(100, 600), (8000, 8500)]})
+    crops = crops_of(source)
+    assert len(crops) == 20
+    for epoch in range(5):
+        assert names_of(crops, 20 * epoch, 20 * epoch + 20) == {"r0": 10, "r1": 10}
+
+
+def test_examples_of_languages_know_what_is_annotated():
+    from diarize.data.languages import make_language_example
+
+    segments = [Segment("r", 0.0, 1.0, "en"), Segment("r", 1.0, 3.0, "hi")]
+    wave = np.zeros(400, np.float32)
+    example = make_language_example("r", wave, segments, GRID, [(0.5, 1.3), (3.5, 4.0)])
+    assert example.labels == ("<speech>", "en", "hi")  # hi has more, but of it less is annotated
+    assert example.activity[5:13].all(0).tolist() == [True, False, False]
+    assert example.activity.sum(0).tolist() == [8, 5, 3]
+    assert example.evaluated.sum() == 13
+    plain = make_example("r", wave, segments, GRID)
+    assert plain.evaluated is None

@@ -13,6 +13,7 @@ from diarize.losses.language import (
     LanguageCriterionOptions,
     frame_ids,
 )
+from diarize.nn.attention import length_mask
 from diarize.nn.outputs import QueryPredictions
 
 T, N, S = 9, 5, 3
@@ -221,7 +222,7 @@ def test_vad_is_never_matched_otherwise():
     """However much better another query fits speech, query 0 is the one that is trained."""
     p, (targets, counts) = predictions(), slots()
     criterion = LanguageCriterion(LanguageCriterionOptions())
-    cost = criterion.cost(p, p.mask_logits(), targets)
+    cost = criterion.cost(p, p.mask_logits(), targets, length_mask(p.lengths, T)[None].float())
     matching = criterion.assign(cost, counts, None)
     assert (matching[..., 0] == 0).all()
     assert (matching[..., 1:] > 0).all()

@@ -227,3 +227,40 @@ def test_mask_der_equals_this_scorer_on_a_frame_grid():
             if collar:  # equally good mappings may differ inside collars
                 mine, theirs = mine[:3], theirs[:3]
             assert np.allclose(mine, theirs, atol=1e-6), (b, collar)
+
+
+def test_mask_der_equals_this_scorer_in_the_regions_of_a_uem():
+    """Turns go on beyond the regions, and collars reach into them from outside."""
+    torch = pytest.importorskip("torch")
+    from diarize.segments import mask_to_segments
+    from diarize.timebase import FrameGrid
+    from diarize.train.mask_der import mask_der_stats
+
+    rng = np.random.default_rng(6)
+    grid = FrameGrid(sample_rate=100, hop=1)
+    batch, frames = 24, 120
+    lengths = torch.full((batch,), frames)
+    sys = rng.random((batch, frames, 4)) < rng.random((batch, 1, 4))
+    ref = rng.random((batch, frames, 3)) < rng.random((batch, 1, 3))
+    for side in (sys, ref):
+        side[:, 1:] |= side[:, :-1]
+    known = np.repeat(rng.random((batch, 12)) < 0.5, 10, axis=1)
+    known[:, 50:60] = True
+    for collar in (0, 3):
+        found = mask_der_stats(
+            *map(torch.from_numpy, (sys, ref)), lengths, collar, torch.from_numpy(known)
+        )
+        for b in range(batch):
+            sides = [
+                mask_to_segments(side[b], list("0123")[: side.shape[2]], "r", grid)
+                for side in (ref, sys)
+            ]
+            runs = mask_to_segments(known[b, :, None], ["x"], "r", grid)
+            uem = {"r": [(run.start, run.end) for run in runs]}
+            times = score_files(*sides, uem, ScoreOptions(collar / 100)).total
+            seconds = [times.scored_speech, times.miss, times.false_alarm, times.confusion]
+            mine = np.round(np.array(seconds) * 100, 6)
+            theirs = found[b].numpy()
+            if collar:  # equally good mappings may differ inside collars
+                mine, theirs = mine[:3], theirs[:3]
+            assert np.allclose(mine, theirs, atol=1e-6), (b, collar)

@@ -145,8 +145,9 @@ def test_validation_counts_of_a_bf16_run_are_those_of_float64(task, monkeypatch)
     counted = []
     real = base.mask_der_stats
 
-    def watched(system, reference, lengths, collar):
-        found = real(system, reference, lengths, collar)
+    def watched(system, reference, lengths, collar, evaluated):
+        assert evaluated is None
+        found = real(system, reference, lengths, collar, evaluated)
         counted.append((system, reference, lengths, found))
         return found
 

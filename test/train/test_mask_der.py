@@ -106,3 +106,31 @@ def test_the_collar_is_the_same_under_autocast_however_many_turns():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(collar_mask(reference, lengths, 3), plain)
     assert int(plain.sum()) == 600 * 4 + 3  # the recording begins with speech, ends with silence
+
+
+@pytest.mark.parametrize("collar", [0, 2])
+def test_only_evaluated_frames_count_and_collars_reach_in_from_outside(collar):
+    """Frame by frame, with boundaries taken from all of the reference."""
+    torch.manual_seed(collar)
+    system, reference = torch.rand(4, 40, 3) > 0.5, torch.rand(4, 40, 2) > 0.6
+    reference[:, 1:] |= reference[:, :-1]
+    lengths = torch.tensor([40, 33, 20, 40])
+    evaluated = torch.rand(4, 8) > 0.4
+    evaluated[3] = False
+    evaluated = evaluated.repeat_interleave(5, 1) & (torch.arange(40) < lengths[:, None])
+    found = mask_der_stats(system, reference, lengths, collar, evaluated)
+    free = collar_mask(reference, lengths, collar)
+    for b, n in enumerate(lengths.tolist()):
+        inside = evaluated[b, :n]
+        if collar == 0:
+            expected = slow_stats(system[b, :n][inside], reference[b, :n][inside], [True] * n)
+            assert found[b].tolist() == expected
+        else:  # equally good mappings may differ inside collars
+            scored = (inside & free[b, :n]).tolist()
+            expected = slow_stats(system[b, :n], reference[b, :n], scored)
+            assert found[b, :3].tolist() == expected[:3]
+    assert found[3].tolist() == [0, 0, 0, 0]
+    everything = mask_der_stats(system, reference, lengths, collar)
+    all_frames = torch.arange(40) < lengths[:, None]
+    again = mask_der_stats(system, reference, lengths, collar, all_frames)
+    assert torch.equal(again, everything)

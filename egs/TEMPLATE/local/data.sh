@@ -21,7 +21,8 @@ incomplete=error
 help_message="Usage: local/data.sh --audio DIR --rttm DIR [options]   (in the directory of the recipe)
   --audio DIR,...        folders or files; a file's name without suffix is the recording
   --rttm DIR,...         folders or files; a recording where nobody speaks has an empty one
-  --uem DIR,...          what of each recording is annotated (default: all of it)
+  --uem DIR,...          the annotated regions of each recording (default: all of it); training,
+                         validation and scoring leave out what lies outside of them
   --names lines|files    an RTTM is of the recording that its lines say, or of its file's name
   --speakers shared|local  equal labels in two recordings are one person, or not ($speakers)
   --groups FILE          '<recording> <group>': recordings of a group are in one set
