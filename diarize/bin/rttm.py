@@ -25,7 +25,7 @@ from diarize.io.annotation import (
 )
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import data_lines, parse_rttm_fields
-from diarize.report.scores import aligned
+from diarize.report.tables import aligned
 from diarize.segments import Segment, clip_segments, merge_segments
 
 PROG = "diarize-rttm"

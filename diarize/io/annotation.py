@@ -244,8 +244,8 @@ def format_of(path: str, given: str | None = None) -> str:
     suffix = Path(name).suffix
     if path == "-" or name.startswith("rttm."):  # rttm.annotation
         return "rttm"
-    for form in FORMATS:
-        if name == form or suffix in FORMATS[form].suffixes:
+    for form, kind in FORMATS.items():
+        if name == form or suffix in kind.suffixes:
             return form
     raise DiarizeError(f"{path}: format unknown by the name; give one of {', '.join(FORMATS)}")
 

@@ -61,7 +61,7 @@ def test_json_of_meeteval_lhotse_and_pyannote(tmp_path):
         ("x.jsonl", "3\n", "not an object"),
         ("x.jsonl", '{"start": 1, "label": "a"}\n', "end 'None'"),
         ("x.TextGrid", "hello", "not a TextGrid"),
-        ("x.xml", "", "no format known"),
+        ("x.xml", "", "format unknown"),
     ],
 )
 def test_damaged_files_name_the_place(tmp_path, name, text, message):
