@@ -15,6 +15,8 @@ help_message="Usage: $0 [--nj 4] [--cmd run.py] [--split-pause 0] [--max-silent 
 utils=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 # shellcheck source=parse_options.sh
 . "$utils/parse_options.sh"
+# shellcheck source=split_words.sh
+. "$utils/split_words.sh"
 if [ "$#" -ne 2 ]; then
   echo "$help_message" >&2
   exit 1
@@ -42,8 +44,10 @@ utterances=$(wc -l < "$src/utt2spk")
 "$utils/split_data.sh" --per-utt "$src" "$nj"
 mkdir -p "$work"
 rm -f "$work/done"
-read -r -a extra <<< "$sad_opts"
-"$cmd" JOB=1:"$nj" "$work/log/detect.JOB.log" \
+extra=()
+split_words extra "$sad_opts"
+# Several words, as in Kaldi: "slurm.py --mem 4G".
+$cmd JOB=1:"$nj" "$work/log/detect.JOB.log" \
   python3 -m diarize.bin.sad detect --data "$src/split${nj}utt/JOB" --out "$work/speech.JOB" \
   --split-pause "$split_pause" "${extra[@]}" || {
   grep -hs '^diarize-sad: error: ' "$work"/log/detect.*.log | head -n 1 >&2

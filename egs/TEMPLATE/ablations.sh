@@ -21,6 +21,8 @@ command_line="${0##*/}$(printf ' %q' "$@")"
 . ./path.sh
 # shellcheck source=/dev/null
 . utils/parse_options.sh
+# shellcheck source=/dev/null
+. utils/split_words.sh
 [ "$#" -eq 0 ] || { printf '%s\n' "$help_message" >&2 && exit 1; }
 
 fail() {
@@ -46,8 +48,7 @@ result_of() { # overrides -> the RESULT line of that variant, trained now unless
     words+=(--init-model "$pretrained_dir/$init/final.pth")
   fi
   if [ ! -s "exp/$tag.result" ]; then
-    # shellcheck disable=SC2086  # opts holds several words
-    ./run.sh --config "$config" $opts --stage 4 --stop-stage 8 --tag "$tag" "${words[@]}" \
+    ./run.sh --config "$config" "${further[@]}" --stage 4 --stop-stage 8 --tag "$tag" "${words[@]}" \
       > "exp/$tag.stdout" < /dev/null
     grep '^RESULT ' "exp/$tag.stdout" | tail -n 1 > "exp/$tag.result"
   fi
@@ -57,6 +58,8 @@ result_of() { # overrides -> the RESULT line of that variant, trained now unless
 field() { sed -n "s/.* $1=\([^ ]*\).*/\1/p" <<< "$2"; }
 
 [ -f "$variants" ] || fail "$variants is missing"
+further=()
+split_words further "$opts"
 chosen=$(grep -v '^ *\(#\|$\)' "$variants" | grep -F -- "$only" || true)
 [ -n "$chosen" ] || fail "no variant of $variants holds '$only'"
 # A row that changes nothing, or the same as another, would only look like an ablation.

@@ -50,6 +50,8 @@ command_line=$(printf '%q ' "./${0##*/}" "$@")
 . ./path.sh
 # shellcheck source=/dev/null
 . utils/parse_options.sh
+# shellcheck source=/dev/null
+. utils/split_words.sh
 . ./cmd.sh
 
 log() { printf '%s diar.sh: %s\n' "$(date '+%F %T')" "$*" >&2; }
@@ -133,7 +135,7 @@ make_manifest() {
     number=$((number + 1))
     [ "$name" = "$set" ] || continue
     [[ "$how" =~ ^(manifest|write)$ ]] || fail "$simulate_config: '$how': manifest or write?"
-    read -r -a extra <<< "$options"
+    split_words extra "$options"
     if [ "$task" = language ]; then
       kind=(code-switch --num-languages "$labels" --seconds "$length"
         --prefix "${set}_${labels}lang_${number}_")
@@ -157,7 +159,7 @@ make_manifest() {
 write_mixtures() {
   local dir=$datadir/$1 extra
   mkdir -p "$dir/log"
-  read -r -a extra <<< "$simulate_args"
+  split_words extra "$simulate_args"
   $train_cmd JOB=1:"$nj" "$dir/log/simulate.JOB.log" \
     python3 -m diarize.bin.simulate write --manifest "$dir/mixture.scp" --out "$dir" \
     --job JOB --num-jobs "$nj" "${pipes[@]}" "${extra[@]}" ||
@@ -182,13 +184,19 @@ train_data() {
   done
 }
 
+# use_gpus FOUND: sets ngpu and gpu_inference where they are auto, for the FOUND GPUs of this machine
 use_gpus() {
-  local found
-  found=$(python3 -c 'import torch; print(torch.cuda.device_count())' 2>/dev/null) ||
-    fail "$(command -v python3) has no PyTorch: run 'make env' in $DIARIZE_ROOT"
+  local found=$1
   [ "$ngpu" != auto ] || ngpu=$((found > 0 ? 1 : 0))
   if [ "$gpu_inference" = auto ]; then
     gpu_inference=$([ "$ngpu" -gt 0 ] && echo true || echo false)
+  fi
+  # Jobs of a batch system run elsewhere.
+  if runs 4 && [ "${cuda_cmd%% *}" = run.py ] && [ "$ngpu" -gt "$found" ]; then
+    fail "--ngpu $ngpu, but this machine has $found GPUs; lower it, or set cuda_cmd in cmd.sh"
+  fi
+  if runs 6 && [ "${decode_cmd%% *}" = run.py ] && [ "$gpu_inference" = true ] && [ "$found" -eq 0 ]; then
+    fail "--gpu-inference true, but this machine has no GPU; use false or auto"
   fi
   log "training on $ngpu GPUs of each machine; inference on a GPU: $gpu_inference"
 }
@@ -264,7 +272,7 @@ runs() {
 
 stage_1() {
   local opts
-  read -r -a opts <<< "$local_data_opts"
+  split_words opts "$local_data_opts"
   local/data.sh "${opts[@]}" >&2
 }
 
@@ -292,7 +300,7 @@ stage_4() {
   local list data extra threads=1 failed=false
   list=$(train_data)
   mapfile -t data <<< "$list"
-  read -r -a extra <<< "$args"
+  split_words extra "$args"
   [ -z "$init_model" ] || extra+=(--init-model "$init_model")
   [ "$ngpu" -gt 0 ] || extra+=(--set train.device=cpu)
   [ "$num_threads" = auto ] || { threads=$num_threads && extra+=(--set "train.threads=$threads"); }
@@ -373,6 +381,51 @@ check_weights() {
     fail "--train-set '$train_set': write NAME:WEIGHT for all sets or for none"
 }
 
+# check_command NAME VALUE: fails unless the first word of the VALUE of NAME is a command
+check_command() {
+  command -v "${2%% *}" > /dev/null ||
+    fail "$1: no command '${2%% *}' in PATH; correct $1 in cmd.sh"
+}
+
+# Everything that can be told before the first stage, in seconds rather than after hours.
+check_start() {
+  local set found words=() training=()
+  if runs 1; then
+    [ -x local/data.sh ] || fail "local/data.sh is missing or not executable: stage 1 runs it"
+  fi
+  if runs 3; then
+    check_command train_cmd "${train_cmd:-}"
+    mapfile -t words < <(simulate_lines |
+      awk -v task="$task" '$1 == "write" { print $5 ":" (task == "language" ? $6 : "") }')
+    words=(--datadir "$datadir" --mixtures "${words[@]}")
+    while read -r set; do
+      [[ "$set" = "$datadir"/* ]] || [ -f "$set" ] || fail "$simulate_config: no file $set"
+    done < <(simulate_lines | awk '$6 ~ /\.json$/ { print $6 }')
+  fi
+  if runs 4; then
+    check_command cuda_cmd "${cuda_cmd:-}"
+    split_words training "$args"
+    training=(-- --config "$config" "${training[@]}")
+    [ -z "$init_model" ] || training+=(--init-model "$init_model")
+  fi
+  if runs 6; then
+    check_command decode_cmd "${decode_cmd:-}"
+    [ -f "$inference_config" ] || [ "$inference_config" = conf/infer.yaml ] ||
+      fail "--inference-config: no file $inference_config"
+    [ ! -f "$inference_config" ] || words+=(--inference-config "$inference_config")
+    # What no earlier stage will make.
+    for set in $eval_sets; do
+      runs 1 || runs 2 || runs 3 || [ -f "$datadir/$set/wav.scp" ] ||
+        fail "no $datadir/$set/wav.scp, which stage 6 needs: run stages 1 to 3"
+    done
+  fi
+  runs 3 || runs 4 || runs 6 || return 0
+  if runs 4 || runs 6; then words+=(--gpus); fi
+  found=$(python3 -m diarize.bin.check_start --task "$task" "${words[@]}" "${training[@]}") ||
+    fail "nothing was run"
+  if runs 4 || runs 6; then use_gpus "$found"; fi
+}
+
 # ---- what is checked before anything runs
 
 [ "$#" -eq 0 ] || fail "unexpected argument '$1'; see --help"
@@ -396,7 +449,7 @@ done
 
 titles=("" "data preparation" "format, validate, reco2dur" "simulation" "training" "averaging"
   "posteriors" "RTTM, thresholds from $valid_set" "scoring" "packing")
-if runs 4 || runs 6; then use_gpus; fi
+check_start
 for number in 1 2 3 4 5 6 7 8 9; do
   if runs "$number"; then
     log "stage $number: ${titles[number]}"

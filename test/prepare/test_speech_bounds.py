@@ -155,3 +155,11 @@ def test_the_script_is_the_same_for_every_number_of_jobs(source, tmp_path, repo_
     done = run_script(repo_root, *args)
     assert done.returncode == 1
     assert "diarize-sad: error: recording ann-1" in done.stderr
+
+
+def test_the_script_runs_a_command_with_options(source, tmp_path, repo_root):
+    """``train_cmd="slurm.py --mem 4G"``, as the README has it, was looked for as one word."""
+    command = ("--cmd", "run.py --max-jobs-run 1", "--nj", "2")
+    done = run_script(repo_root, *command, source, tmp_path / "dst")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "dst/segments").is_file()

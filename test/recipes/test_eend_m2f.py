@@ -111,6 +111,61 @@ def test_unknown_corpus_and_one_that_is_not_prepared(root):
     assert "no recipe egs/voxconverse/diar1" in done.stderr
 
 
+def test_schedule_passes_options_with_blanks(root):
+    """Options were split at blanks: none of local/data.sh could be given."""
+    recipe = root / "egs/eend_m2f/diar1"
+    (recipe / "run.sh").write_text('#!/bin/bash\nprintf "%s|" "$@" >> words; echo >> words\n')
+    (root / "model.pth").touch()
+    options = ["--corpora", "ramc", "--local-data-opts", "--allow-counts 'hours recordings'",
+               "--opts", "--ngpu 0 --args '--set train.steps=2 train.seed=3'"]  # fmt: skip
+    done = call(recipe / "local/schedule.sh", *options, "--pretrained", str(root / "model.pth"))
+    assert done.returncode == 0, done.stderr
+    finetune, adapt = (recipe / "words").read_text().splitlines()
+    for line in (finetune, adapt):
+        assert "|--ngpu|0|--args|--set train.steps=2 train.seed=3|" in line
+    assert "|--local-data-opts|--allow-counts 'hours recordings'|" in finetune
+    assert "--local-data-opts" not in adapt
+
+
+def test_schedule_checks_at_the_start_what_its_last_step_needs(root):
+    recipe = root / "egs/eend_m2f/diar1"
+    (recipe / "run.sh").write_text("#!/bin/bash\ntouch called\n")
+    done = call(recipe / "local/schedule.sh", "--published-output", "none")
+    assert done.returncode == 1
+    assert "--published-output: no directory none" in done.stderr
+    adapt = recipe / "conf/adapt.yaml"
+    text = adapt.read_text()
+    adapt.unlink()
+    adapt.write_text(text.replace("train:", "trian:"))
+    done = call(recipe / "local/schedule.sh", "--corpora", "ramc")
+    assert done.returncode == 1
+    assert "trian" in done.stderr
+    assert not (recipe / "called").exists()
+
+
+def test_a_missing_backbone_is_named_before_any_data_are_prepared(root):
+    recipe = root / "egs/eend_m2f/diar1"
+    done = call(recipe / "local/schedule.sh", "--corpora", "ramc", "--pretrained", "none.pth")
+    assert done.returncode == 1
+    assert "no initial weights none.pth" in done.stderr
+    assert not (root / "egs/ramc/diar1/calls").exists()
+
+
+def test_roots_of_all_corpora_are_checked_before_the_first_is_prepared(root, monkeypatch):
+    recipe = root / "egs/eend_m2f/diar1"
+    for name, variable in (("ami", "AMI"), ("ramc", "RAMC")):
+        place = root / f"egs/{name}/diar1/local"
+        place.mkdir()
+        (place / "data.sh").write_text(f'diarize-prepare {name} --root "${variable}"\n')
+    monkeypatch.setenv("AMI", str(root))
+    monkeypatch.setenv("RAMC", str(root / "none"))
+    done = call(recipe / "run.sh", "--corpora", "ami_mix,ramc", "--stop-stage", "1")
+    assert done.returncode == 1
+    assert "egs/ramc/diar1: no directory" in done.stderr
+    assert "correct RAMC in db.sh" in done.stderr
+    assert not (root / "egs/ami/diar1/calls").exists()
+
+
 def test_table_without_any_training(root):
     recipe = root / "egs/eend_m2f/diar1"
     done = call(recipe / "local/schedule.sh", "--only-table", "true")

@@ -1,5 +1,6 @@
 """What run.sh of recipes with several trainings asks diar.sh for."""
 
+import shlex
 import subprocess
 
 import pytest
@@ -73,7 +74,7 @@ def test_speechocean_mixes_librispeech_where_it_is(calls, tmp_path):
     assert [part.get("--stop-stage") for part in parts] == ["5", "5", None]
     assert parts[2]["--test-sets"] == "test"
     assert parts[0]["--init-model"] == ""
-    assert parts[0]["--local-data-opts"].endswith("--data-root so")
+    assert shlex.split(parts[0]["--local-data-opts"])[-2:] == ["--data-root", "so"]
     used = [x for x in mixtures.read_text().splitlines() if not x.startswith("#")]
     assert not any("libri" in line for line in used)
 
@@ -103,6 +104,18 @@ def test_ami_excerpts_start_from_a_model_that_is_there(calls, tmp_path):
     assert parts[1]["--inference-model"] == parts[2]["--init-model"] == str(model)
     assert parts[3]["--init-model"] == "mine/finetune/final.pth"
     assert {(part["--expdir"], part["--datadir"]) for part in parts} == {("mine", "here")}
-    assert parts[0]["--local-data-opts"].endswith("--data here")
+    assert shlex.split(parts[0]["--local-data-opts"])[-2:] == ["--data", "here"]
     report = (tmp_path / "ami_excerpts/report").read_text().split()
     assert report == ["d/dev", "mine", "here"]
+
+
+def test_directories_with_blanks_reach_local_data(calls, monkeypatch):
+    """Options were joined by blanks and split at blanks again."""
+    monkeypatch.setenv("MUSAN", "/my data/musan")
+    for recipe in ("librispeech", "mini_librispeech"):
+        (part,) = calls(recipe, "--short", "true")
+        words = shlex.split(part["--local-data-opts"])
+        assert words[words.index("--musan") + 1] == "/my data/musan"
+    part = calls("speechocean762", "--data-root", "/my data/so")[0]
+    words = shlex.split(part["--local-data-opts"])
+    assert words[words.index("--data-root") + 1] == "/my data/so"

@@ -26,9 +26,9 @@ case "$flavour" in
   phrases) rttm=rttm ;;
   *) echo "$0: error: --flavour is only_words or phrases, not '$flavour'" >&2; exit 1 ;;
 esac
-data_opts="--audio $root/audio --rttm $root/train/$rttm,$root/dev/$rttm"
-data_opts+=" --uem $root/train/uem,$root/dev/uem --split conf/split.list"
-data_opts+=" --dev-share 0.2 --test-share 0 --data $datadir"
+data_opts=$(printf '%q ' --audio "$root/audio" --rttm "$root/train/$rttm,$root/dev/$rttm" \
+  --uem "$root/train/uem,$root/dev/uem" --split conf/split.list --dev-share 0.2 --test-share 0 \
+  --data "$datadir")
 diar() {
   ./diar.sh --train-set train --valid-set dev --test-sets test --local-data-opts "$data_opts" \
     --inference-nj 1 --expdir "$expdir" --datadir "$datadir" "$@" "${args[@]}"

@@ -17,7 +17,7 @@ while [ "$#" -gt 0 ]; do
   esac
 done
 part="--allow-counts recordings,speakers --train-parts train-clean-100 --hold-out 0.1"
-made="--musan ${MUSAN:-synthetic} --rirs-noises ${RIRS_NOISES:-synthetic}"
+made=$(printf '%q ' --musan "${MUSAN:-synthetic}" --rirs-noises "${RIRS_NOISES:-synthetic}")
 case "$short" in
   true) options=(
     --datadir data/short --expdir exp/short --local-data-opts "--data data/short $part $made"

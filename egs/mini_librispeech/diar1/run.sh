@@ -19,7 +19,8 @@ while [ "$#" -gt 0 ]; do
   esac
 done
 parts="--train-parts train-clean-5 --dev-parts dev-clean-2 --test-parts dev-clean-2"
-made="--allow-counts recordings,speakers --musan ${MUSAN:-synthetic} --rirs-noises ${RIRS_NOISES:-synthetic}"
+made="--allow-counts recordings,speakers$(printf ' %q' --musan "${MUSAN:-synthetic}" \
+  --rirs-noises "${RIRS_NOISES:-synthetic}")"
 case "$short,$hitachi" in
   true,*) options=(--datadir data/short --expdir exp/short --config conf/train_short.yaml
     --local-data-opts "--data data/short $parts $made"

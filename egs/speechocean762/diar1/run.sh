@@ -18,7 +18,8 @@ while [ "$#" -gt 0 ]; do
   esac
   shift $(($# < 2 ? $# : 2))
 done
-data_opts="--data $datadir --librispeech-train $libri_train${root:+ --data-root $root}"
+data_opts=(--data "$datadir" --librispeech-train "$libri_train" ${root:+--data-root "$root"}
+  ${librispeech:+--librispeech-root "$librispeech"})
 case "$libri_train ${librispeech:+given}" in
   "true given") sets="test libri_test" without=none ;;
   "false given") sets="test libri_test" without=libri_train ;;
@@ -29,7 +30,7 @@ mkdir -p "$datadir"
 awk -v without="$without" 'index($3, without) != 1' conf/simulate.conf > "$datadir/simulate.conf"
 part() { # NAME SET INIT options: one of the trainings
   ./diar.sh --valid-set dev --test-sets "$sets" --simulate-config "$datadir/simulate.conf" \
-    --local-data-opts "$data_opts${librispeech:+ --librispeech-root $librispeech}" \
+    --local-data-opts "$(printf '%q ' "${data_opts[@]}")" \
     --simulate-args "--max-duration 90" --num-processes 2 --datadir "$datadir" --expdir "$expdir" \
     --stage "$stage" --config "conf/$1.yaml" --train-set "$2" --init-model "$3" "${@:4}" "${args[@]}"
 }

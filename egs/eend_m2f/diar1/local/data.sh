@@ -12,6 +12,7 @@ data=data
 help_message="Usage: local/data.sh [--corpora ami_mix,ramc] [--prepare true|false]
   [--allow-counts CHECK,...] [--data data]"
 . ./path.sh
+. ./db.sh
 # shellcheck source=/dev/null
 . utils/parse_options.sh
 
@@ -28,9 +29,23 @@ if [ -n "$corpora" ]; then
   lines=${chosen%$'\n'}
 fi
 
-if [ "$prepare" = true ]; then
-  while read -r _ recipe _ _ _ options; do
+# The directories of all corpora, before the first of them takes hours.
+check_roots() {
+  local recipe name
+  while read -r _ recipe _; do
     [ -x "../../$recipe/run.sh" ] || fail "there is no recipe egs/$recipe"
+    [ -f "../../$recipe/local/data.sh" ] || continue
+    while read -r name; do
+      [ -n "${!name}" ] || fail "egs/$recipe: no directory given: set $name in db.sh"
+      [ -d "${!name}" ] || fail "egs/$recipe: no directory ${!name}: correct $name in db.sh"
+    done < <(grep -oE '\$[A-Z][A-Z0-9_]+' "../../$recipe/local/data.sh" | tr -d '$' | sort -u |
+      grep -xFf <(sed -n 's/^\([A-Z0-9_]*\)=.*/\1/p' db.sh))
+  done <<< "$lines"
+}
+
+if [ "$prepare" = true ]; then
+  check_roots
+  while read -r _ recipe _ _ _ options; do
     read -r -a words <<< "$options"
     [ -z "$allow_counts" ] || words+=(--local-data-opts "--allow-counts $allow_counts")
     "../../$recipe/run.sh" --stop-stage 1 "${words[@]}" >&2 < /dev/null

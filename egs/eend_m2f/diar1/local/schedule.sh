@@ -7,17 +7,25 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 corpora=                    # names in conf/corpora.txt, with commas; default: all
 pretrained=../../librispeech/diar1/exp/pretrain/final.pth
-opts=                       # further options for every run, such as "--ngpu 1 --inference-nj 4"
+opts=                       # further options for every run, quoted as in the shell: "--ngpu 1"
+local_data_opts=            # for local/data.sh in stage 1, such as "--allow-counts hours"
 published_output=           # directory of published output to score again (VoxConverse)
 only_table=false            # true: no training, the table with what there is
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/schedule.sh [--corpora ami_mix,ramc] [--opts '--ngpu 1'] [--only-table true]
-  [--pretrained FILE] [--published-output DIR]"
+  [--local-data-opts '--allow-counts hours'] [--pretrained FILE] [--published-output DIR]"
 . ./path.sh
 # shellcheck source=/dev/null
 . utils/parse_options.sh
+# shellcheck source=/dev/null
+. utils/split_words.sh
 
+fail() { printf '%s: error: %s\n' "$0" "$*" >&2 && exit 1; }
+
+[ "$#" -eq 0 ] || fail "unexpected argument '$1'; options of run.sh go into --opts"
+words=()
+split_words words "$opts"
 [ -n "$corpora" ] || corpora=$(awk '!/^#/ && NF { print $1 }' conf/corpora.txt | paste -sd,)
 
 # run TAG OPTIONS...: one training and its scores; of one that is scored, the check of its data
@@ -27,15 +35,20 @@ run() {
     echo "$0: exp/$1 has results; checked is whether it was trained on these data" >&2
     done=(--stop-stage 4)
   fi
-  # shellcheck disable=SC2086  # opts holds several words
-  ./run.sh --corpora "$corpora" --tag "$@" $opts "${done[@]}" >&2 || {
+  ./run.sh --corpora "$corpora" --tag "$@" "${words[@]}" "${done[@]}" >&2 || {
     echo "$0: error: exp/$1 is not finished, or was trained on other data; see above" >&2
     exit 1
   }
 }
 
+[ -z "$published_output" ] || [ -d "$published_output" ] ||
+  fail "--published-output: no directory $published_output"
 if [ "$only_table" = false ]; then
-  run finetune --config conf/finetune.yaml --init-model "$pretrained"
+  # The second configuration is used only after days of training with the first.
+  python3 -m diarize.bin.check_start --task speaker -- --config conf/adapt.yaml ||
+    fail "nothing was run"
+  run finetune --config conf/finetune.yaml --init-model "$pretrained" \
+    --local-data-opts "$local_data_opts"
   for name in ${corpora//,/ }; do
     run "adapt_$name" --stage 4 --config conf/adapt.yaml --init-model exp/finetune/final.pth \
       --train-set "${name}_train" --valid-set "${name}_dev" --test-sets "${name}_test"

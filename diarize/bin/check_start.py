@@ -1,0 +1,118 @@
+"""Checks before the first stage of a recipe: configurations, initial weights, disk space.
+
+    python3 -m diarize.bin.check_start --task speaker -- --config conf/train.yaml
+
+They take seconds; the same faults would otherwise be reported by a stage that runs hours later.
+The options after ``--`` are those that diarize-train will get.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from diarize.bin import train
+from diarize.bin.common import run_command
+from diarize.errors import DiarizeError
+
+PROG = "check_start"
+SECONDS = 120.0  # of a simulated mixture of unknown length
+BYTES = 2 * 16000  # of a second of audio
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    out = argparse.ArgumentParser(prog=PROG, description=__doc__.partition("\n")[0])
+    add = out.add_argument
+    add("--task", choices=("speaker", "language"), help="task that the configuration must have")
+    add("--inference-config", type=Path, metavar="YAML", help="inference configuration")
+    add("--gpus", action="store_true", help="print the number of GPUs of this machine")
+    add("--mixtures", nargs="*", default=[], metavar="NUMBER:SECONDS",
+        help="mixtures to be written to --datadir; SECONDS may be missing")
+    add("--datadir", type=Path, metavar="DIR", help="directory of the written mixtures")
+    return out
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Return the exit status: 1 for a fault, which is one line."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    own, training = words, None
+    if "--" in words:
+        place = words.index("--")
+        own, training = words[:place], train.make_parser().parse_args(words[place + 1 :])
+    args = parser().parse_args(own)
+    return run_command(lambda: check(args, training), PROG)
+
+
+def check(args: argparse.Namespace, training: argparse.Namespace | None) -> None:
+    """Raise DiarizeError for the first fault; print the number of GPUs if asked to."""
+    if args.inference_config:
+        from diarize.infer.config import load_inference_config
+
+        load_inference_config(args.inference_config)
+    if training:
+        check_training(training, args.task)
+    if args.mixtures and args.datadir:
+        warn_of_space(args.mixtures, args.datadir)
+    if args.gpus:
+        print(number_of_gpus())
+
+
+def check_training(args: argparse.Namespace, task_name: str | None) -> None:
+    """Raise DiarizeError unless model and initial weights can be made from the configuration."""
+    if args.init_model and not args.init_model.is_file():
+        raise DiarizeError(
+            f"no initial weights {args.init_model}: train that model first, give another by "
+            "--init-model, or start from random weights by --init-model ''"
+        )
+    from diarize.config import apply_overrides, read_yaml
+    from diarize.tasks.registry import build_task, parse_config
+    from diarize.train.checkpoint import load_weights
+
+    mapping = apply_overrides(read_yaml(args.config), args.overrides)
+    config = parse_config(mapping, str(args.config))
+    if task_name and config.task != task_name:
+        raise DiarizeError(
+            f"{args.config}: its task is {config.task}, but the recipe has --task {task_name}; "
+            "correct one of them"
+        )
+    task = build_task(config)
+    if args.init_model:
+        load_weights(args.init_model, task.model, config.init_modules or None)
+
+
+def number_of_gpus() -> int:
+    """Return the number of GPUs that PyTorch can use; DiarizeError without PyTorch."""
+    try:
+        import torch
+    except ImportError as err:
+        raise DiarizeError(f"{sys.executable} has no PyTorch: run 'make env'") from err
+    return torch.cuda.device_count()
+
+
+def warn_of_space(mixtures: Iterable[str], datadir: Path) -> None:
+    """Warn if the audio of ``mixtures`` ("number:seconds") hardly fits on the disk.
+
+    Lengths of mixtures of speakers follow from the drawn utterances: two minutes are assumed.
+    """
+    size = 0.0
+    for entry in mixtures:
+        number, _, seconds = entry.partition(":")
+        try:
+            longest = float(seconds.rpartition("-")[2] or SECONDS)  # 10, or a range 10-20
+            size += int(number) * longest * BYTES
+        except ValueError:
+            continue  # the simulation names the faulty line
+    there = next(path for path in (datadir.absolute(), *datadir.absolute().parents)
+                 if path.is_dir())  # fmt: skip
+    free = shutil.disk_usage(there).free
+    if size > free:
+        sys.stderr.write(
+            f"WARNING: {datadir}: the simulation writes about {size / 1e9:.0f} GB, "
+            f"{free / 1e9:.0f} GB are free\n"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

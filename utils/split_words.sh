@@ -1,0 +1,22 @@
+# shellcheck shell=bash
+# split_words ARRAY STRING: sets ARRAY to the words of STRING, which may be quoted as in the shell:
+#
+#   split_words opts "--audio '/my data/wav' --seed 1"     # four words
+#
+# Nothing is expanded and nothing is run.  Returns 1, with a message, for a quote without its end
+# and for a line break within a word.
+split_words() {
+  local -n _split_out=$1
+  local _split_text
+  _split_text=$(python3 -c '
+import shlex, sys
+try:
+    words = shlex.split(sys.argv[1])
+except ValueError as err:
+    sys.exit(f"{sys.argv[2]}: error: {err}: {sys.argv[1]}")
+if any("\n" in word for word in words):
+    sys.exit(f"{sys.argv[2]}: error: a line break within a word: {sys.argv[1]}")
+print("\n".join([*words, "."]))' "$2" "$0") || return 1
+  mapfile -t _split_out <<< "$_split_text"
+  _split_out=("${_split_out[@]:0:${#_split_out[@]}-1}") # without the "." that keeps empty words
+}
