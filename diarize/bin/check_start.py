@@ -3,7 +3,7 @@
     python3 -m diarize.bin.check_start --task speaker -- --config conf/train.yaml
 
 They take seconds; the same faults would otherwise be reported by a stage that runs hours later.
-The options after ``--`` are those that diarize-train will get.
+The options after ``--`` are those for diarize-train.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from diarize.bin import train
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
 
@@ -34,13 +33,23 @@ def parser() -> argparse.ArgumentParser:
     return out
 
 
+def training_parser() -> argparse.ArgumentParser:
+    """Return a parser of the options of diarize-train that are checked; it ignores the others."""
+    out = argparse.ArgumentParser(prog=PROG, allow_abbrev=False)
+    add = out.add_argument
+    add("--config", type=Path, required=True)
+    add("--set", nargs="+", default=[], action="extend", dest="overrides")
+    add("--init-model", type=Path)
+    return out
+
+
 def main(argv: list[str] | None = None) -> int:
     """Return the exit status: 1 for a fault, which is one line."""
     words = list(sys.argv[1:] if argv is None else argv)
     own, training = words, None
     if "--" in words:
         place = words.index("--")
-        own, training = words[:place], train.make_parser().parse_args(words[place + 1 :])
+        own, training = words[:place], training_parser().parse_known_args(words[place + 1 :])[0]
     args = parser().parse_args(own)
     return run_command(lambda: check(args, training), PROG)
 
