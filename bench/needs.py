@@ -12,7 +12,7 @@ crops of pretraining for real on the CPU, and prints the count beside the growth
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from diarize.config import read_yaml
+from diarize.data.examples import Batch
 from diarize.tasks.base import QueryTask
 from diarize.tasks.registry import Config, build_task, parse_config
 from diarize.train.distributed import Group
@@ -87,9 +88,8 @@ def load(name: str, checkpointing: bool) -> tuple[Config, QueryTask]:
     return config, task
 
 
-def step(task: QueryTask, crops: int, kind: str) -> None:
-    """Do forward and backward pass of the largest batch of ``crops`` crops."""
-    batch = task.largest(crops)
+def step(task: QueryTask, batch: Batch, kind: str) -> None:
+    """Do forward and backward pass of ``batch``."""
 
     def forward(*args: torch.Tensor) -> object:
         with torch.autocast("cpu", torch.bfloat16, enabled=kind == "bf16"):
@@ -126,9 +126,9 @@ def measure(name: str, checkpointing: bool = False) -> Needs:
             batch = task.largest(crops)
             with FakeTensorMode(allow_non_fake_inputs=True) as mode:
                 make_fake(task, mode)
-                task.largest = lambda n, batch=batch, mode=mode: fake_batch(batch, mode)
+                fake = fake_batch(batch, mode)
                 with LiveBytes() as live:
-                    step(task, crops, kind)
+                    step(task, fake, kind)
             peaks.append(live.peak)
         weights = sum(p.nbytes for p in task.model.parameters())
         trainable = sum(p.nbytes for p in task.model.parameters() if p.requires_grad)
@@ -138,11 +138,11 @@ def measure(name: str, checkpointing: bool = False) -> Needs:
     return Needs(fixed, each, count_flops(name), weights)
 
 
-def fake_batch(batch: object, mode: FakeTensorMode) -> object:
+def fake_batch(batch: Batch, mode: FakeTensorMode) -> Batch:
     """Return the batch with fake tensors."""
     changed = {k: mode.from_tensor(v) for k, v in vars(batch).items()
                if isinstance(v, torch.Tensor)}  # fmt: skip
-    return type(batch)(**{**vars(batch), **changed})
+    return replace(batch, **changed)
 
 
 def count_flops(name: str) -> int:
@@ -203,20 +203,21 @@ def table(stages: list[str], mfu: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def check(crops: int) -> None:
+def check(crops: int, kind: str) -> None:
     """Print the live bytes of real passes beside those of fake ones and the process's growth."""
     needs = measure("pretrain")
-    for kind in ("bf16", "fp32"):
-        _, task = load("pretrain", False)
-        trainable = sum(p.nbytes for p in task.model.parameters())
-        predicted = needs.memory(crops, kind) - 3 * trainable / GB
-        before = status("VmRSS")
-        with LiveBytes() as live:
-            step(task, crops, kind)
-        grown = (status("VmHWM") - before) / GB
-        print(f"{crops} crops, {kind}: foreseen {predicted:.3f} GB, live {live.peak / GB:.3f} GB, "
-              f"process grew by {grown:.3f} GB, ratio {grown / predicted:.2f}")
-        Path("/proc/self/clear_refs").write_text("5")  # the peak counts anew
+    _, task = load("pretrain", False)
+    trainable = sum(p.nbytes for p in task.model.parameters())
+    predicted = needs.memory(crops, kind) - 3 * trainable / GB
+    step(task, task.largest(1), kind)  # what libraries take when they are first used
+    task.model.zero_grad()
+    batch = task.largest(crops)
+    before = status("VmRSS")
+    with LiveBytes() as live:
+        step(task, batch, kind)
+    grown = (status("VmHWM") - before) / GB
+    print(f"{crops} crops, {kind}: foreseen {predicted:.3f} GB, live {live.peak / GB:.3f} GB, "
+          f"process grew by {grown:.3f} GB, ratio {grown / predicted:.2f}")
 
 
 def status(key: str) -> int:
@@ -230,10 +231,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--mfu", type=float, default=MFU)
-    parser.add_argument("--check", type=int, metavar="CROPS", help="compare with real passes")
+    parser.add_argument("--check", type=int, metavar="CROPS", help="compare with a real pass")
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="fp32", help="of --check")
     args = parser.parse_args(argv)
     if args.check:
-        check(args.check)
+        check(args.check, args.precision)
     else:
         print(table(args.stages, args.mfu), end="")
     return 0
