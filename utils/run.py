@@ -2,7 +2,9 @@
 """Runs jobs on this machine: run.py [options] [JOB=a:b] LOG command args...
 
 See runners/jobs.py.  At most --max-jobs-run at a time (default: as many as there are cores;
-with --gpu N, as many as the visible GPUs allow; each job is given N by CUDA_VISIBLE_DEVICES).
+with --gpu N, as many as the visible GPUs allow; each job gets N by CUDA_VISIBLE_DEVICES).
+By the logs of an earlier run, --pick failed runs the jobs that failed or did not end, and
+--pick incomplete those that did not end.
 """
 
 import sys
@@ -57,11 +59,11 @@ class LocalRun:
         self.job = job
         self.slots = device_slots(job)
         self.waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for index in job.indices:
+        chosen, self.failed = jobs.pick_jobs(job)
+        for index in chosen:
             self.waiting.put(index)
         self.lock = threading.Lock()
         self.running: dict[int, subprocess.Popen] = {}
-        self.failed: dict[int, str] = {}
         self.stopping = False
 
     def run(self) -> dict[int, str]:

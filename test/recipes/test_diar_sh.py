@@ -480,3 +480,15 @@ def test_weights_that_make_no_sense_run_nothing(recipe, sets, message):
     assert done.returncode == 1
     assert message in done.stderr
     assert not (recipe / "calls").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "stages"),
+    [("--skip-data-prep", (1, 3)), ("--skip-train", (4, 5)), ("--skip-eval", (6, 8)),
+     ("--skip-packing", (9, 9))],
+)  # fmt: skip
+def test_the_skip_options_of_espnet(recipe, option, stages):
+    first, last = map(str, stages)
+    done = call(recipe / "run.sh", "--stage", first, "--stop-stage", last, option, "true")
+    assert done.returncode == 0, done.stderr
+    assert "stage" not in done.stderr

@@ -330,3 +330,27 @@ def test_lost_jobs_are_failures(run, tmp_path, batch_system):
     done = run("x.log", "true", prog="slurm.py", **{**batch_system, "DIARIZE_POLL_SECONDS": "0.01"})
     assert done.returncode == 1
     assert "lost" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("pick", "run_again", "code"),
+    [("all", "123", 1), ("failed", "23", 1), ("incomplete", "3", 1)],
+)
+def test_pick_runs_what_the_logs_do_not_show_as_done(run, tmp_path, pick, run_again, code):
+    """Kaldi's run.pl has this option; here its value was taken and nothing was picked."""
+    command = ["JOB=1:3", "log/x.JOB", "echo JOB >> ran; [ JOB != 2 ]"]
+    words = [*command[:2], "bash", "-c", command[2]]
+    assert run(*words).returncode == 1
+    (tmp_path / "ran").unlink()
+    (tmp_path / "log/x.3").write_text("# killed\n")
+    done = run("--pick", pick, *words)
+    assert done.returncode == code
+    assert "job 2 ended with code 1" in done.stderr
+    assert sorted((tmp_path / "ran").read_text().split()) == list(run_again)
+
+
+def test_pick_is_refused_by_name_where_it_has_no_meaning(run, batch_system):
+    assert "--pick must be one of" in run("--pick", "some", "x.log", "true").stderr
+    done = run("--pick", "failed", "x.log", "true", prog="slurm.py", **batch_system)
+    assert done.returncode == 1
+    assert "--pick" in done.stderr

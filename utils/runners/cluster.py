@@ -53,6 +53,8 @@ class ClusterRun:
     """One command line on a batch system."""
 
     def __init__(self, system: System, job: jobs.Job) -> None:
+        if job.options.get("pick", "all") != "all":
+            raise jobs.UsageError("--pick is an option of run.py only")
         self.system = system
         self.job = job
         log = Path(job.log_of("ALL"))

@@ -26,8 +26,10 @@ import reason
 OPERATORS = {"|", "||", "|&", "&&", ";", "(", ")"}
 REDIRECTION = re.compile(r"^(\d*(?:>>|>&|<&|>|<)|&>>|&>)(.*)$", re.DOTALL)
 RANGE = re.compile(r"^([A-Za-z_]\w*)=(\d+)(?::(\d+))?$")
+ENDED = re.compile(r"^# Ended \(code (-?\d+)", re.MULTILINE)
 GRACE_SECONDS = 5.0
 LONGEST_LIST = 10
+PICKS = ("all", "failed", "incomplete")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -125,7 +127,36 @@ def _take_option(words: list[str], options: dict[str, str], native: list[str]) -
             raise UsageError(f"--{name.replace('_', '-')} takes a whole number, not '{value}'")
     if options.get("max_jobs_run") == "0":
         raise UsageError("--max-jobs-run must be at least 1")
+    if options.get("pick", "all") not in PICKS:
+        raise UsageError(f"--pick must be one of {', '.join(PICKS)}, not '{options['pick']}'")
     return count
+
+
+def pick_jobs(job: Job) -> tuple[list[int], dict[int, str]]:
+    """Return the indices to run, and what failed before and is not run again (index -> reason).
+
+    With ``--pick failed``, jobs whose log says that they ended well are not run again; with
+    ``--pick incomplete``, those that failed are not either, and count as failed.
+    """
+    pick = job.options.get("pick", "all")
+    chosen, failed = [], {}
+    for index in job.indices:
+        code = None if pick == "all" else _code_of(job.log_of(index))
+        if code is None or (code != "0" and pick == "failed"):
+            chosen.append(index)
+        elif code != "0":
+            failed[index] = f"job {index} ended with code {code} before (--pick incomplete)"
+    return chosen, failed
+
+
+def _code_of(log: str) -> str | None:
+    """Return the exit code in the last footer of a log, None for a log without footer."""
+    try:
+        text = Path(log).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    found = ENDED.findall(text)
+    return found[-1] if found else None
 
 
 def shell_line(words: list[str]) -> str:
