@@ -1,4 +1,4 @@
-"""diarize-baselines: what output that needs no model scores on a set, beside systems.
+"""diarize-baselines: scores of trivial baselines on a set, beside those of systems.
 
 diarize-baselines --ref data/dev/rttm --uem data/dev/uem --sys model=exp/x/infer_dev/rttm
 """
@@ -24,11 +24,11 @@ def parser() -> argparse.ArgumentParser:
     refuse_repeats(out)
     add = out.add_argument
     add("--ref", action="append", required=True, metavar="[NAME=]RTTM",
-        help="reference; again for other flavours of it")
+        help="reference; repeatable, for several versions of it")
     add("--uem", required=True, help="evaluated regions of all recordings")
     add("--sys", action="append", default=[], metavar="NAME=RTTM",
-        help="output of a system for the same table; may be repeated")
-    add("--collar", action="append", type=float, help="seconds; again for more (0 and 0.25)")
+        help="output of a system for the same table; repeatable")
+    add("--collar", action="append", type=float, help="seconds; repeatable (default: 0 and 0.25)")
     add("--title", help="heading of the table")
     add("--out", metavar="FILE", help="write the Markdown there instead of printing it")
     return out
@@ -41,14 +41,14 @@ def run(args: argparse.Namespace) -> None:
     for item in args.sys:
         name, found, path = item.partition("=")
         if not found or not name:
-            raise DiarizeError(f"--sys takes NAME=RTTM, not '{item}'")
+            raise DiarizeError(f"--sys '{item}': NAME=RTTM is needed")
         systems[name] = read_rttm(path)
     lines = [f"## {args.title}", ""] if args.title else []
     for item in args.ref:
         name, found, path = item.rpartition("=")
         reference = read_rttm(path)
         if not reference:
-            raise DiarizeError(f"{path}: no speech in the reference: there is nothing to compare")
+            raise DiarizeError(f"{path}: no speech in the reference, so nothing can be scored")
         strangers = sorted({s.recording for s in reference} - uem.keys())
         if strangers:
             raise DiarizeError(f"{args.uem}: no line for recording {strangers[0]} of {path}")
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Return the exit status of the command."""
+    """Run the command; returns the exit status."""
     args = parser().parse_args(argv)
     return run_command(lambda: run(args), PROG)
 

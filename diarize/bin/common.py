@@ -1,4 +1,4 @@
-"""Running of a command: one line for a user's mistake, no traceback, a true exit status."""
+"""Common parts of commands: errors in one line without traceback, exit status, options."""
 
 import argparse
 import os
@@ -15,13 +15,13 @@ def run_command(body: Callable[[], int | None], prog: str) -> int:
         sys.stdout.flush()
         return status
     except DiarizeError as err:
-        # One write: the lines of several processes shall not run into each other.
+        # One write, so that the lines of several processes are not mixed.
         sys.stderr.write(f"{prog}: error: {err}\n")
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader (head, less) has gone: not an error, and nothing more can be printed.
+        # The reader (head, less) has closed the pipe: no error, and nothing more can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as err:
@@ -31,15 +31,15 @@ def run_command(body: Callable[[], int | None], prog: str) -> int:
 
 
 class _Once(argparse.Action):
-    """An option with one value: a second one is refused, not taken in place of the first."""
+    """An option with one value; a second one is an error."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         if getattr(namespace, self.dest, self.default) is not self.default:
-            parser.error(f"argument {option_string}: given twice; give one value")
+            parser.error(f"argument {option_string}: used twice; use it once")
         setattr(namespace, self.dest, values)
 
 
 def refuse_repeats(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Return the parser, whose options are then taken once, but for those that append."""
+    """Return the parser; options added later are refused when repeated, unless they append."""
     parser.register("action", None, _Once)
     return parser

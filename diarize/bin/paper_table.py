@@ -1,13 +1,13 @@
-"""diarize-paper-table: a paper's table of results, with ours beside the published figures.
+"""diarize-paper-table: the table of results of a paper, with our figures beside the published ones.
 
     diarize-paper-table --table conf/table1.yaml --data-root data \\
         --ours "EEND-M2F, ours=exp/finetune/infer_{set}/rttm" --out exp/TABLE1.md
 
-Each column is a test set: <data-root>/<set>/{rttm,uem} is its reference.  ``--ours NAME=PATTERN``
-adds two rows (collar 0 and 0.25 s, pooled, overlap scored); ``{set}`` in the pattern stands for
-the set's directory, ``{corpus}`` for that without ``_test``.  Where the pattern names no file
-the cell is a dash.  ``--published-output DIR`` scores output that its authors published: any
-digit that is not the printed one ends with status 1.
+Each column is a test set with the reference <data-root>/<set>/{rttm,uem}.  ``--ours NAME=PATTERN``
+adds two rows (collar 0 and 0.25 s, pooled, overlap scored).  In the pattern, ``{set}`` is the
+directory of the set and ``{corpus}`` that without ``_test``.  The cell is a dash where the file
+does not exist.  ``--published-output DIR`` scores the output published by the authors; the exit
+status is 1 where a digit differs from the printed one.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     add = out.add_argument
     add("--table", required=True, metavar="YAML", help="columns and published figures")
     add("--data-root", metavar="DIR", help="with <set>/{rttm,uem}; needed for --ours")
-    add("--ours", action="append", default=[], metavar="NAME=PATTERN", help="again for more")
+    add("--ours", action="append", default=[], metavar="NAME=PATTERN", help="repeatable")
     add("--published-output", metavar="DIR", help="score the published output in DIR")
     add("--out", metavar="FILE", help="Markdown to write (default: standard output)")
     return out
@@ -71,7 +71,7 @@ def _command(args: argparse.Namespace) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run diarize-paper-table; returns the exit status."""
+    """Run the command; returns the exit status."""
     args = parser().parse_args(argv)
     return run_command(lambda: run(args), PROG)
 

@@ -1,4 +1,4 @@
-"""diarize-plot: reference and hypothesis over time with the errors marked; training curves.
+"""diarize-plot: reference, hypothesis and errors over time; training curves.
 
 diarize-plot --ref ref.rttm --hyp hyp.rttm --uem all.uem --recording a b --out images/
 diarize-plot curves --log exp/m/train_log.jsonl --out exp/m/images/curves.png
@@ -11,7 +11,7 @@ from pathlib import Path
 from diarize.bin.common import refuse_repeats, run_command
 from diarize.errors import DiarizeError
 from diarize.report.plots.recording import PlotSources
-from diarize.report.plots.timeline import draw_timeline
+from diarize.report.plots.timeline import draw_picture
 
 PROG = "diarize-plot"
 
@@ -19,25 +19,25 @@ PROG = "diarize-plot"
 def run_timelines(args: argparse.Namespace) -> int:
     """Draw the recordings asked for; returns 0."""
     if not (args.ref or args.hyp):
-        raise DiarizeError("nothing to draw: give --ref, --hyp or both")
+        raise DiarizeError("nothing to draw; add --ref, --hyp or both")
     sources = PlotSources(args.ref, args.hyp, args.uem, args.audio_scp, args.allow_pipes)
     known = sources.recordings()
     wanted = args.recording or known
     for recording in wanted:
         if recording not in known and recording not in sources.wav_scp:
-            raise DiarizeError(f"recording {recording} is in none of the files given")
+            raise DiarizeError(f"recording {recording} is in none of the files; check --recording")
     if not wanted:
-        raise DiarizeError("no recording in the files given")
+        raise DiarizeError("the files contain no recording")
     out = Path(args.out)
     single = out.suffix.lower() == ".png"
     if single and len(wanted) > 1:
         raise DiarizeError(
-            f"{len(wanted)} recordings do not fit in {out}: give a directory, or one --recording"
+            f"{len(wanted)} recordings do not fit in {out}; use a directory, or one --recording"
         )
     (out.parent if single else out).mkdir(parents=True, exist_ok=True)
     for recording in wanted:
         path = out if single else out / f"{recording.replace('/', '_')}.png"
-        draw_timeline(sources.timeline(recording, args.start, args.end), path)
+        draw_picture(sources.picture(recording, args.start, args.end), path)
         print(path)
     return 0
 
@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--recording", nargs="+", metavar="ID", help="only these recordings")
     parser.add_argument("--audio-scp", help="wav.scp, to draw the waveform too")
     parser.add_argument(
-        "--allow-pipes", action="store_true", help="run the commands that wav.scp holds"
+        "--allow-pipes", action="store_true", help="run the commands in wav.scp"
     )
     parser.add_argument("--start", type=float, help="first second drawn")
     parser.add_argument("--end", type=float, help="last second drawn")
@@ -76,9 +76,9 @@ def build_curves_parser() -> argparse.ArgumentParser:
     """Return the parser for training curves."""
     parser = argparse.ArgumentParser(prog=f"{PROG} curves")
     refuse_repeats(parser)
-    parser.add_argument("--log", required=True, help="train_log.jsonl of a training")
+    parser.add_argument("--log", required=True, help="train_log.jsonl of an experiment")
     parser.add_argument("--out", required=True, help="PNG to write")
-    parser.add_argument("--title", help="the log's directory without it")
+    parser.add_argument("--title", help="title (default: the directory of the log)")
     return parser
 
 

@@ -1,15 +1,15 @@
-"""diarize-results: RESULTS.md of an experiment, and the RESULT lines that scripts read.
+"""diarize-results: RESULTS.md of an experiment, and the RESULT lines for scripts.
 
     diarize-results --exp exp/m --sets "dev test" --valid dev --data-root data \\
         --out exp/m/RESULTS.md --command "./run.sh --stage 1" --started 1700000000
 
-Read are ``<data-root>/<set>/{rttm,uem}``, ``<exp>/infer_<set>/rttm``, the thresholds in
+Input files are ``<data-root>/<set>/{rttm,uem}``, ``<exp>/infer_<set>/rttm``, the thresholds in
 ``<exp>/best.yaml`` or ``<exp>/infer_<valid>/best.yaml``, and ``<exp>/train_log.jsonl``.
-One line per set but the validation set is printed last:
+The last lines printed are one per set, without the validation set:
 ``RESULT task=speaker set=test collar=0.00 der=… miss=… fa=… conf=… count_acc=… train_s=…
-total_s=…`` (percent with 2 decimals, whole seconds; ``na`` where not known).  With
-``--task language`` it goes on with ``named_der=… second_language=…``, the error when the names
-must be right and the share of speech given to a second language where there is only one.
+total_s=…`` (percent with 2 decimals, whole seconds; ``na`` for unknown values).  With
+``--task language`` two fields are added, ``named_der=… second_language=…``: the error by name, and
+the share of speech outside the main language, for sets of one language per recording.
 """
 
 import argparse
@@ -35,13 +35,13 @@ def build_parser() -> argparse.ArgumentParser:
     refuse_repeats(parser)
     parser.add_argument("--exp", required=True, help="experiment directory, exp/<tag>")
     parser.add_argument("--sets", required=True, help='names of the sets, such as "dev test"')
-    parser.add_argument("--valid", help="the validation set, for which no RESULT is printed")
+    parser.add_argument("--valid", help="validation set; no RESULT line is printed for it")
     parser.add_argument("--data-root", required=True, help="directory with <set>/{rttm,uem}")
     parser.add_argument("--out", required=True, help="RESULTS.md to write")
-    parser.add_argument("--command", default="", help="the command that made the experiment")
-    parser.add_argument("--started", type=float, metavar="EPOCH", help="when it was started")
-    parser.add_argument("--task", default="speaker", help="task= of the RESULT line")
-    parser.add_argument("--title", help="instead of the experiment directory")
+    parser.add_argument("--command", default="", help="command of the experiment, for the page")
+    parser.add_argument("--started", type=float, metavar="EPOCH", help="start of the experiment")
+    parser.add_argument("--task", default="speaker", help="speaker or language")
+    parser.add_argument("--title", help="title of the page (default: the experiment directory)")
     return parser
 
 
@@ -49,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
     """Write the page and print the RESULT lines; returns 0."""
     exp, root = Path(args.exp), Path(args.data_root)
     if not exp.is_dir():
-        raise DiarizeError(f"{exp}: no such directory")
+        raise DiarizeError(f"{exp}: no such directory; check --exp")
     names = args.sets.replace(",", " ").split()
     if not names:
-        raise DiarizeError("--sets names no set")
+        raise DiarizeError("--sets is empty; name at least one set")
     sets = [score_set(name, root / name, exp / f"infer_{name}" / "rttm") for name in names]
     train = training_seconds(exp / "train_log.jsonl")
     total = None if args.started is None else max(0.0, time.time() - args.started)

@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         "--collar",
         type=float,
         action="append",
-        help="seconds not scored around reference boundaries; again for more (default: 0 and 0.25)",
+        help="seconds around reference boundaries that are not scored; repeatable (0 and 0.25)",
     )
     add(
         "-1",
@@ -53,8 +53,8 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="join a speaker's turns that overlap or abut before scoring, as dscore does",
     )
-    add("--reco2dur", help="durations of the audio, to warn of output beyond it")
-    add("--compare", metavar="RTTM", help="system B: a paired test of A (-s) against it")
+    add("--reco2dur", help="durations of the audio, for warnings about output beyond its end")
+    add("--compare", metavar="RTTM", help="output of system B, for a paired test against A (-s)")
     add(
         "--bootstrap",
         type=int,
@@ -62,11 +62,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="confidence interval of the DER from N rounds (0: none)",
     )
-    add("--seed", type=int, default=0, help="of --bootstrap and --compare")
-    add("--breakdown", action="store_true", help="also by number of speakers")
-    add("--speakers", action="store_true", help="also by reference speaker")
-    add("--switches", action="store_true", help="also around switches of label (languages)")
-    add("--json", metavar="FILE", help="write everything as JSON")
+    add("--seed", type=int, default=0, help="random seed of --bootstrap and --compare")
+    add("--breakdown", action="store_true", help="add tables by number of speakers")
+    add("--speakers", action="store_true", help="add a table by reference speaker")
+    add("--switches", action="store_true", help="add a table of switches of label (languages)")
+    add("--json", metavar="FILE", help="write all results as JSON")
     add("--csv", metavar="FILE", help="write one line per recording and collar")
     return out
 
@@ -118,7 +118,7 @@ def score(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run diarize-score; 0 when done, 1 on a mistake."""
+    """Run the command; returns the exit status."""
     args = parser().parse_args(argv)
     return run_command(lambda: score(args), PROG)
 

@@ -1,10 +1,10 @@
-"""diarize-score-language: language diarization by both protocols, side by side.
+"""diarize-score-language: language diarization by both protocols.
 
 diarize-score-language -r ref.rttm -s hyp.rttm -u all.uem --kinds kinds.rttm --json result.json
 
-Whole recordings (DISPLACE: md-eval's conventions, pooled) and windows (SAGE-LD: wrong frames of
-all frames, mean over windows) measure different things and are not to be compared.  Each is also
-given with the names of the languages instead of the best mapping.
+The protocols are whole recordings (DISPLACE: the pooled DER of md-eval) and windows (SAGE-LD: wrong
+frames among all frames, averaged over windows).  Their figures are not comparable.  Both are
+computed with the best mapping of languages and by their names.
 """
 
 import argparse
@@ -33,15 +33,15 @@ def parser() -> argparse.ArgumentParser:
     add("-c", "--collar", type=float, action="append", help="default: 0 and 0.25")
     add("--window", type=float, default=language.WINDOW, help="seconds, default %(default)s")
     add("--kinds", metavar="RTTM", help="kinds of sentences, such as kinds.rttm of simulated sets")
-    add("--json", metavar="FILE", help="write everything as JSON")
+    add("--json", metavar="FILE", help="write all results as JSON")
     return out
 
 
 def score(args: argparse.Namespace) -> None:
-    """Score, print the report and write what was asked for."""
+    """Score, print the report and write it as JSON if requested."""
     collars = list(dict.fromkeys(args.collar or [0.0, 0.25]))
     for collar in collars:
-        ScoreOptions(collar)  # refuses one that cannot be
+        ScoreOptions(collar)  # checks the value
     files = ScoredFiles(tuple(args.ref), tuple(args.sys), tuple(args.uem), args.kinds)
     report = make_report(files, collars, args.window)
     if args.json:
@@ -52,7 +52,7 @@ def score(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run diarize-score-language; 0 when done, 1 on a mistake."""
+    """Run the command; returns the exit status."""
     args = parser().parse_args(argv)
     return run_command(lambda: score(args), PROG)
 

@@ -1,9 +1,8 @@
-"""Output that needs no model, which any system has to beat: on a set, and from its reference.
+"""Trivial baselines: output without a model.
 
-``one speaker`` says that one speaker talks all the time; it needs nothing.  The others are told
-when there is speech (and so are no systems): ``speech, 1 speaker`` says that it is one speaker's,
-``speech, k speakers`` that the same k talk at once whenever anybody does, with the k that is best
-for the set.
+The first baseline is one speaker over all evaluated regions.  The others are oracles, which use the
+speech of the reference: all speech as one speaker, and all speech as k simultaneous speakers, with
+the k that is best for the set.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ from diarize.segments import Regions, Segment, by_recording, merge_segments
 
 
 class Baseline(NamedTuple):
-    """A name for the table, the number of speakers that it says, and its output."""
+    """Name, number of speakers and output of a baseline."""
 
     name: str
     speakers: int
@@ -33,7 +32,7 @@ def one_speaker(uem: Mapping[str, Regions]) -> list[Segment]:
 
 
 def speech_as(reference: Iterable[Segment], speakers: int) -> list[Segment]:
-    """Return ``speakers`` who all talk wherever anybody does in ``reference``.
+    """Return ``speakers`` speakers who are all active wherever ``reference`` has speech.
 
     >>> speech_as([Segment("r", 0, 2, "a"), Segment("r", 1, 3, "b")], 1)
     [Segment(recording='r', start=0, end=3, label='1')]
@@ -45,10 +44,10 @@ def speech_as(reference: Iterable[Segment], speakers: int) -> list[Segment]:
 def best_constant(
     reference: list[Segment], uem: Mapping[str, Regions], options: ScoreOptions
 ) -> Baseline:
-    """Return the `speech_as` with the number of speakers that makes the fewest errors.
+    """Return the `speech_as` with the number of speakers of least error; the smallest of equals.
 
-    Of equal ones the smallest number.  Numbers up to that of the recording with most speakers
-    are tried: one more can only add false alarms.
+    Numbers up to the largest number of speakers in a recording are tried: more only add false
+    alarm.
     """
     most = max((len({s.label for s in own}) for own in by_recording(reference).values()), default=1)
     tried = [
@@ -63,7 +62,7 @@ def baselines(
 ) -> list[tuple[Baseline, Scores]]:
     """Return the three trivial baselines of a set and their scores at ``collar`` seconds.
 
-    ``uem`` says what is evaluated of each recording, all of them.
+    ``uem`` lists the evaluated regions of all recordings.
     """
     options = ScoreOptions(collar)
     best = best_constant(reference, uem, options)

@@ -1,4 +1,4 @@
-"""Files that are scored: RTTM and UEM files, one or more of each, and those of a data directory."""
+"""Input of scoring: one or more RTTM and UEM files, and those of a data directory."""
 
 import os
 from collections.abc import Sequence
@@ -37,13 +37,13 @@ def read_uem_files(paths: Sequence[str | os.PathLike]) -> dict[str, Regions]:
         found = read_uem(path)
         both = out.keys() & found.keys()
         if both:
-            raise DiarizeError(f"{path}: recording {min(both)} is in another UEM, too; remove one")
+            raise DiarizeError(f"{path}: recording {min(both)} is in two UEM files; remove one")
         out.update(found)
     return out
 
 
 def read_durations(path: str | os.PathLike) -> dict[str, float]:
-    """Return the seconds of each recording of a ``reco2dur``."""
+    """Return the seconds of each recording of a ``reco2dur`` file."""
     return {
         name: parse_seconds(value, "duration", f"{path}: {name}")
         for name, value in read_table(path, fields=2).items()
@@ -58,6 +58,6 @@ def data_regions(data: Path) -> dict[str, Regions]:
     if (data / "uem").is_file():
         return read_uem(data / "uem")
     if not (data / "reco2dur").is_file():
-        raise DiarizeError(f"{data}: neither uem nor reco2dur, so the scored time is not known")
+        raise DiarizeError(f"{data}: no uem and no reco2dur; the scored time is unknown, add uem")
     durations = read_durations(data / "reco2dur")
     return {name: [(0.0, seconds)] for name, seconds in durations.items()}

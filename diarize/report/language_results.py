@@ -1,4 +1,4 @@
-"""What RESULTS.md of a language diarization has besides the scores that speakers have too."""
+"""Sections of RESULTS.md for language diarization, beside those that speakers have, too."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from diarize.report.tables import markdown_table, percent
 
 @dataclass(frozen=True)
 class LanguageReport:
-    """The report of `make_report` for the set ``name``, by ``rttm``."""
+    """Report of `make_report` for the set ``name`` and the output ``rttm``."""
 
     name: str
     rttm: Path
@@ -17,7 +17,7 @@ class LanguageReport:
 
     @property
     def second(self) -> float | None:
-        """The percentage of speech given to a second language; None where there are several."""
+        """The percentage of speech outside the main language; None for sets with several."""
         return self.report["second_language"] if self.report["languages"] == 1 else None
 
     def der(self, way: str, collar: str = "0.00") -> float | None:
@@ -26,7 +26,7 @@ class LanguageReport:
 
 
 def report_set(name: str, data: Path, rttm: Path) -> LanguageReport:
-    """Return the scores of ``rttm`` against ``data/rttm``, by kind if it has kinds.rttm."""
+    """Return the scores of ``rttm`` against ``data/rttm``, by kind where kinds.rttm exists."""
     kinds = data / "kinds.rttm"
     files = ScoredFiles(
         (data / "rttm",), (rttm,), (data / "uem",), kinds if kinds.is_file() else None
@@ -35,21 +35,21 @@ def report_set(name: str, data: Path, rttm: Path) -> LanguageReport:
 
 
 def more_fields(found: LanguageReport) -> str:
-    """Return what the RESULT line of a set says besides; "na" where it does not apply."""
+    """Return the further fields of the RESULT line of a set, "na" where they do not apply."""
     return f"named_der={percent(found.der('named'))} second_language={percent(found.second)}"
 
 
 def language_sections(sets: list[LanguageReport]) -> list[str]:
     """Return the sections on names, kinds of switch, windows and second languages as lines."""
-    lines = ["## Names", "", "The same protocol (whole recordings, pooled, md-eval's conventions) "
-             "without a mapping: a language is right only under its own name. One that the model "
-             "does not know, and so calls L1, L2, …, is wrong.", ""]  # fmt: skip
+    lines = ["## Names", "", "The same protocol (whole recordings, pooled, conventions of md-eval) "
+             "without a mapping: a language is right only under its own name. Languages unknown to "
+             "the model, called L1, L2, …, count as errors.", ""]  # fmt: skip
     rows = []
     for found in sets:
         for collar, whole in found.report["whole"]["named"].items():
             mapped = found.der("mapped", collar)
             rows.append((found.name, collar, percent(whole["der"]), percent(mapped)))
-    lines += markdown_table(("set", "collar (s)", "error when names must be right", "DER"), rows)
+    lines += markdown_table(("set", "collar (s)", "error by name", "DER"), rows)
     if any(found.report["kinds"] for found in sets):
         lines += _kinds(sets)
     if any(found.second is not None for found in sets):
@@ -59,9 +59,9 @@ def language_sections(sets: list[LanguageReport]) -> list[str]:
 
 def _kinds(sets: list[LanguageReport]) -> list[str]:
     lines = ["## By kind of sentence", "",
-              "DER, collar 0, of whole recordings, inside the sentences of a kind: with a switch "
-              "within them (intra), whole ones of one language where the recording has two "
-              "(inter), of recordings of one language (mono).", ""]  # fmt: skip
+              "DER, collar 0, mapped on whole recordings, inside sentences of one kind: with a "
+              "switch inside (intra), of one language in a recording of two (inter), in recordings "
+              "of one language (mono).", ""]  # fmt: skip
     rows = [
         (found.name, kind, *(percent(times[k]) for k in ("der", "miss", "fa", "conf")),
          f"{times['speech']:.0f}")
@@ -73,19 +73,19 @@ def _kinds(sets: list[LanguageReport]) -> list[str]:
 
 
 def _second(sets: list[LanguageReport]) -> list[str]:
-    lines = ["## A second language where there is one", "",
-              "Sets in which every recording has one language: the share of the speech that goes "
-              "to other than the recording's main language.", ""]  # fmt: skip
+    lines = ["## Speech outside the main language", "",
+              "Sets in which every recording has one language: the share of the speech outside the "
+              "main language of its recording.", ""]  # fmt: skip
     rows = [(found.name, percent(found.second)) for found in sets if found.second is not None]
-    return lines + markdown_table(("set", "speech to a second language"), rows)
+    return lines + markdown_table(("set", "speech outside the main language"), rows)
 
 
 def _windows(sets: list[LanguageReport]) -> list[str]:
     seconds = sets[0].report["windows"]["mapped"]["seconds"]
     lines = [f"## Windows of {seconds:g} s", "",
-             "The SAGE-LD paper's protocol, not to be compared with the tables above: wrong frames "
-             "of all frames, silence too, with the best mapping for each window; mean over "
-             "windows.", ""]  # fmt: skip
+             "Protocol of the SAGE-LD paper, not comparable with the tables above: the share of "
+             "wrong frames among all frames including silence, with the best mapping for each "
+             "window, averaged over windows.", ""]  # fmt: skip
     rows = []
     for found in sets:
         mapped, named = (found.report["windows"][way] for way in ("mapped", "named"))
@@ -93,6 +93,6 @@ def _windows(sets: list[LanguageReport]) -> list[str]:
             found.name, str(mapped["windows"]), percent(mapped["mean"]),
             percent(mapped["pooled"]), percent(named["mean"]),
         ))  # fmt: skip
-    head = ("set", "windows", "error, mean", "error, pooled", "mean when names must be right")
+    head = ("set", "windows", "error, mean", "error, pooled", "mean by name")
     return lines + markdown_table(head, rows)
 

@@ -16,7 +16,7 @@ from diarize.score.times import ErrorTimes, note_on_silence
 
 @dataclass(frozen=True)
 class ScoredFiles:
-    """The files of one set: RTTM, RTTM, UEM, and an RTTM of the kinds of its sentences."""
+    """Files of one set: RTTM, RTTM, UEM, and an RTTM with the kinds of its sentences."""
 
     reference: tuple[str | Path, ...]
     system: tuple[str | Path, ...]
@@ -29,11 +29,12 @@ def make_report(
     collars: Sequence[float] = (0.0, 0.25),
     window: float = language.WINDOW,
 ) -> dict:
-    """Return the scores of one set, all that ``--json`` writes; errors in percent.
+    """Return the scores of one set as ``--json`` writes them; errors in percent.
 
     ``whole`` and ``windows`` hold the two protocols, each ``mapped`` and ``named``; ``kinds``
-    those of sentences, collar 0; ``second_language`` the share of speech that goes to other than
-    a recording's main language; ``languages`` the most that the reference has in a recording.
+    those of sentences, collar 0; ``second_language`` the share of speech outside the main
+    language of its recording; ``languages`` the largest number of languages in a recording of the
+    reference; ``note`` that of `note_on_silence`.
     Raises DiarizeError for a reference without a label or a recording without a line in the UEM.
     """
     ref, sys = (read_turn_files(side).segments() for side in (files.reference, files.system))
@@ -69,9 +70,9 @@ def make_report(
 
 
 def rates(times: ErrorTimes) -> dict[str, float | None]:
-    """Return DER and its parts in percent of scored speech, and that in seconds.
+    """Return DER and its parts in percent of scored speech, and the scored speech in seconds.
 
-    The rates are None where there is no speech.
+    The rates are None without scored speech.
     """
     out: dict[str, float | None] = {"speech": round(times.scored_speech, 3)}
     for name, seconds in (
@@ -97,19 +98,19 @@ def window_rates(errors: language.WindowErrors, seconds: float) -> dict[str, flo
 def text_report(report: dict) -> str:
     """Return the report as lines of text."""
     lines = ["whole recordings, pooled (md-eval; DISPLACE)      DER   miss     FA   conf  speech s"]
-    for way, title in (("mapped", "best mapping"), ("named", "names must be right")):
+    for way, title in (("mapped", "best mapping"), ("named", "by name")):
         for collar, found in report["whole"][way].items():
             lines.append(_row(f"  {title}, collar {collar}", found))
     lines += [_row(f"  {kind} sentences, collar 0", x) for kind, x in report["kinds"].items()]
     windows = report["windows"]
     lines.append(
         f"windows of {windows['mapped']['seconds']:g} s ({windows['mapped']['windows']}), wrong "
-        "frames of all frames (SAGE-LD): not comparable with the above"
+        "frames of all frames (SAGE-LD), not comparable with the above"
     )
-    for way, title in (("mapped", "best mapping"), ("named", "names must be right")):
+    for way, title in (("mapped", "best mapping"), ("named", "by name")):
         found = windows[way]
         lines.append(f"  {title:<42} mean {found['mean']:6.2f}  pooled {found['pooled']:6.2f}")
-    lines.append(f"speech given to a second language: {report['second_language']:.2f} %")
+    lines.append(f"speech outside the main language: {report['second_language']:.2f} %")
     lines += [f"note: {report['note']}"] if report["note"] else []
     return "\n".join(lines) + "\n"
 

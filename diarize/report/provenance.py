@@ -1,4 +1,4 @@
-"""Where figures come from: versions, revision, command and machine, for RESULTS.md."""
+"""Provenance of figures: versions, revision, command and machine, for RESULTS.md."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from diarize.errors import DiarizeError
 def describe_run(
     command: str, train_seconds: float | None = None, total_seconds: float | None = None
 ) -> dict[str, str]:
-    """Return what to say of a run, by name: date, versions, revision, command, machine, times."""
+    """Return the properties of a run: date, versions, revision, command, machine, times."""
     about = {
         "date": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         "diarize": f"{diarize.__version__}, git {git_revision()}",
@@ -43,7 +43,7 @@ def package_version(name: str) -> str:
 
 
 def git_revision() -> str:
-    """Return the commit of the checkout that this package is in, ``+changes`` if edited."""
+    """Return the commit of the checkout of this package, with ``+changes`` if edited."""
     root = Path(diarize.__file__).resolve().parents[1]
     commit = _git(root, "rev-parse", "--short=12", "HEAD")
     if not commit:
@@ -52,7 +52,7 @@ def git_revision() -> str:
 
 
 def cpu_count() -> int:
-    """Return how many CPUs this process may use."""
+    """Return the number of CPUs that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
@@ -60,7 +60,7 @@ def cpu_count() -> int:
 
 
 def cpu_name() -> str:
-    """Return the processor's name where the system tells it, else the architecture."""
+    """Return the name of the processor, or the architecture where the system has no name."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -71,9 +71,9 @@ def cpu_name() -> str:
 
 
 def preparation(root: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return by ``data of <set>`` what its preparation chose, cut and left out, where it says so.
+    """Return the choices and omissions of the preparation of each set, by ``data of <set>``.
 
-    These are the choices of ``<root>/<set>/prepare.json`` that can move a DER.
+    These are the entries of ``<root>/<set>/prepare.json`` that can change a DER.
     """
     about = {}
     for name in names:
@@ -101,7 +101,7 @@ def preparation(root: Path, names: Iterable[str]) -> dict[str, str]:
 def training_seconds(log: Path) -> float | None:
     """Return the last ``elapsed`` in a training log, None without one.
 
-    Lines cut short by a kill are passed over.
+    Lines truncated by a kill are ignored.
     """
     try:
         lines = log.read_text(encoding="utf-8").splitlines()

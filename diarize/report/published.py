@@ -1,7 +1,7 @@
-"""A table of published figures, with ours beside them where there is an output to score.
+"""Table of published figures, with those of our output beside them.
 
-A figure is kept as the text that was printed, so that its digits stay; in parentheses, after the
-EEND-M2F paper's Table 1, it was scored with a collar of 0.25 s, else with none.
+A figure is the printed text, so that its digits are kept.  As in Table 1 of the EEND-M2F paper,
+figures in parentheses were scored with a collar of 0.25 s and others without.
 """
 
 import re
@@ -24,7 +24,7 @@ _FIGURE = re.compile(r"(\d+\.(\d+))")
 
 @dataclass(frozen=True)
 class Row:
-    """One system: its figures by column as printed, and where they come from."""
+    """One system: its printed figures by column, and their source."""
 
     name: str
     figures: dict[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Output:
-    """Output that a system's authors published: files of a directory, and the cell they give."""
+    """Output published by the authors of a system: its files, and its cell in the table."""
 
     row: str
     column: str
@@ -44,7 +44,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Table:
-    """Published figures: ``columns`` maps the name of a column to its set's data directory."""
+    """Published figures; ``columns`` maps the name of a column to the data directory of its set."""
 
     title: str
     source: str
@@ -74,7 +74,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Reproduced:
-    """A published figure, and what its output gives here: ``scored`` in as many digits."""
+    """A published figure and the score of its output here, ``scored`` with as many digits."""
 
     output: Output
     published: str
@@ -89,7 +89,7 @@ class Reproduced:
 
 
 def parse_figure(text: str) -> tuple[str, float]:
-    """Return the digits of a printed figure, and the collar it was scored with.
+    """Return the digits of a printed figure, and its collar in seconds.
 
     >>> parse_figure("(22.10)"), parse_figure("28.4†")
     (('22.10', 0.25), ('28.4', 0.0))
@@ -103,19 +103,19 @@ def parse_figure(text: str) -> tuple[str, float]:
 def score_output(reference: Path, system: Path, uem: Path) -> dict[float, Scores]:
     """Return the scores of one output by collar, overlap scored.
 
-    Raises DiarizeError where output is of other recordings only, or nothing can be scored.
+    Raises DiarizeError for output of other recordings only, and where no speech is scored.
     """
     ref, sys, regions = read_turns(reference), read_turns(system), read_uem(uem)
-    found = set(sys.recording)  # an output without speech has none: all is missed
+    found = set(sys.recording)  # empty for output without speech, which misses all
     if found and not found & regions.keys():
-        raise DiarizeError(f"{system}: none of its recordings is in {uem}")
+        raise DiarizeError(f"{system}: none of its recordings is in {uem}; check the recording ids")
     missing = sorted(set(ref.recording) - regions.keys())
     if missing:
         raise DiarizeError(f"{uem}: no line for recording {missing[0]} of {reference}")
     evaluation = Evaluation(problem_from_turns(ref, sys, regions))
     scores = {collar: evaluation.scores(collar) for collar in COLLARS}
     if not scores[0.0].total.scored_speech > 0:
-        raise DiarizeError(f"{reference}: no speech in the regions of {uem}: nothing to score")
+        raise DiarizeError(f"{reference}: no speech in the regions of {uem}; check both files")
     return scores
 
 
@@ -125,7 +125,7 @@ def pooled_der(scores: Mapping[float, Scores]) -> dict[float, float]:
 
 
 def reproduce(table: Table, folder: Path) -> list[Reproduced]:
-    """Return every published output of ``table`` that lies in ``folder``, scored here."""
+    """Return the scores of the published outputs of ``table``, whose files are in ``folder``."""
     out = []
     for output in table.outputs:
         published = table.row(output.row).figures[output.column]
@@ -141,7 +141,7 @@ def reproduce(table: Table, folder: Path) -> list[Reproduced]:
 
 @dataclass(frozen=True)
 class OurSystem:
-    """A system that is scored here: its rows, and a line about the output behind each figure."""
+    """A system scored here: its rows, and one line on the output behind each figure."""
 
     rows: list[Row]
     outputs: list[str]
@@ -193,7 +193,7 @@ def table_page(
 
 
 def table_lines(columns: Sequence[str], rows: Sequence[Row]) -> list[str]:
-    """Return a Markdown table, with a dash where a row has no figure."""
+    """Return a Markdown table with a dash for missing figures."""
     lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
     for row in rows:
         cells = [row.figures.get(column, MISSING) for column in columns]
@@ -202,7 +202,7 @@ def table_lines(columns: Sequence[str], rows: Sequence[Row]) -> list[str]:
 
 
 def reproduction_lines(found: Sequence[Reproduced]) -> list[str]:
-    """Return a Markdown table of published figures beside those scored here."""
+    """Return a Markdown table of published figures and those scored here."""
     lines = [
         "| published output | set | collar (s) | published | scored here | | at the other collar |",
         "|---|---|---:|---:|---:|---|---:|",

@@ -1,4 +1,4 @@
-"""Scores of one system on one set, as text for people."""
+"""Scores of one system on one set, as text."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from diarize.score.times import ErrorTimes
 
 
 def percent(times: ErrorTimes, part: str) -> str:
-    """Return a part of the error in percent of the scored speech, ``-`` where there is none."""
+    """Return a part of the error in percent of the scored speech, ``-`` without any."""
     if times.scored_speech <= 0:
         return "-"
     seconds = times.error if part == "der" else getattr(times, part)
@@ -18,7 +18,7 @@ def percent(times: ErrorTimes, part: str) -> str:
 
 
 def text_report(report: Report) -> str:
-    """Return the report for people; its last line holds the overall result."""
+    """Return the report as text; its last line is the overall result."""
     out = [f"# {key}: {value}" for key, value in {**report.files, **report.options}.items()]
     out += [f"# convention: {CONVENTION}", *_details(report), *_statements(report), ""]
     collars = list(report.scores)
@@ -81,12 +81,12 @@ def _details(report: Report) -> list[str]:
         for size, (number, times) in report.sizes.items():
             cells = [percent(times, part) for part in PARTS]
             rows.append([str(size), str(number), f"{times.scored_speech:.2f}", *cells])
-        out += ["", "By the reference's number of speakers:", *aligned(rows)]
-        rows = [["talking", "scored s", "miss s", "false alarm s", "confusion s"]]
+        out += ["", "By number of reference speakers:", *aligned(rows)]
+        rows = [["active", "scored s", "miss s", "false alarm s", "confusion s"]]
         for level, times in report.active.items():
             seconds = (times.scored_time, times.miss, times.false_alarm, times.confusion)
             rows.append([str(level), *(f"{value:.2f}" for value in seconds)])
-        out += ["", "By how many reference speakers talk at a time:", *aligned(rows)]
+        out += ["", "By number of simultaneous reference speakers:", *aligned(rows)]
         rows = [["speakers", "found", "recordings"]]
         for (ref, sys), number in count_confusion(report.counts).items():
             rows.append([str(ref), str(sys), str(number)])

@@ -9,7 +9,7 @@ from diarize.score import analysis
 from diarize.score.analysis import SpeakerResult, count_accuracy, count_confusion
 from diarize.score.der import Evaluation, ScoreOptions
 from diarize.score.jer import JaccardErrors, jaccard_errors
-from diarize.score.significance import Comparison, Interval, bootstrap
+from diarize.score.significance import Comparison, ConfidenceInterval, bootstrap
 from diarize.score.times import ErrorTimes, Scores, note_on_silence
 
 CONVENTION = "md-eval 22 (NIST SCTK); JER: DIHARD II"
@@ -55,7 +55,7 @@ class Report:
     files: dict[str, str] = field(default_factory=dict)
     options: dict[str, object] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    interval: dict[float, Interval] = field(default_factory=dict)
+    interval: dict[float, ConfidenceInterval] = field(default_factory=dict)
     comparison: dict[float, Comparison] = field(default_factory=dict)
     sizes: dict[int, tuple[int, ErrorTimes]] = field(default_factory=dict)
     active: dict[int, ErrorTimes] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Tables as Markdown and as plain text, and the form of their figures."""
+"""Tables in Markdown and plain text, and the format of their figures."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ def markdown_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[s
 
 
 def percent(value: float | None) -> str:
-    """Return a percentage with two decimals, ``na`` for one that is not known."""
+    """Return a percentage with two decimals, ``na`` for None."""
     return "na" if value is None else f"{value:.2f}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows of cells as lines; the first column goes left, all others right.
+    """Return rows of cells as lines; the first column is left-aligned, the others right-aligned.
 
     >>> aligned([["a", "1"], ["bb", "10"]])
     ['a    1', 'bb  10']

@@ -1,4 +1,4 @@
-"""Where the errors are: by speaker, by number of speakers, by switch of label."""
+"""Error analysis: by speaker, by number of speakers, around switches of label."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diarize.score.der import Evaluation, pieces_of
+from diarize.score.der import Evaluation, intervals_of
 from diarize.score.jer import speaker_jaccard_errors, speaking_times
 from diarize.score.times import ErrorTimes, Scores
 
@@ -16,8 +16,8 @@ SWITCH_WINDOW = 1.0
 
 
 def speaker_counts(evaluation: Evaluation) -> dict[str, tuple[int, int]]:
-    """Return (reference, system) speakers with evaluated time, of each recording."""
-    line, problem = evaluation.line, evaluation.problem
+    """Return the numbers of (reference, system) speakers with evaluated time, by recording."""
+    line, problem = evaluation.timeline, evaluation.problem
     counts = []
     for side, runs in ((problem.ref, line.ref), (problem.sys, line.sys)):
         time = speaking_times(line, runs, len(side.speakers))
@@ -27,12 +27,12 @@ def speaker_counts(evaluation: Evaluation) -> dict[str, tuple[int, int]]:
 
 
 def count_accuracy(counts: Mapping[str, tuple[int, int]]) -> float:
-    """Return the share of recordings whose number of speakers is right; 0 without any."""
+    """Return the share of recordings with the right number of speakers; 0 without recordings."""
     return sum(ref == sys for ref, sys in counts.values()) / max(len(counts), 1)
 
 
 def count_confusion(counts: Mapping[str, tuple[int, int]]) -> dict[tuple[int, int], int]:
-    """Return how many recordings have (reference, system) numbers of speakers, sorted."""
+    """Return the number of recordings by (reference, system) number of speakers, sorted."""
     return dict(sorted(Counter(counts.values()).items()))
 
 
@@ -50,8 +50,8 @@ def by_recording_size(
 def by_active_speakers(
     evaluation: Evaluation, collar: float = 0.0, skip_overlap: bool = False
 ) -> dict[int, ErrorTimes]:
-    """Return the error times by how many reference speakers talk at a time (0: silence)."""
-    part = pieces_of(evaluation.scored_line(collar, skip_overlap), evaluation.mapping)
+    """Return the error times by the number of simultaneous reference speakers (0: silence)."""
+    part = intervals_of(evaluation.scored_timeline(collar, skip_overlap), evaluation.mapping)
     num = int(part.ref.max(initial=0)) + 1
 
     def add(weight: np.ndarray) -> list[float]:
@@ -73,7 +73,7 @@ def by_active_speakers(
 
 @dataclass(frozen=True)
 class SpeakerResult:
-    """One reference speaker: seconds of speech, of it found, the speaker mapped to, the JER."""
+    """Result of one reference speaker: ``speech`` and ``found`` in seconds, mapped speaker, JER."""
 
     recording: str
     speaker: str
@@ -84,10 +84,10 @@ class SpeakerResult:
 
 
 def by_speaker(evaluation: Evaluation) -> list[SpeakerResult]:
-    """Return the result of every evaluated reference speaker, no collar, sorted by name."""
+    """Return the result of every evaluated reference speaker without collar, sorted by name."""
     problem = evaluation.problem
     errors = speaker_jaccard_errors(evaluation)
-    speech = speaking_times(evaluation.line, evaluation.line.ref, len(problem.ref.speakers))
+    speech = speaking_times(evaluation.timeline, evaluation.timeline.ref, len(problem.ref.speakers))
     common, ref, sys = evaluation.common
     found = np.zeros(len(speech))
     hit = evaluation.mapping[ref] == sys
@@ -111,9 +111,9 @@ def by_speaker(evaluation: Evaluation) -> list[SpeakerResult]:
 def purity_coverage(evaluation: Evaluation) -> tuple[float, float]:
     """Return the purity of the system's speakers and the coverage of the reference's, 0 to 1.
 
-    Of the time in which both sides have a speaker: the part that lies in each system
-    speaker's largest reference speaker, and the other way round (H. Bredin, "pyannote.metrics",
-    Interspeech 2017).  1 where there is none.
+    Purity is the share of the common time that lies in the largest reference speaker of each system
+    speaker; coverage exchanges the sides (H. Bredin, "pyannote.metrics", Interspeech 2017).  Both
+    are 1 without common time.
     """
     common, ref, sys = evaluation.common
     total = float(common.sum())
@@ -132,9 +132,9 @@ def by_switch(
 ) -> dict[tuple[str, str], ErrorTimes]:
     """Return the error times around switches, by (label before, label after).
 
-    A switch is where a reference turn of one label follows one of another label within
-    ``gap`` seconds.  What lies within ``window`` seconds of the later turn's start counts for
-    it; where windows overlap, for the first switch.  For languages: the error by switch type.
+    At a switch, a reference turn follows one of another label within ``gap`` seconds.  Errors
+    within ``window`` seconds of the start of the later turn belong to the switch; where windows
+    overlap, to the first one.  For languages this is the error by type of switch.
     """
     problem = evaluation.problem
     turns = problem.ref.turns
@@ -149,10 +149,10 @@ def by_switch(
         )
         + 1
     )
-    part = pieces_of(evaluation.line, evaluation.mapping)
-    begin = evaluation.line.start[part.index]
+    part = intervals_of(evaluation.timeline, evaluation.mapping)
+    begin = evaluation.timeline.start[part.index]
     finish = begin + part.duration
-    # The pieces of a group lie in [first, last); its times ascend there.
+    # The intervals of a group lie in [first, last) and ascend in time.
     bounds = np.searchsorted(part.group, np.arange(len(problem.groups) + 1))
     taken = np.full(len(problem.groups), -np.inf)
     out: dict[tuple[str, str], ErrorTimes] = {}

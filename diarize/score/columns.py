@@ -1,4 +1,4 @@
-"""From segments to columns: what the scorer is given, for all recordings at once."""
+"""Scoring problem: reference, system output and regions of all recordings, as columns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ SegmentSet = Iterable[Segment] | Mapping[str, Iterable[Segment]]
 
 @dataclass(frozen=True)
 class Side:
-    """The turns of one side and the names behind ``turns.speaker``, sorted by group and name."""
+    """Turns of one side; ``speakers`` names ``turns.speaker``, sorted by group and name."""
 
     turns: Turns
     speakers: list
@@ -26,7 +26,7 @@ class Side:
 class Problem:
     """Reference, system output, evaluated regions and excluded zones of groups 0..G-1.
 
-    A group is a recording, or a channel of one, and is named in ``groups``.
+    A group is a recording, or a channel of one; ``groups`` holds the names.
     """
 
     groups: list
@@ -37,7 +37,7 @@ class Problem:
 
 
 def make_side(group: np.ndarray, label: Sequence, start: np.ndarray, end: np.ndarray) -> Side:
-    """Return a side of turns given by columns (n,); turns of group -1 are left out."""
+    """Return a side from columns (n,); turns of group -1 are omitted."""
     group = np.asarray(group, np.int64)
     start, end = np.asarray(start, float), np.asarray(end, float)
     label = NameColumn.of(label)
@@ -52,7 +52,7 @@ def make_side(group: np.ndarray, label: Sequence, start: np.ndarray, end: np.nda
 
 
 def distinct(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the different keys (n,) int, 0 or more, ascending, and where each key is there."""
+    """Return the distinct keys of ``key`` (n,) int from 0, ascending, and the index of each."""
     top = int(key.max(initial=0)) + 1
     if top > 4 * len(key) + 1024:
         return np.unique(key, return_inverse=True)
@@ -62,7 +62,7 @@ def distinct(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def extent(turns: Turns, num_groups: int) -> Spans:
-    """Return the span from the first start to the last end of the turns of each group with any."""
+    """Return the span from the first start to the last end of the turns of each group."""
     start = np.full(num_groups, np.inf)
     end = np.full(num_groups, -np.inf)
     np.minimum.at(start, turns.group, turns.start)
@@ -79,7 +79,7 @@ def as_list(segments: SegmentSet) -> list[Segment]:
 
 
 class TurnTable(Protocol):
-    """Turns as columns of equal length, such as `diarize.io.rttm.TurnColumns`."""
+    """Turns as columns of equal length, for example `diarize.io.rttm.TurnColumns`."""
 
     recording: Sequence[str]
     start: np.ndarray
@@ -124,7 +124,7 @@ def problem_from_turns(
     uem: Mapping[str, Regions] | None = None,
     merge_turns: bool = False,
 ) -> Problem:
-    """Return the same as `problem_from_segments` for columns, which is faster."""
+    """Return the same as `problem_from_segments` from columns, which is faster."""
     if merge_turns:
         ref, sys = _merged(ref), _merged(sys)
     recordings = NameColumn.of(ref.recording), NameColumn.of(sys.recording)
@@ -151,7 +151,7 @@ def scored_recordings(reference: Iterable[str], uem: Mapping[str, Regions] | Non
 
 
 def regions_of(groups: Sequence, uem: Mapping[str, Regions], ref: Turns) -> Spans:
-    """Return the evaluated regions: those of ``uem``, else the extent of the reference."""
+    """Return the evaluated regions: those of ``uem``, otherwise the extent of the reference."""
     rows = [(i, *span) for i, name in enumerate(groups) for span in uem.get(name, ())]
     given = np.array(rows, float).reshape(-1, 3)
     listed = given[:, 0].astype(np.int64)

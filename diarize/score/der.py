@@ -1,7 +1,7 @@
-"""Diarization error rate: exact, as md-eval computes it, all recordings in one pass.
+"""Diarization error rate: exact, as md-eval computes it, for all recordings in one pass.
 
-The order of the work is md-eval's: speakers are mapped on the whole evaluated region, and only
-then the collars and, on request, overlapped speech are taken out of the scored time.
+As in md-eval, speakers are mapped on the whole evaluated region.  Collars and, on request,
+overlapped speech are removed from the scored time after that.
 """
 
 from collections.abc import Mapping
@@ -22,10 +22,11 @@ __all__ = ["ErrorTimes", "Evaluation", "ScoreOptions", "Scores", "score_files"]
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """``collar``: seconds not scored on both sides of each reference boundary.
+    """Options of the DER.
 
+    ``collar``: seconds on both sides of each reference boundary that are not scored.
     ``skip_overlap``: score only where at most one reference turn is active (md-eval ``-1``).
-    ``merge_turns``: first join a speaker's turns that overlap or abut (dscore's habit).
+    ``merge_turns``: first join turns of one speaker that overlap or abut, as dscore does.
     """
 
     collar: float = 0.0
@@ -38,13 +39,13 @@ class ScoreOptions:
 
 
 class Evaluation:
-    """A scoring problem with its mapping; scored for any collar without mapping again."""
+    """A scoring problem with its mapping, which is computed once for all collars."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.num_groups = len(problem.groups)
         self._last: tuple[tuple[float, bool], Timeline] | None = None
-        self._pieces: tuple[Timeline, Pieces] | None = None
+        self._intervals: tuple[Timeline, ScoredIntervals] | None = None
 
     @property
     def without_reference(self) -> tuple:
@@ -53,14 +54,14 @@ class Evaluation:
         return tuple(self.problem.groups[i] for i in np.flatnonzero(turns == 0).tolist())
 
     @cached_property
-    def line(self) -> Timeline:
+    def timeline(self) -> Timeline:
         """The timeline of the evaluated regions, nothing excluded."""
         return build_timeline(self.problem.ref.turns, self.problem.sys.turns, self.problem.regions)
 
     @cached_property
     def common(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Seconds in common, reference and system index of each pair of speakers with any."""
-        line = self.line
+        """Pairs of speakers with time in common: seconds, reference and system index, (n,) each."""
+        line = self.timeline
         busy = (line.ref.count(len(line)) > 0) & (line.sys.count(len(line)) > 0)
         useful = np.flatnonzero(busy & line.inside & (line.duration > 0))
         groups = self.problem.ref.speaker_group, self.problem.sys.speaker_group
@@ -71,16 +72,16 @@ class Evaluation:
         """The system speaker of each reference speaker, (num_ref,), -1 for none."""
         return map_speakers(*self.common, self.problem.ref.speaker_group)
 
-    def scored_line(self, collar: float, skip_overlap: bool) -> Timeline:
-        """Return the timeline without collars, the problem's zones and, if so, overlap."""
-        # The last one is kept: the reports ask for it again and again.
+    def scored_timeline(self, collar: float, skip_overlap: bool) -> Timeline:
+        """Return the timeline without collars, zones and, on request, overlapped speech."""
+        # The last one is kept, because reports use it several times.
         key = (collar, skip_overlap)
         if self._last is None or self._last[0] != key:
             self._last = None
-            self._last = (key, self._build_scored_line(collar, skip_overlap))
+            self._last = (key, self._build_scored_timeline(collar, skip_overlap))
         return self._last[1]
 
-    def _build_scored_line(self, collar: float, skip_overlap: bool) -> Timeline:
+    def _build_scored_timeline(self, collar: float, skip_overlap: bool) -> Timeline:
         problem = self.problem
         zones = problem.zones
         if collar > 0:
@@ -88,21 +89,21 @@ class Evaluation:
         if skip_overlap:
             zones = zones.joined(overlap_zones(problem.ref.turns))
         if not len(zones):
-            return self.line
+            return self.timeline
         return build_timeline(problem.ref.turns, problem.sys.turns, problem.regions, zones)
 
-    def pieces(self, collar: float, skip_overlap: bool) -> "Pieces":
-        """Return the scored pieces of ``scored_line``, with the mapping."""
-        line = self.scored_line(collar, skip_overlap)
-        if self._pieces is None or self._pieces[0] is not line:
-            self._pieces = (line, pieces_of(line, self.mapping))
-        return self._pieces[1]
+    def scored_intervals(self, collar: float, skip_overlap: bool) -> "ScoredIntervals":
+        """Return the scored intervals at ``collar`` (seconds), with the mapping."""
+        line = self.scored_timeline(collar, skip_overlap)
+        if self._intervals is None or self._intervals[0] is not line:
+            self._intervals = (line, intervals_of(line, self.mapping))
+        return self._intervals[1]
 
     def sums(self, collar: float = 0.0, skip_overlap: bool = False) -> np.ndarray:
         """Return seconds per group, (num_groups, len(TIME_FIELDS))."""
-        line = self.scored_line(collar, skip_overlap)
-        part = self.pieces(collar, skip_overlap)
-        whole = part if line is self.line else pieces_of(self.line)
+        line = self.scored_timeline(collar, skip_overlap)
+        part = self.scored_intervals(collar, skip_overlap)
+        whole = part if line is self.timeline else intervals_of(self.timeline)
         ref, sys = part.ref, part.sys
         columns = {
             "scored_speech": part.add(ref, self.num_groups),
@@ -119,7 +120,7 @@ class Evaluation:
         return np.stack([columns[name] for name in TIME_FIELDS], axis=1)
 
     def scores(self, collar: float = 0.0, skip_overlap: bool = False) -> Scores:
-        """Return the error times of every group, keyed by the group's name, checked."""
+        """Return the checked error times of every group, by its name."""
         rows = self.sums(collar, skip_overlap).tolist()
         named = zip(self.problem.groups, rows, strict=True)
         times = {name: ErrorTimes(*row).check(str(name)) for name, row in named}
@@ -127,11 +128,11 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """The scored pieces of a timeline, columns (n,): group, seconds, and numbers of speakers.
+class ScoredIntervals:
+    """Scored intervals of a timeline as columns (n,): group, seconds, and numbers of speakers.
 
-    ``ref`` and ``sys`` count active speakers; ``mapped`` counts the reference speakers whose
-    mapped system speaker is active too; ``index`` is the piece's place on the timeline.
+    ``ref`` and ``sys`` count active speakers; ``mapped`` counts reference speakers whose mapped
+    system speaker is active, too; ``index`` is the position on the timeline.
     """
 
     index: np.ndarray
@@ -142,16 +143,16 @@ class Pieces:
     mapped: np.ndarray
 
     def add(self, weight: np.ndarray, num_groups: int) -> np.ndarray:
-        """Return the sum of seconds times ``weight`` per group, added in the order of time."""
+        """Return the sum of seconds times ``weight`` per group, in the order of time."""
         return np.bincount(self.group, weights=self.duration * weight, minlength=num_groups)
 
 
-def pieces_of(line: Timeline, mapping: np.ndarray | None = None) -> Pieces:
-    """Return the pieces to be scored; ``mapping`` (num_ref,) as of Evaluation, None for none."""
+def intervals_of(line: Timeline, mapping: np.ndarray | None = None) -> ScoredIntervals:
+    """Return the scored intervals; ``mapping`` (num_ref,) is that of an Evaluation, or None."""
     index = np.flatnonzero(line.inside & (line.duration > 0))
     num = len(line)
     mapped = np.zeros(num, np.int64) if mapping is None else _mapped_count(line, mapping)
-    return Pieces(
+    return ScoredIntervals(
         index,
         line.group[index],
         line.duration[index],
@@ -162,12 +163,12 @@ def pieces_of(line: Timeline, mapping: np.ndarray | None = None) -> Pieces:
 
 
 def _mapped_count(line: Timeline, mapping: np.ndarray) -> np.ndarray:
-    """Return how many mapped pairs are both active in each piece, (num_pieces,)."""
+    """Return the number of mapped pairs that are active in each interval, (num_intervals,)."""
     num = len(line)
     partner = mapping[line.ref.speaker]
     taken = np.flatnonzero(partner >= 0)
-    # One speaker's runs never overlap, so places where two of a pair's runs do are their
-    # intersection: running counts over all starts and ends, pair by pair, find them.
+    # Runs of one speaker never overlap.  Places where two runs of a pair overlap are therefore
+    # their intersection, found by running counts over all starts and ends, pair by pair.
     speaker = np.concatenate((partner[taken], line.sys.speaker))
     first = np.concatenate((line.ref.first[taken], line.sys.first))
     last = np.concatenate((line.ref.last[taken], line.sys.last))
@@ -196,9 +197,9 @@ def collar_zones(ref: Turns, collar: float) -> Spans:
 
 
 def overlap_zones(ref: Turns) -> Spans:
-    """Return where two or more reference turns are active, also two of one speaker.
+    """Return where two or more reference turns are active, including two of one speaker.
 
-    Other than elsewhere, boundaries count as one only where they are equal, as in md-eval.
+    As in md-eval, boundaries coincide here only where they are equal.
     """
     real = np.flatnonzero(ref.end > ref.start)
     group = np.concatenate((ref.group[real], ref.group[real]))
@@ -221,7 +222,7 @@ def score_files(
 
     ``ref`` and ``sys`` are segments, as one list or per recording; ``uem`` gives the evaluated
     (start, end) seconds per recording: one that it lacks is evaluated over the extent of its
-    reference.  Recordings only in ``sys`` are left out.
+    reference.  Recordings that are only in ``sys`` are ignored.
 
     >>> from diarize.segments import Segment
     >>> scores = score_files([Segment("r", 0, 8, "a")], [Segment("r", 1, 9, "x")], {"r": [(0, 10)]})

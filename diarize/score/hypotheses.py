@@ -1,4 +1,4 @@
-"""Many hypotheses of one recording in one pass, as the search for thresholds needs them."""
+"""Scores of many hypotheses of one recording in one pass, for the tuning of thresholds."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ def score_hypotheses(
 ) -> list[ErrorTimes]:
     """Return the errors of each hypothesis of one recording, without collar, overlap scored.
 
-    All are scored in one pass, as if they were recordings of a set.
+    They are scored as the recordings of one set.
     """
     names = [f"{i:06d}" for i in range(len(hypotheses))]
     scores = score_files(

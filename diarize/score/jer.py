@@ -1,9 +1,8 @@
 """Jaccard error rate (Second DIHARD Challenge evaluation plan, 2019, section 4.2).
 
-Each reference speaker counts the same, however little they say: the error of a speaker is
-1 - intersection / union of their time and that of the system speaker they are mapped to, 1 for
-a speaker without one.  The mapping is one to one and makes the sum of errors smallest.  No
-collar; overlapped speech is scored.
+All reference speakers have equal weight.  The error of a speaker is 1 - intersection / union of
+their time and that of the mapped system speaker, and 1 without a mapped speaker.  The mapping is
+one to one and minimises the sum of errors.  No collar; overlapped speech is scored.
 """
 
 from collections.abc import Mapping
@@ -43,8 +42,8 @@ def speaking_times(line: Timeline, runs: Runs, num_speakers: int) -> np.ndarray:
 
 
 def speaker_jaccard_errors(evaluation: Evaluation) -> np.ndarray:
-    """Return the error of each reference speaker, (num_ref,), NaN for one who is not evaluated."""
-    line, problem = evaluation.line, evaluation.problem
+    """Return the error of each reference speaker, (num_ref,), NaN without evaluated speech."""
+    line, problem = evaluation.timeline, evaluation.problem
     common, ref, sys = evaluation.common
     ref_time = speaking_times(line, line.ref, len(problem.ref.speakers))
     sys_time = speaking_times(line, line.sys, len(problem.sys.speakers))
@@ -57,7 +56,7 @@ def speaker_jaccard_errors(evaluation: Evaluation) -> np.ndarray:
 
 
 def jaccard_errors(evaluation: Evaluation) -> dict[str, JaccardErrors]:
-    """Return the errors of every group (recording) of an evaluation, by the group's name."""
+    """Return the errors of every recording of an evaluation, by name."""
     errors = speaker_jaccard_errors(evaluation)
     real = np.flatnonzero(~np.isnan(errors))
     group = evaluation.problem.ref.speaker_group[real]

@@ -1,10 +1,9 @@
-"""Errors of language diarization by its two protocols, which are never compared.
+"""Errors of language diarization by its two protocols, which are not comparable.
 
-* Whole recordings, as the DISPLACE challenges score them: md-eval's conventions
-  (`diarize.score.der`), one mapping for each recording, pooled.  Here: by names instead of a
-  mapping, and by kind of switch.
-* Windows of 10 s, as the SAGE-LD paper (arXiv 2510.00582) reports: the share of wrong frames
-  among all frames, silence too, with the best mapping for each window, mean over windows.
+* Whole recordings, as in the DISPLACE challenges: the DER of md-eval (`diarize.score.der`) with
+  one mapping per recording, pooled.  This module adds scoring by name and by kind of switch.
+* Windows of 10 s, as in the SAGE-LD paper (arXiv 2510.00582): the share of wrong frames among all
+  frames including silence, with the best mapping for each window, averaged over windows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +24,7 @@ WINDOW = 10.0
 
 
 class NamedEvaluation(Evaluation):
-    """An evaluation in which a system's language is right only under its own name."""
+    """An evaluation in which a language of the system is right only under its own name."""
 
     @cached_property
     def mapping(self) -> np.ndarray:
@@ -39,7 +38,7 @@ class NamedEvaluation(Evaluation):
 
 @dataclass(frozen=True)
 class WindowErrors:
-    """Wrong and all frames of windows: the protocol's mean over windows, and the pooled share."""
+    """Numbers of wrong frames and of all frames, by window."""
 
     wrong: tuple[int, ...] = ()
     frames: tuple[int, ...] = ()
@@ -53,13 +52,13 @@ class WindowErrors:
 
     @property
     def mean(self) -> float:
-        """The mean over windows of their shares of wrong frames, 0 to 1; 0 without windows."""
+        """The mean over windows of the share of wrong frames, 0 to 1; 0 without windows."""
         shares = [w / n for w, n in zip(self.wrong, self.frames, strict=True)]
         return sum(shares) / max(len(shares), 1)
 
     @property
     def pooled(self) -> float:
-        """The wrong frames of all windows over all their frames, 0 to 1."""
+        """The share of wrong frames among all frames of all windows, 0 to 1."""
         return sum(self.wrong) / max(sum(self.frames), 1)
 
 
@@ -73,10 +72,10 @@ def score_windows(
 ) -> WindowErrors:
     """Return the errors of every window of the regions of ``uem``, recordings in C order.
 
-    Windows follow one another from the start of each region; the last may be shorter.  A frame
-    (of ``grid``, default 10 ms) is right where the mapped system languages are those of the
-    reference, so also where both have none; ``names`` asks for the same names instead of a
-    mapping.  Raises DiarizeError for windows shorter than a frame.
+    Windows follow one another from the start of each region; the last one may be shorter.  A frame
+    (of ``grid``, default 10 ms) is right where the mapped system languages equal those of the
+    reference, including none.  With ``names``, languages are compared by name instead of mapped.
+    Raises DiarizeError for windows shorter than a frame.
     """
     grid = grid or FrameGrid()
     size = grid.to_frame(window)
@@ -102,8 +101,8 @@ def by_kind(
 ) -> dict[str, ErrorTimes]:
     """Return the error times inside the segments of each label of ``kinds``.
 
-    The labels are kinds of sentences, such as those with a switch within them; languages are
-    mapped on the whole recordings all the same.
+    The labels are kinds of sentences, for example those with a switch inside.  Languages are mapped
+    on whole recordings.
     """
     problem = evaluation.problem
     number = {name: i for i, name in enumerate(problem.groups)}
@@ -125,10 +124,10 @@ def second_language(
     uem: Mapping[str, Regions],
     grid: FrameGrid | None = None,
 ) -> tuple[float, float]:
-    """Return seconds of speech that go to other than a recording's main language, and of speech.
+    """Return the seconds of speech outside the main language of its recording, and of all speech.
 
-    For recordings of one language in which something else changes: the main language is the
-    system's longest one within the reference's speech.
+    For recordings of one language: the main language is the longest one of the system within the
+    reference speech.
     """
     grid = grid or FrameGrid()
     refs, syss = _by_recording(ref), _by_recording(sys)
@@ -156,7 +155,7 @@ def _by_recording(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
 def _mask(
     segments: Sequence[Segment], count: int, start: float, grid: FrameGrid
 ) -> tuple[list[str], np.ndarray]:
-    """Return the labels and their activity (count, labels) from ``start`` seconds on."""
+    """Return the labels and their activity (count, labels) from ``start`` seconds."""
     labels = sorted({segment.label for segment in segments})
     return labels, segments_to_mask(segments, labels, count, grid, start)
 
@@ -182,7 +181,7 @@ def _wrong_frames(
 
 
 def _outside(inside: list[Segment], number: Mapping[str, int], regions: Spans) -> Spans:
-    """Return what of all recordings does not lie in the segments ``inside``."""
+    """Return the spans of all recordings outside the segments ``inside``."""
     rows: list[tuple[int, float, float]] = []
     by_group: dict[int, list[Segment]] = {}
     for segment in inside:

@@ -1,20 +1,20 @@
-"""Which system speaker stands for which reference speaker: one to one, most time in common.
+"""Mapping of reference speakers to system speakers: one to one, with the most time in common.
 
-Where several mappings share the most time, md-eval's choice is taken.  Its matching is the
-shortest-augmenting-path ("Hungarian") method in the form of D. E. Knuth, *The Stanford
-GraphBase* (1993), chapter ASSIGN_LISA, and which optimum that ends in depends on the order of
-rows and columns and on the cost of staying unmatched.  Both were found by experiment: names in
-byte order; a square matrix with at least one dummy row and column; the larger side as rows; no
-match costs a relative 1e-12 more than a match of no time.
+Ties are resolved as md-eval resolves them.  Its matching is the shortest-augmenting-path
+("Hungarian") method in the form of D. E. Knuth, *The Stanford GraphBase* (1993), chapter
+ASSIGN_LISA.  Which of several optima it finds depends on the order of rows and columns and on the
+cost of staying unmatched.  Both were determined by experiment: names in byte order; a square matrix
+with at least one dummy row and column; the larger side as rows; staying unmatched costs a relative
+1e-12 more than a match without time in common.
 """
 
 import numpy as np
 
 from diarize.score.timeline import Runs, Timeline
 
-# What staying unmatched costs more, relative to the largest time in common of the recording.
+# The extra cost of staying unmatched, relative to the largest time in common of the recording.
 NO_MATCH_SURPLUS = 1e-12
-# A lead by less than this (seconds) may be float noise: then the exact method decides.
+# A lead below this (seconds) may be a rounding error: then the exact method decides.
 CLEAR_LEAD = 1e-6
 _PAIRS_AT_ONCE = 1 << 20
 _LARGEST_TABLE = 1 << 24  # cells
@@ -25,8 +25,8 @@ def map_speakers(
 ) -> np.ndarray:
     """Return the system speaker of each reference speaker, (num_ref,) int, -1 for none.
 
-    ``common`` (n,) are the positive times in common of the pairs ``ref_index``, ``sys_index``
-    (n,), indices over all groups, pairs sorted by both; ``ref_group`` (num_ref,) ascends.
+    ``common`` (n,) holds the positive times in common of the pairs ``ref_index``, ``sys_index``
+    (n,), which are indices over all groups, sorted by both; ``ref_group`` (num_ref,) ascends.
     """
     out = np.full(len(ref_group), -1, np.int64)
     if not len(common):
@@ -67,7 +67,7 @@ def map_speakers(
 def match(common: np.ndarray) -> list[tuple[int, int]]:
     """Return the matched (row, column) pairs of ``common`` (R, S), seconds, 0 where none.
 
-    Pairs of no time in common are left out.  Cubic in the larger side.
+    Pairs without time in common are omitted.  The cost is cubic in the larger side.
 
     >>> match(np.array([[6.0, 4.0], [8.0, 0.0]]))
     [(0, 1), (1, 0)]
@@ -87,7 +87,7 @@ def match(common: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _assign(cost: list[list[float]]) -> list[int]:
-    """Return the column of each row in a cheapest perfect matching of a square matrix."""
+    """Return the column of each row in a perfect matching of least cost of a square matrix."""
     size = len(cost)
     mate_of_row, mate_of_col = [-1] * size, [-1] * size
     row_less = [min(row) for row in cost]
@@ -115,9 +115,9 @@ def _augmenting_path(
     row_less: list[float],
     col_more: list[float],
 ) -> tuple[list[int], int, int]:
-    """Return (parent row of each column, last row, free column); moves the dual variables.
+    """Return (parent row of each column, last row, free column); updates the dual variables.
 
-    The forest grows from all free rows at once, breadth first, columns in their order.
+    The forest grows from all free rows at once, breadth first, with columns in their order.
     """
     size = len(cost)
     parent, slack_row = [-1] * size, [-1] * size
@@ -167,33 +167,33 @@ def time_in_common(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the seconds that pairs of speakers share: (time, ref_index, sys_index), each (n,).
 
-    Only the pieces ``useful`` (m,) int, ascending, are looked at; the groups of all speakers,
-    (num_ref,) and (num_sys,), ascend.  Pairs come sorted by both indices.  Each pair's time is
-    added up in the order of time, as a loop would.
+    Only the intervals ``useful`` (m,) int, ascending, are considered; the groups of all speakers,
+    (num_ref,) and (num_sys,), ascend.  Pairs are sorted by both indices.  Each pair's time is
+    summed in the order of time.
     """
-    # A pair is a cell of a table: a row for each reference speaker, a column for each system
-    # speaker of the same group.
+    # A pair is a cell of a table with a row for each reference speaker and a column for each
+    # system speaker of the same group.
     width = int(np.bincount(sys_group, minlength=1).max())
     offset = np.arange(len(ref_group)) * width - np.searchsorted(sys_group, ref_group)
-    # Each speaker's pieces come in the order of time; the other side is looked up by piece.
-    ref_piece, ref = _expand(line.ref, useful, len(line))
-    sys_piece, sys = _expand(line.sys, useful, len(line))
-    sys = sys[np.argsort(sys_piece, kind="stable")]
-    sys_count = np.bincount(sys_piece, minlength=len(useful))
+    # The intervals of a speaker are in the order of time; the other side is found by interval.
+    ref_place, ref = _expand(line.ref, useful, len(line))
+    sys_place, sys = _expand(line.sys, useful, len(line))
+    sys = sys[np.argsort(sys_place, kind="stable")]
+    sys_count = np.bincount(sys_place, minlength=len(useful))
     sys_head = np.cumsum(sys_count) - sys_count
     weight = line.duration[useful]
-    partners = sys_count[ref_piece]
+    partners = sys_count[ref_place]
     reach = np.cumsum(partners)
     totals = _Totals(len(ref_group) * width)
     first = 0
     while first < len(partners):
         goal = (reach[first - 1] if first else 0) + _PAIRS_AT_ONCE
         last = max(first + 1, int(np.searchsorted(reach, goal, side="right")))
-        piece, count = ref_piece[first:last], partners[first:last]
+        interval, count = ref_place[first:last], partners[first:last]
         nth = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-        partner = sys[np.repeat(sys_head[piece], count) + nth]
+        partner = sys[np.repeat(sys_head[interval], count) + nth]
         cell = np.repeat(offset[ref[first:last]], count) + partner
-        totals.add(cell, np.repeat(weight[piece], count))
+        totals.add(cell, np.repeat(weight[interval], count))
         first = last
     cells, seconds = totals.positive()
     rows = cells // max(width, 1)
@@ -201,14 +201,14 @@ def time_in_common(
 
 
 class _Totals:
-    """Sums by cell, each added up in the order of coming; few cells of a large table are used."""
+    """Sums by cell, in the order of the calls; for large tables only the used cells are stored."""
 
     def __init__(self, size: int) -> None:
         self.whole = np.zeros(size) if size <= _LARGEST_TABLE else None
         self.cells, self.totals = np.zeros(0, np.int64), np.zeros(0)
 
     def add(self, cell: np.ndarray, weight: np.ndarray) -> None:
-        """Add weights to cells in turn."""
+        """Add weights to cells, in order."""
         if self.whole is not None:
             np.add.at(self.whole, cell, weight)
             return
@@ -228,7 +228,7 @@ class _Totals:
 
 
 def _expand(runs: Runs, useful: np.ndarray, num: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (index into ``useful``, speaker) of each piece of each run, in the order of runs."""
+    """Return (index into ``useful``, speaker) of the intervals of each run, in their order."""
     rank = _rank(useful, num)
     first, last = rank[runs.first], rank[runs.last]
     count = last - first
@@ -237,7 +237,7 @@ def _expand(runs: Runs, useful: np.ndarray, num: int) -> tuple[np.ndarray, np.nd
 
 
 def _rank(useful: np.ndarray, num: int) -> np.ndarray:
-    """Return how many useful pieces lie before each of the ``num`` + 1 places."""
+    """Return the number of useful intervals before each of the ``num`` + 1 places."""
     flags = np.zeros(num + 1, np.int64)
     flags[useful + 1] = 1
     return np.cumsum(flags)

@@ -1,4 +1,4 @@
-"""Warnings about the mistakes that make a DER wrong without anybody noticing."""
+"""Sanity checks: warnings about mistakes that silently make a DER wrong."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
@@ -9,7 +9,7 @@ from diarize.io.rttm import TurnColumns
 from diarize.score.timeline import EPSILON
 from diarize.segments import Regions
 
-# Output that ends this much (seconds) after the audio is more than rounding.
+# Output beyond the end of the audio by more than this (seconds) is not due to rounding.
 BEYOND_END = 0.1
 
 
@@ -19,10 +19,10 @@ def sanity_checks(
     uem: Mapping[str, Regions] | None = None,
     durations: Mapping[str, float] | None = None,
 ) -> list[str]:
-    """Return one line per kind of likely mistake, each naming an example; empty if all is well.
+    """Return one warning per kind of likely mistake, with an example; empty without any.
 
-    ``durations`` are those of the audio in seconds; where a recording has none, the end of
-    its UEM stands for it.
+    ``durations`` are those of the audio in seconds; for other recordings the end of the last
+    region of the UEM is used.
     """
     in_ref, in_sys = set(ref.recording), set(sys.recording)
     return [
@@ -43,19 +43,19 @@ def _some(names: Iterable[str]) -> str:
 def _regions(in_ref: set[str], uem: Mapping[str, Regions] | None) -> list[str]:
     if uem is None:
         return [
-            "no UEM: only the extent of the reference is scored, speech found outside it is "
-            "free; give -u with the whole recordings"
+            "no UEM: only the extent of the reference is scored, and output outside of it costs "
+            "nothing; add -u with the whole recordings"
         ]
     out = []
     if in_ref - uem.keys():
         out.append(
             f"not in the UEM, so only the extent of the reference is scored: "
-            f"{_some(in_ref - uem.keys())}"
+            f"{_some(in_ref - uem.keys())}; add them to the UEM"
         )
     if any("." in name for name in uem):
         dotted = _some(name for name in uem if "." in name)
         out.append(
-            f"UEM names with dots ({dotted}): md-eval takes out the first '.xxx' of such "
+            f"UEM names with dots ({dotted}): md-eval removes the first '.xxx' of such "
             "names, this scorer does not"
         )
     return out
@@ -104,7 +104,7 @@ def _channels(ref: TurnColumns, sys: TurnColumns) -> list[str]:
     if differ:
         name = min(differ)
         out.append(
-            f"channels differ, for which md-eval would count all as missed: {_some(differ)} "
+            f"channels differ, where md-eval would count all speech as missed: {_some(differ)} "
             f"({'/'.join(sorted(found[0][name]))} in the reference, "
             f"{'/'.join(sorted(found[1][name]))} in the output); channels are ignored here"
         )
@@ -128,7 +128,7 @@ def _beyond(
     name = min(late)
     return [
         f"output beyond the end of the audio: {_some(late)} ({late[name]:.3f} s of "
-        f"{last[name]:.3f} s): another recording's output, or another sampling rate?"
+        f"{last[name]:.3f} s); check the recording ids and the sampling rate"
     ]
 
 
@@ -146,7 +146,7 @@ def _turns(side: TurnColumns, what: str) -> list[str]:
             twice.add(row[0])
         reach = max(reach, row[3])
     if twice:
-        out.append(f"a speaker talks twice at a time in the {what}, counted once: {_some(twice)}")
+        out.append(f"overlapping turns of one speaker in the {what}, counted once: {_some(twice)}")
     empty = {name for name, *_, start, end in rows if end - start < EPSILON}
     if empty:
         out.append(f"turns of no length in the {what}: {_some(empty)}")

@@ -1,4 +1,4 @@
-"""How sure a DER is, and whether two systems differ: resampling of whole recordings."""
+"""Confidence interval of a DER and test of a difference, by resampling of recordings."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ _EXACT_UP_TO = 14
 
 
 @dataclass(frozen=True)
-class Interval:
-    """``low`` and ``high`` of a confidence interval, as fractions, and how it was made."""
+class ConfidenceInterval:
+    """Confidence interval from ``low`` to ``high`` (fractions) at ``level``, and its origin."""
 
     low: float
     high: float
@@ -24,13 +24,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """DER of system A less that of B, its confidence interval, and the p-value of "no difference".
+    """DER of system A minus that of B, its confidence interval, and the p-value of no difference.
 
-    ``better``, ``worse``: the number of recordings on which A has less, more error than B.
+    ``better``, ``worse``: the number of recordings on which A has less or more error than B.
     """
 
     difference: float
-    interval: Interval
+    interval: ConfidenceInterval
     p_value: float
     better: int
     worse: int
@@ -40,12 +40,12 @@ def _columns(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
     pairs = [(times.error, times.scored_speech) for _, times in scores]
     table = np.array(pairs, float).reshape(-1, 2)
     if not table[:, 1].sum() > 0:
-        raise DiarizeError("no reference speech is scored, so there is no DER to resample")
+        raise DiarizeError("no reference speech is scored, so there is no DER; check the UEM")
     return table[:, 0], table[:, 1]
 
 
 def _resampled(num: int, rounds: int, seed: int):
-    """Yield tables (r, num) of how often each recording is drawn, r summing up to ``rounds``."""
+    """Yield tables (r, num) of the draws of each recording; the r sum to ``rounds``."""
     rng = np.random.default_rng(seed)
     share = np.full(num, 1 / num)
     for first in range(0, rounds, _ROUNDS_AT_ONCE):
@@ -54,21 +54,23 @@ def _resampled(num: int, rounds: int, seed: int):
 
 def _interval(
     error: np.ndarray, speech: np.ndarray, rounds: int, seed: int, level: float
-) -> Interval:
+) -> ConfidenceInterval:
     rates = []
     for draws in _resampled(len(error), rounds, seed):
         below = draws @ speech
         rates.append((draws @ error)[below > 0] / below[below > 0])
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(np.concatenate(rates), [tail, 100 - tail])
-    return Interval(float(low), float(high), level, rounds, seed)
+    return ConfidenceInterval(float(low), float(high), level, rounds, seed)
 
 
-def bootstrap(scores: Scores, rounds: int = 10000, seed: int = 0, level: float = 0.95) -> Interval:
+def bootstrap(
+    scores: Scores, rounds: int = 10000, seed: int = 0, level: float = 0.95
+) -> ConfidenceInterval:
     """Return the percentile bootstrap interval of the pooled DER over recordings.
 
-    Recordings, not segments, are drawn, since errors within one are not independent (Bisani
-    and Ney, "Bootstrap estimates for confidence intervals in ASR", ICASSP 2004).
+    Recordings are drawn and not segments, because errors within a recording are not independent
+    (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR", ICASSP 2004).
     """
     error, speech = _columns(scores)
     return _interval(error, speech, rounds, seed, level)
@@ -77,19 +79,23 @@ def bootstrap(scores: Scores, rounds: int = 10000, seed: int = 0, level: float =
 def compare(
     a: Scores, b: Scores, rounds: int = 10000, seed: int = 0, level: float = 0.95
 ) -> Comparison:
-    """Return whether two systems, scored on the same recordings, differ in pooled DER.
+    """Return the difference in pooled DER of two systems that were scored on the same recordings.
 
-    The two-sided p-value is that of the paired randomisation test: under "no difference" the
-    systems' errors on a recording could be swapped.  Exact up to 14 recordings, else from
-    ``rounds`` random swaps.
+    The two-sided p-value is that of the paired randomisation test: without a difference, the errors
+    of the systems on a recording are exchangeable.  Exact up to 14 recordings, otherwise from
+    ``rounds`` random exchanges.
     """
     if a.recordings.keys() != b.recordings.keys():
         odd = min(a.recordings.keys() ^ b.recordings.keys())
-        raise DiarizeError(f"{odd}: scored for one system only; both need the same reference")
+        raise DiarizeError(
+            f"recording {odd} is scored for one system only; use the same reference and UEM"
+        )
     error_a, speech = _columns(a)
     error_b, speech_b = _columns(b)
     if not np.allclose(speech, speech_b, rtol=0, atol=1e-6):
-        raise DiarizeError("the systems were scored on different reference speech")
+        raise DiarizeError(
+            "the systems were scored on different reference speech; use the same reference"
+        )
     gap = error_a - error_b
     total = abs(gap.sum()) * (1 - 1e-12)
     if len(gap) <= _EXACT_UP_TO:

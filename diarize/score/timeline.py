@@ -1,8 +1,8 @@
-"""All boundaries of all recordings on one sorted axis: the base of every score here.
+"""Timeline: the boundaries of all recordings on one sorted axis.
 
-The axis is exact: between two neighbouring boundaries nothing changes, so every error time is
-a sum over such pieces.  Recordings (more exactly: channels of recordings, *groups*) follow one
-another, so a whole test set is one pass of a few array operations.
+Speakers do not change between two neighbouring boundaries, so every error time is an exact sum over
+intervals.  Recordings (or channels of recordings: *groups*) follow one another, so that a whole set
+is scored in one pass of a few array operations.
 """
 
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ import numpy as np
 
 # Boundaries nearer than this (seconds) are one, as in md-eval.
 EPSILON = 1e-8
-# After so many rounds of putting noise in order a full sort is quicker.
+# After this many rounds of exchanging neighbours a full sort is faster.
 _ROUNDS = 32
 
-# The order of (start, end) of reference turns, system turns, regions and zones where they are
-# one: ends first.  md-eval cuts zones out of the regions: where a zone begins, a region ends.
+# The order of coinciding boundaries, (start, end) of reference turns, system turns, regions and
+# zones: ends first.  md-eval cuts zones out of the regions: where a zone begins, a region ends.
 _RANKS = ((4, 1), (5, 2), (6, 0), (0, 6))
 
 
 @dataclass(frozen=True)
 class Turns:
-    """Who speaks when, as columns of equal length, in any order.
+    """Speaker turns as columns of equal length, in any order.
 
     ``group`` (n,) int is the recording's (and channel's) index, ``speaker`` (n,) int an index
     that is unique over all groups and ascends with them, ``start`` and ``end`` (n,) are seconds.
@@ -45,7 +45,7 @@ class Turns:
 
 @dataclass(frozen=True)
 class Spans:
-    """Stretches of time of groups: ``group`` (n,) int, ``start`` and ``end`` (n,) seconds."""
+    """Time spans of groups: ``group`` (n,) int, ``start`` and ``end`` (n,) seconds."""
 
     group: np.ndarray
     start: np.ndarray
@@ -68,20 +68,20 @@ NO_SPANS = Spans(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
 
 @dataclass(frozen=True)
 class Runs:
-    """Activity of speakers on the axis: ``speaker`` is active in pieces [first, last)."""
+    """Activity of speakers: ``speaker`` is active in the intervals [first, last) of a timeline."""
 
     speaker: np.ndarray
     first: np.ndarray
     last: np.ndarray
 
-    def count(self, num_pieces: int) -> np.ndarray:
-        """Return how many runs cover each piece, (num_pieces,) int."""
-        return _coverage(self.first, self.last, num_pieces)
+    def count(self, num_intervals: int) -> np.ndarray:
+        """Return the number of runs that cover each interval, (num_intervals,) int."""
+        return _coverage(self.first, self.last, num_intervals)
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Pieces between neighbouring boundaries, in the order of groups and time.
+    """ScoredIntervals between neighbouring boundaries, in the order of groups and time.
 
     ``group``, ``start``, ``duration``: (n,); ``inside`` (n,) bool: in an evaluated region and in
     no excluded zone; ``ref`` and ``sys``: the speakers' runs.
@@ -99,7 +99,7 @@ class Timeline:
 
 
 def build_timeline(ref: Turns, sys: Turns, regions: Spans, zones: Spans = NO_SPANS) -> Timeline:
-    """Return the timeline of two sides, evaluated in ``regions`` except in ``zones``."""
+    """Return the timeline of two sides, evaluated in ``regions`` outside ``zones``."""
     ref, sys = ref.of_some_length(), sys.of_some_length()
     parts = (ref, sys, regions, zones)
     times = np.concatenate([x for part in parts for x in (part.start, part.end)])
@@ -137,7 +137,7 @@ def build_timeline(ref: Turns, sys: Turns, regions: Spans, zones: Spans = NO_SPA
 
 
 def time_order(times: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the order by group and time, (n,) int; one sort of whole nanoseconds where it fits."""
+    """Return the order by group and time, (n,) int, by one sort of nanoseconds where they fit."""
     if not len(times):
         return np.zeros(0, np.int64)
     low, high = float(times.min()), float(times.max())
@@ -146,8 +146,8 @@ def time_order(times: np.ndarray, groups: np.ndarray) -> np.ndarray:
     key = np.rint((times - low) * 1e9).astype(np.int64)
     key += groups * (int(key.max()) + 1)
     order = np.argsort(key, kind="stable")
-    # Within equal nanoseconds times may still differ by float noise: neighbours change places
-    # until all is in order, which takes few rounds, as such runs are short.
+    # Times of equal nanoseconds may differ by rounding errors: neighbours are exchanged until all
+    # are in order.  Such runs are short, so this takes few rounds.
     t, equal = times[order], np.diff(key[order]) == 0
     for _ in range(_ROUNDS):
         wrong = np.flatnonzero(equal & (t[1:] < t[:-1]))
@@ -160,7 +160,7 @@ def time_order(times: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def _boundary_order(times: np.ndarray, groups: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Return the order by group and time; boundaries that are one go by ``ranks``."""
+    """Return the order by group and time; coinciding boundaries are ordered by ``ranks``."""
     order = time_order(times, groups)
     t, g = times[order], groups[order]
     if len(t) < 2:
@@ -174,7 +174,7 @@ def _boundary_order(times: np.ndarray, groups: np.ndarray, ranks: np.ndarray) ->
 
 
 def _running_maximum(times: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return ``times`` made ascending in each group; they fall only by float noise."""
+    """Return ``times`` made ascending in each group; they decrease only by rounding errors."""
     back = np.flatnonzero((times[1:] < times[:-1]) & (groups[1:] == groups[:-1])) + 1
     if len(back):
         times = times.copy()
@@ -186,7 +186,7 @@ def _running_maximum(times: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def _coverage(first: np.ndarray, last: np.ndarray, num: int) -> np.ndarray:
-    """Return how many ranges [first, last) hold each of ``num`` places; backward ones none."""
+    """Return the number of ranges [first, last) over each of ``num`` places, (num,) int."""
     good = last > first
     steps = np.bincount(first[good], minlength=num + 1)
     steps -= np.bincount(last[good], minlength=num + 1)
@@ -194,7 +194,7 @@ def _coverage(first: np.ndarray, last: np.ndarray, num: int) -> np.ndarray:
 
 
 def _runs(speaker: np.ndarray, first: np.ndarray, last: np.ndarray) -> Runs:
-    """Return the union of each speaker's turns, sorted by speaker and time."""
+    """Return the union of the turns of each speaker, sorted by speaker and time."""
     good = np.flatnonzero(last > first)
     speaker, first, last = speaker[good], first[good], last[good]
     if not len(good):

@@ -1,4 +1,4 @@
-"""Seconds of error: sums that add up over recordings, and the rates made of them."""
+"""Error times: seconds that add up over recordings, and the rates computed from them."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -9,10 +9,10 @@ from diarize.errors import DiarizeError
 
 @dataclass(frozen=True)
 class ErrorTimes:
-    """Seconds of one recording, or of several added up; rates are made only of sums.
+    """Seconds of error of one recording, or summed over several.
 
-    ``scored_speech`` is the denominator of the DER: every reference speaker's scored time, so
-    overlapped speech counts once per speaker.  The ``..._time`` fields count time, not
+    ``scored_speech`` is the denominator of the DER: the scored time of all reference speakers, so
+    that overlapped speech counts once per speaker.  The ``..._time`` fields count time, not
     speakers.  Definitions: NIST RT-09 evaluation plan, section 6, as md-eval computes them.
     """
 
@@ -40,17 +40,17 @@ class ErrorTimes:
 
     @property
     def der(self) -> float:
-        """Error over scored speech; without any speech 0 where there is no error, else inf."""
+        """Error over scored speech; without scored speech 0 for no error, else inf."""
         return self.rate(self.error)
 
     def rate(self, seconds: float) -> float:
-        """Return ``seconds`` over the scored speech; without speech 0 for 0, else inf."""
+        """Return ``seconds`` over the scored speech; without scored speech 0 for 0, else inf."""
         if self.scored_speech > 0:
             return seconds / self.scored_speech
         return 0.0 if seconds <= 0 else float("inf")
 
     def check(self, where: str = "") -> "ErrorTimes":
-        """Return self; raises DiarizeError where the sums contradict each other."""
+        """Return self; raises DiarizeError where the sums are inconsistent."""
         slack = 1e-6 * (1 + self.evaluated_time + self.scored_speech)
         bad = [f for f in TIME_FIELDS if not getattr(self, f) >= -slack]
         if self.miss + self.confusion > self.scored_speech + slack:
@@ -84,8 +84,8 @@ class Scores:
     def total(self) -> ErrorTimes:
         """The sum over recordings, checked.
 
-        Added from the last to the first: md-eval's own order changes from run to run, and its
-        printed digits hang on it where a sum ends in exactly half a hundredth.
+        Summed from the last to the first.  The order of md-eval changes from run to run, and its
+        printed digits depend on it where a sum ends in exactly half a hundredth.
         """
         total = [0.0] * len(TIME_FIELDS)
         for times in reversed(list(self.recordings.values())):
@@ -99,7 +99,9 @@ class Scores:
         """Return the union of two disjoint sets of recordings."""
         both = self.recordings.keys() & other.recordings.keys()
         if both:
-            raise DiarizeError(f"{min(both)}: scored in both sets; they cannot be added")
+            raise DiarizeError(
+                f"recording {min(both)} is in both sets of scores; add disjoint sets only"
+            )
         merged = {**self.recordings, **other.recordings}
         silent = sorted((*self.without_reference, *other.without_reference))
         return Scores({name: merged[name] for name in sorted(merged)}, tuple(silent))

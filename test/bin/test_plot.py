@@ -31,7 +31,7 @@ def sources(files, **options):
 
 
 def test_title_and_errors_are_the_der_of_the_uem(files):
-    view = sources(files).timeline("one", None, None)
+    view = sources(files).picture("one", None, None)
     assert view.title == "one    DER 25.00 %"
     assert view.subtitle == (
         "missed 12.50 %, false alarm 12.50 %, confusion 0.00 %; collar 0; 2 speakers, 2 found"
@@ -40,20 +40,20 @@ def test_title_and_errors_are_the_der_of_the_uem(files):
 
 
 def test_without_a_uem_the_region_is_the_extent_of_the_reference(files):
-    view = sources(files, uem=None).timeline("one", 2, 20)
+    view = sources(files, uem=None).picture("one", 2, 20)
     assert view.title == "one    DER 12.50 %"
     assert view.regions == [(0, 8)]
     assert view.subtitle.endswith("figures of the whole recording; shaded: not scored")
 
 
 def test_recordings_without_one_of_the_sides(files):
-    silent = sources(files).timeline("two", None, None)
+    silent = sources(files).picture("two", None, None)
     assert silent.title == "two    DER 100.00 %"
     assert silent.subtitle.endswith("1 speaker, 0 found")
-    stranger = sources(files).timeline("three", None, None)
+    stranger = sources(files).picture("three", None, None)
     assert stranger.title == "three    no reference speech"
     assert stranger.subtitle.startswith("missed 0.00 s, false alarm 1.00 s")
-    alone = sources(files, hyp=None).timeline("one", None, None)
+    alone = sources(files, hyp=None).picture("one", None, None)
     assert (alone.title, alone.subtitle, list(alone.errors)) == ("one", "2 speakers", [])
 
 
@@ -61,7 +61,7 @@ def test_waveform_comes_with_its_own_times(files):
     ramp = np.linspace(0, 0.5, 8000 * 6, dtype=np.float32)
     write_wav(files / "one.wav", ramp, 8000)
     (files / "wav.scp").write_text("one one.wav\n")
-    view = sources(files, audio_scp=files / "wav.scp").timeline("one", 1.0, 3.0)
+    view = sources(files, audio_scp=files / "wav.scp").picture("one", 1.0, 3.0)
     peaks, start, end = view.waveform
     assert (start, end) == (1.0, pytest.approx(3.0, abs=0.01))
     assert peaks[0] == pytest.approx([0.5 / 6, 0.5 / 6], abs=1e-3)
@@ -82,7 +82,7 @@ def test_all_recordings_go_to_a_directory(files, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--out", "x.png"], "give --ref, --hyp or both"),
+        (["--out", "x.png"], "--hyp"),
         (["--ref", "ref", "--out", "x.png"], "2 recordings do not fit in x.png"),
         (["--ref", "ref", "--recording", "four", "--out", "x.png"], "four is in none of the files"),
         (["--ref", "none", "--out", "x.png"], "cannot read none"),

@@ -139,8 +139,8 @@ def test_without_uem_the_durations_are_the_regions(work, capsys):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (("exp/m/infer_test/rttm", None), "exp/m/infer_test/rttm: missing; run the stages"),
-        (("data/test/uem", None), "data/test: neither uem nor reco2dur"),
+        (("exp/m/infer_test/rttm", None), "exp/m/infer_test/rttm: missing"),
+        (("data/test/uem", None), "data/test: no uem"),
         (("data/test/rttm", None), "cannot read data/test/rttm"),
         (("data/test/uem", "a 1 0 20\n"), "data/test/uem: no line for recording b of"),
         (("exp/m/infer_test/rttm", "SPEAKER a 1 zero 1 <NA> <NA> x <NA> <NA>\n"),
@@ -229,7 +229,7 @@ def test_the_page_of_languages_keeps_the_protocols_apart(languages):
     page = (languages / "exp/m/RESULTS.md").read_text()
     titles = re.findall("^## (.*)$", page, re.M)
     assert titles == [
-        "Scores", "Names", "By kind of sentence", "A second language where there is one",
+        "Scores", "Names", "By kind of sentence", "Speech outside the main language",
         "Windows of 10 s", "two by number of languages", "one by number of languages",
         "Thresholds",
     ]  # fmt: skip
@@ -238,9 +238,9 @@ def test_the_page_of_languages_keeps_the_protocols_apart(languages):
     assert "| two | 0.00 | 75.00 | 12.50 |" in rows["Names"]
     assert "| two | inter | 0.00 | 0.00 | 0.00 | 0.00 | 10 |" in rows["By kind of sentence"]
     assert "| two | intra | 33.33 | 0.00 | 0.00 | 33.33 | 6 |" in rows["By kind of sentence"]
-    assert rows["A second language where there is one"][-1] == "| one | 25.00 |"
+    assert rows["Speech outside the main language"][-1] == "| one | 25.00 |"
     # Two windows of 10 s each: of the first set 0 and 2 s wrong, of the second 0 and 5 s.
     assert "| two | 2 | 10.00 | 10.00 | 60.00 |" in rows["Windows of 10 s"]
     assert "| one | 2 | 25.00 | 25.00 | 25.00 |" in rows["Windows of 10 s"]
-    assert "not to be compared" in sections["Windows of 10 s"]
+    assert "not comparable" in sections["Windows of 10 s"]
     assert "by number of speakers" not in page

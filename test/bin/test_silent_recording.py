@@ -99,7 +99,7 @@ def test_languages(work, capsys):
 
 
 def test_pictures(work):
-    picture = PlotSources(FILES[1], FILES[3], FILES[5]).timeline("c", None, None)
+    picture = PlotSources(FILES[1], FILES[3], FILES[5]).picture("c", None, None)
     assert [(s.start, s.end, s.false_alarm) for s in picture.errors] == [(2, 5, 1)]
     assert "false alarm 3.00 s" in picture.subtitle
 

@@ -34,7 +34,7 @@ def test_figures_go_to_their_panels(tmp_path):
 def test_bad_logs_name_the_line(tmp_path):
     good = {"kind": "train", "step": 1, "loss": 1.0}
     broken = write_log(tmp_path / "a", good, tail='{"cut\n' + json.dumps(good) + "\n")
-    with pytest.raises(DiarizeError, match="a:2: no valid JSON"):
+    with pytest.raises(DiarizeError, match="a:2: .*JSON"):
         read_log(broken)
     with pytest.raises(DiarizeError, match="b:1: expected a JSON object"):
         read_log(write_log(tmp_path / "b", [1, 2]))

@@ -8,11 +8,11 @@ from diarize.report.plots.timeline import (
     ERROR_COLOURS,
     EXTRA_COLOURS,
     SPEAKER_COLOURS,
-    Timeline,
-    draw_timeline,
+    Picture,
+    draw_picture,
     format_time,
+    picture_rows,
     strip_bounds,
-    timeline_rows,
 )
 from diarize.segments import Segment
 
@@ -33,8 +33,8 @@ def count_colour(image, colour):
 def test_rows_follow_the_reference_in_order_and_colour():
     ref = [Segment("r", 5, 6, "bob"), Segment("r", 0, 9, "ann")]
     hyp = [Segment("r", 0, 1, "s9"), Segment("r", 5, 7, "s1"), Segment("r", 1, 2, "s2")]
-    view = Timeline(0, 10, ref, hyp, {"s1": "bob", "s2": "ann"})
-    rows = timeline_rows(view)
+    view = Picture(0, 10, ref, hyp, {"s1": "bob", "s2": "ann"})
+    rows = picture_rows(view)
     assert [(r.side[:3], r.label, r.colour) for r in rows] == [
         ("ref", "ann", SPEAKER_COLOURS[0]),
         ("ref", "bob", SPEAKER_COLOURS[1]),
@@ -44,7 +44,7 @@ def test_rows_follow_the_reference_in_order_and_colour():
     ]
     assert rows[1].bars == ((5, 1),)
     # Without a reference there is no match to show, so the speakers get colours.
-    assert timeline_rows(Timeline(0, 10, [], hyp))[0].colour == SPEAKER_COLOURS[0]
+    assert picture_rows(Picture(0, 10, [], hyp))[0].colour == SPEAKER_COLOURS[0]
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_the_picture_shows_what_it_is_given(tmp_path):
     ref = [Segment("r", 0, 5, "ann"), Segment("r", 5, 10, "bob")]
     hyp = [Segment("r", 0, 5, "x")]
     errors = [ErrorSpan(5, 7.5, 1, 0, 0), ErrorSpan(7.5, 10, 0, 0, 2)]
-    draw_timeline(
-        Timeline(0, 10, ref, hyp, {"x": "ann"}, errors, [(0, 10)], "title"), tmp_path / "a.png"
+    draw_picture(
+        Picture(0, 10, ref, hyp, {"x": "ann"}, errors, [(0, 10)], "title"), tmp_path / "a.png"
     )
     image = pixels(tmp_path / "a.png")
     ann, bob = (count_colour(image, SPEAKER_COLOURS[i]) for i in (0, 1))
@@ -83,26 +83,26 @@ def test_the_picture_shows_what_it_is_given(tmp_path):
 @pytest.mark.parametrize(
     "view",
     [
-        Timeline(0, 10, [], [], title="nothing"),
-        Timeline(0, 10, [Segment("r", 1, 2, "a")], [], {}, [], [(0, 10)]),
-        Timeline(0, 10, [], [Segment("r", 1, 2, "a")], {}, [ErrorSpan(1, 2, 0, 1, 0)], [(0, 10)]),
-        Timeline(30, 31.5, [Segment("r", 30, 31, "a" * 80)], [], waveform=(np.zeros((0, 2)), 0, 0)),
-        Timeline(
+        Picture(0, 10, [], [], title="nothing"),
+        Picture(0, 10, [Segment("r", 1, 2, "a")], [], {}, [], [(0, 10)]),
+        Picture(0, 10, [], [Segment("r", 1, 2, "a")], {}, [ErrorSpan(1, 2, 0, 1, 0)], [(0, 10)]),
+        Picture(30, 31.5, [Segment("r", 30, 31, "a" * 80)], [], waveform=(np.zeros((0, 2)), 0, 0)),
+        Picture(
             0, 3600, [Segment("r", i * 60, i * 60 + 0.1, f"s{i % 30}") for i in range(60)], []
         ),
     ],
     ids=["empty", "no-hypothesis", "no-reference", "long-name", "an-hour-of-30"],
 )
 def test_unusual_recordings_can_be_drawn(view, tmp_path):
-    draw_timeline(view, tmp_path / "a.png")
+    draw_picture(view, tmp_path / "a.png")
     assert pixels(tmp_path / "a.png").shape[1] == 1820
 
 
 def test_a_turn_far_below_a_pixel_is_still_seen(tmp_path):
     ref = [Segment("r", 1000, 1000.01, "ann")]
-    draw_timeline(Timeline(0, 3600, ref, [], title=""), tmp_path / "a.png")
-    blank = Timeline(0, 3600, [ref[0]._replace(start=4000, end=4001)], [], title="")
-    draw_timeline(blank, tmp_path / "b.png")
+    draw_picture(Picture(0, 3600, ref, [], title=""), tmp_path / "a.png")
+    blank = Picture(0, 3600, [ref[0]._replace(start=4000, end=4001)], [], title="")
+    draw_picture(blank, tmp_path / "b.png")
     seen, without = (
         count_colour(pixels(tmp_path / name), SPEAKER_COLOURS[0]) for name in ("a.png", "b.png")
     )

@@ -18,19 +18,18 @@ PANELS = (
     "learning rate",
 )
 _HEIGHTS = (2.0, 2.0, 2.0, 1.0, 0.8)
-# Figures of training that are neither a loss nor one of its terms.
+# Entries of the training log that are neither a loss nor one of its terms.
 _NO_TERMS = {"step", "grad_norm", "example_rate", "audio_rate", "data_share", "elapsed"}
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555", "#8C6D31")
 
 
 def read_log(path: str | Path) -> list[Series]:
-    """Return one ``{name: [(step, value), …]}`` per panel of ``PANELS``, empty where none.
+    """Return ``{name: [(step, value), …]}`` for each panel of ``PANELS``, empty without values.
 
-    The log has one JSON object per line, with ``kind`` (train or valid), ``step`` and
-    figures; other kinds, values that are no finite numbers, and a last line cut short by
-    a kill are left out.  Where a step stands twice the later line counts.  Raises
-    DiarizeError naming the line, for one that is no JSON object, or where nothing can be
-    drawn.
+    The log has one JSON object per line with ``kind`` (train or valid), ``step`` and values.  Other
+    kinds, values that are not finite numbers, and a last line truncated by a kill are ignored.  For
+    a repeated step the later line counts.  Raises DiarizeError with the line that is not a JSON
+    object, and for a log without values to draw.
     """
     found: list[dict[str, dict[float, float]]] = [{} for _ in PANELS]
     for entry in read_entries(path):
@@ -42,12 +41,12 @@ def read_log(path: str | Path) -> list[Series]:
             if panel is not None and _is_number(value):
                 found[panel].setdefault(name, {})[step] = float(value)
     if not any(found):
-        raise DiarizeError(f"{path}: no line with a step and a figure to draw yet")
+        raise DiarizeError(f"{path}: no line with a step and a value to draw yet")
     return [{name: sorted(v.items()) for name, v in panel.items()} for panel in found]
 
 
 def read_entries(path: str | Path) -> list[dict[str, Any]]:
-    """Return the JSON objects of the log ``path``; a last line without its end may be broken."""
+    """Return the JSON objects of the log ``path``; a truncated last line is ignored."""
     try:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
     except OSError as err:
@@ -63,7 +62,7 @@ def read_entries(path: str | Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError as err:
             if number == len(lines):
                 continue
-            raise DiarizeError(f"{path}:{number}: no valid JSON: {err.msg}") from err
+            raise DiarizeError(f"{path}:{number}: not valid JSON: {err.msg}") from err
         if not isinstance(entry, dict):
             raise DiarizeError(f"{path}:{number}: expected a JSON object, got {line[:40]!r}")
         entries.append(entry)
@@ -71,7 +70,7 @@ def read_entries(path: str | Path) -> list[dict[str, Any]]:
 
 
 def panel_of(kind: Any, name: str) -> int | None:
-    """Return the index in ``PANELS`` where the figure ``name`` of a line is drawn, or None.
+    """Return the index in ``PANELS`` of the value ``name`` of a line, or None.
 
     >>> panel_of("train", "loss"), panel_of("train", "dice"), panel_of("valid", "der")
     (0, 1, 2)
@@ -86,7 +85,7 @@ def panel_of(kind: Any, name: str) -> int | None:
 
 
 def draw_curves(panels: list[Series], path: str | Path, title: str = "") -> None:
-    """Write the curves of ``read_log`` to the PNG ``path``, panels without figures left out."""
+    """Write the curves of ``read_log`` to the PNG ``path``, without empty panels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Errors of one recording over time, for a picture, and the speakers that are mapped."""
+"""Errors of one recording over time, and the mapping of its speakers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Region = tuple[float, float]
 
 @dataclass(frozen=True)
 class ErrorSpan:
-    """[start, end) seconds in which the numbers of missed, false and confused speakers hold."""
+    """[start, end) seconds with constant numbers of missed, false and confused speakers."""
 
     start: float
     end: float
@@ -25,10 +25,10 @@ class ErrorSpan:
 
 @dataclass(frozen=True)
 class RecordingErrors:
-    """Errors of one recording as it is scored, no collar.
+    """Errors of one recording, scored without collar.
 
-    ``mapping``: hypothesis label -> reference label; ``spans``: where the hypothesis errs;
-    ``times``: the sums in seconds.
+    ``mapping``: hypothesis label -> reference label; ``spans``: the errors over time; ``times``:
+    their sums in seconds.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -55,13 +55,13 @@ def score_one(
 
 
 def error_spans(evaluation: Evaluation) -> list[ErrorSpan]:
-    """Return where the hypothesis errs, sorted by time; equal spans that adjoin are joined.
+    """Return the spans with errors, sorted by time; equal adjoining spans are joined.
 
-    Per span, as in the DER: misses are max(0, R - H), false alarms max(0, H - R),
-    confusions min(R, H) less the mapped pairs that are both active.
+    As in the DER, with R reference and H hypothesis speakers: misses are max(0, R - H), false
+    alarms max(0, H - R), confusions min(R, H) minus the mapped pairs that are both active.
     """
-    part = evaluation.pieces(0.0, False)
-    begin = evaluation.line.start[part.index]
+    part = evaluation.scored_intervals(0.0, False)
+    begin = evaluation.timeline.start[part.index]
     columns = (begin, begin + part.duration, part.ref, part.sys, part.mapped)
     spans: list[ErrorSpan] = []
     for lo, hi, ref, sys, mapped in zip(*(column.tolist() for column in columns), strict=True):

@@ -1,4 +1,4 @@
-"""A picture of one recording, made from RTTM, UEM and wav.scp."""
+"""Pictures of the recordings of a set, from RTTM, UEM and wav.scp."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,7 @@ from diarize.io.rttm import read_rttm
 from diarize.io.table import read_table
 from diarize.io.uem import read_uem
 from diarize.report.plots.errors import score_one
-from diarize.report.plots.timeline import Timeline
+from diarize.report.plots.timeline import Picture
 from diarize.score.times import ErrorTimes
 from diarize.segments import Regions, Segment, by_recording
 
@@ -19,9 +19,9 @@ _PEAKS = 4000
 
 
 class PlotSources:
-    """Reference, hypothesis, UEM and audio of a set, by recording; each may be missing.
+    """Reference, hypothesis, UEM and audio of a set, by recording; each is optional.
 
-    ``allow_pipes``: run the commands that ``audio_scp`` (a wav.scp) holds.
+    ``allow_pipes``: run the commands in ``audio_scp`` (a wav.scp).
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class PlotSources:
         """Every recording of the RTTMs and the UEM, sorted."""
         return sorted({*self.reference, *self.hypothesis, *(self.uem or {})})
 
-    def timeline(self, recording: str, start: float | None, end: float | None) -> Timeline:
-        """Return what is to be drawn of ``recording`` between ``start`` and ``end`` seconds."""
+    def picture(self, recording: str, start: float | None, end: float | None) -> Picture:
+        """Return the picture of ``recording`` between ``start`` and ``end`` seconds."""
         ref = self.reference.get(recording, [])
         hyp = self.hypothesis.get(recording, [])
         audio = self._audio(recording)
@@ -62,7 +62,7 @@ class PlotSources:
             )
         regions = self._regions(recording, ref)
         found = score_one(ref, hyp, regions)
-        return Timeline(
+        return Picture(
             lo, hi, ref, hyp, found.mapping, found.spans, regions,
             title=self._title(recording, found.times),
             subtitle="; ".join(
@@ -76,7 +76,7 @@ class PlotSources:
         )  # fmt: skip
 
     def _regions(self, recording: str, ref: list[Segment]) -> Regions:
-        """The scored part: the UEM's, else the extent of the reference as md-eval takes it."""
+        """The scored regions: those of the UEM, otherwise the extent of the reference."""
         if not self.scored:
             return []
         if self.uem is not None and recording in self.uem:
@@ -118,13 +118,13 @@ class PlotSources:
 
 
 def _has_gaps(regions: Regions, start: float, end: float) -> bool:
-    """Whether some of [start, end) lies outside ``regions``, where there are any."""
+    """Whether a part of [start, end) lies outside ``regions``; False without regions."""
     covered = sum(max(0.0, min(b, end) - max(a, start)) for a, b in regions)
     return bool(regions) and covered < end - start - 0.005
 
 
 def _peaks(audio: AudioSource, start: float, end: float) -> tuple[np.ndarray, float, float]:
-    """Return (minimum and maximum (P, 2), start, end) of the samples from ``start`` to ``end``."""
+    """Return (minimum and maximum (P, 2), start, end) of the samples between the two times."""
     info = audio.info()
     rate = info.sample_rate
     first, last = round(start * rate), min(round(end * rate), info.num_samples)

@@ -1,4 +1,4 @@
-"""One recording over time: reference above, hypothesis below, errors marked."""
+"""Picture of one recording over time: reference, hypothesis, and errors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from diarize.io.atomic import atomic_write
 from diarize.report.plots.errors import ErrorSpan, Region
 from diarize.segments import Segment, clip_segments, merge_segments
 
-# Eight colours that colour-blind readers tell apart (Okabe and Ito 2008), less black and
-# yellow, then more of the same lightness; repeated beyond twelve speakers.
+# Eight colours for colour-blind readers (Okabe and Ito 2008), without black and yellow, then more
+# of the same lightness; repeated beyond twelve speakers.
 SPEAKER_COLOURS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#7F5FA8",
     "#8C6D31", "#3F9F9F", "#B5738C", "#6B8E23", "#4A5FA5", "#C98A5A",
@@ -28,12 +28,12 @@ _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 360
 
 
 @dataclass(frozen=True)
-class Timeline:
-    """What is drawn of one recording; all times in seconds of the recording.
+class Picture:
+    """Content of the picture of one recording; all times in seconds of the recording.
 
     reference, hypothesis: segments, in any order; one of the two may be empty
     mapping: hypothesis label -> reference label
-    regions: the scored parts, the rest is shaded; none: nothing is scored, no error lane
+    regions: the scored regions, the rest is shaded; without any there is no error lane
     title, subtitle: two lines of text, the second may be empty
     waveform: (peaks (P, 2) of minimum and maximum, start, end) or None
     """
@@ -52,7 +52,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the picture: who, in which colour, and when (start, duration)."""
+    """One row of the picture: label, colour, and bars (start, duration)."""
 
     label: str
     colour: str
@@ -60,38 +60,38 @@ class Row:
     bars: tuple[tuple[float, float], ...]
 
 
-def timeline_rows(timeline: Timeline) -> list[Row]:
+def picture_rows(picture: Picture) -> list[Row]:
     """Return the rows from top to bottom: reference by first appearance, then the hypothesis.
 
-    A hypothesis speaker has the colour of the reference speaker that it is mapped to and
-    stands in the same order; speakers that match nobody come last, in grey.
+    A hypothesis speaker has the colour and the order of the mapped reference speaker; unmapped
+    speakers come last, in grey.
     """
-    ref_labels = _by_appearance(timeline.reference)
+    ref_labels = _by_appearance(picture.reference)
     colour = {
         label: SPEAKER_COLOURS[i % len(SPEAKER_COLOURS)] for i, label in enumerate(ref_labels)
     }
-    hyp_labels = _by_appearance(timeline.hypothesis)
-    matched = [h for h in hyp_labels if timeline.mapping.get(h) in colour]
-    matched.sort(key=lambda h: ref_labels.index(timeline.mapping[h]))
+    hyp_labels = _by_appearance(picture.hypothesis)
+    matched = [h for h in hyp_labels if picture.mapping.get(h) in colour]
+    matched.sort(key=lambda h: ref_labels.index(picture.mapping[h]))
     extra = [h for h in hyp_labels if h not in matched]
     palette = EXTRA_COLOURS if ref_labels else SPEAKER_COLOURS
     rows = [
-        Row(label, colour[label], "reference", _bars(timeline.reference, label, timeline))
+        Row(label, colour[label], "reference", _bars(picture.reference, label, picture))
         for label in ref_labels
     ]
     rows += [
-        Row(h, colour[timeline.mapping[h]], "hypothesis", _bars(timeline.hypothesis, h, timeline))
+        Row(h, colour[picture.mapping[h]], "hypothesis", _bars(picture.hypothesis, h, picture))
         for h in matched
     ]
     rows += [
-        Row(h, palette[i % len(palette)], "hypothesis", _bars(timeline.hypothesis, h, timeline))
+        Row(h, palette[i % len(palette)], "hypothesis", _bars(picture.hypothesis, h, picture))
         for i, h in enumerate(extra)
     ]
     return rows
 
 
 def strip_bounds(start: float, end: float) -> list[Region]:
-    """Return [start, end) cut into at most six strips of equal, round length but the last.
+    """Return [start, end) in at most six strips of equal, round length except the last one.
 
     >>> strip_bounds(0, 45)
     [(0, 45)]
@@ -104,13 +104,13 @@ def strip_bounds(start: float, end: float) -> list[Region]:
     step = next((m for m in _STRIP_MINUTES if minutes <= m * _MAX_STRIPS), None)
     seconds = step * 60.0 if step else (end - start) / _MAX_STRIPS
     count = int(np.ceil((end - start) / seconds - 0.1))
-    if count * seconds < end - start:  # a short rest makes all a little longer instead
+    if count * seconds < end - start:  # all are a little longer instead of a short last one
         seconds = (end - start) / count
     return [(start + i * seconds, min(end, start + (i + 1) * seconds)) for i in range(count)]
 
 
 def format_time(seconds: float, step: float) -> str:
-    """Return the text of a tick: ``7.5`` below a minute's view, else ``1:05`` or ``1:02:05``.
+    """Return the text of a tick: ``7.5`` for short views, otherwise ``1:05`` or ``1:02:05``.
 
     >>> format_time(7.5, 0.5), format_time(65, 15), format_time(3725, 300)
     ('7.5', '1:05', '1:02:05')
@@ -122,17 +122,17 @@ def format_time(seconds: float, step: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def draw_timeline(timeline: Timeline, path: str | Path) -> None:
-    """Write the picture of ``timeline`` to the PNG ``path``, whole or not at all."""
+def draw_picture(picture: Picture, path: str | Path) -> None:
+    """Write the picture of ``picture`` to the PNG ``path``, whole or not at all."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = timeline_rows(timeline)
-    strips = strip_bounds(timeline.start, timeline.end)
-    # Only who speaks in a strip has a row in it: with twenty speakers most are silent.
+    rows = picture_rows(picture)
+    strips = strip_bounds(picture.start, picture.end)
+    # A strip has rows for its active speakers only: with many speakers most are silent.
     shown = [[row for row in rows if _bars_inside(row, strip)] for strip in strips]
     row_inch = 0.30 if len(strips) == 1 else 0.17
-    extra = 4.2 + (1.6 if timeline.waveform else 0.0)
+    extra = 4.2 + (1.6 if picture.waveform else 0.0)
     inches = [max(0.8, (len(own) + extra) * row_inch) for own in shown]
     head, foot, between = 0.95, 0.75, 0.42
     height = head + foot + sum(inches) + (len(strips) - 1) * between
@@ -146,14 +146,14 @@ def draw_timeline(timeline: Timeline, path: str | Path) -> None:
         width = (_WIDTH - left - 0.3) * (strip[1] - strip[0]) / full
         box = (left / _WIDTH, (top - inch) / height, width / _WIDTH, inch / height)
         axes = fig.add_axes(box)
-        _draw_strip(axes, timeline, own, strip, small=len(strips) > 1)
+        _draw_strip(axes, picture, own, strip, small=len(strips) > 1)
         _label_time(axes, strip, step, 7 if len(strips) > 1 else 9)
         top -= inch + between
-    # Names are drawn as they are: a `$` in one begins no formula.
+    # Names are plain text: a `$` does not begin a formula.
     plain = {"x": left / _WIDTH, "parse_math": False}
-    fig.text(y=1 - 0.36 / height, s=timeline.title, size=13, weight="bold", color=INK, **plain)
-    if timeline.subtitle:
-        fig.text(y=1 - 0.64 / height, s=timeline.subtitle, size=10, color="#555555", **plain)
+    fig.text(y=1 - 0.36 / height, s=picture.title, size=13, weight="bold", color=INK, **plain)
+    if picture.subtitle:
+        fig.text(y=1 - 0.64 / height, s=picture.subtitle, size=10, color="#555555", **plain)
     unit = "time (s)" if step < 1 else "time (m:ss)"
     fig.text(0.5 + left / _WIDTH / 2, 0.2 / height, unit, size=9, color=INK, ha="center")
     with atomic_write(path, "wb") as handle:
@@ -167,7 +167,7 @@ def _by_appearance(segments: Sequence[Segment]) -> list[str]:
     return sorted(first, key=lambda label: (first[label], label))
 
 
-def _bars(segments: Sequence[Segment], label: str, view: Timeline) -> tuple:
+def _bars(segments: Sequence[Segment], label: str, view: Picture) -> tuple:
     own = merge_segments(s for s in segments if s.label == label)
     return tuple((s.start, s.end - s.start) for s in clip_segments(own, view.start, view.end))
 
@@ -181,14 +181,14 @@ def _tick_step(strip: Region) -> float:
     return next((t for t in _TICKS if (strip[1] - strip[0]) / t <= 20), _TICKS[-1])
 
 
-def _draw_strip(axes: Any, timeline: Timeline, rows: list[Row], strip: Region, small: bool) -> None:
-    """Draw [lo, hi) of ``timeline`` into ``axes``, from the top down, one unit per row."""
+def _draw_strip(axes: Any, picture: Picture, rows: list[Row], strip: Region, small: bool) -> None:
+    """Draw one strip of ``picture`` into ``axes``, from the top down, one unit per row."""
     lo, hi = strip
-    # A bar thinner than a pixel is drawn one pixel wide, or it would fade away.
+    # A bar thinner than a pixel is drawn one pixel wide to stay visible.
     thinnest = (hi - lo) / (axes.get_position().width * _WIDTH * _DPI)
     y, ticks, rules = 0.0, [], []
-    if timeline.waveform:
-        _draw_waveform(axes, timeline.waveform, strip, centre=y + 0.8)
+    if picture.waveform:
+        _draw_waveform(axes, picture.waveform, strip, centre=y + 0.8)
         y += 1.6
         rules.append(y)
     for i, row in enumerate(rows):
@@ -202,13 +202,13 @@ def _draw_strip(axes: Any, timeline: Timeline, rows: list[Row], strip: Region, s
         )  # fmt: skip
         ticks.append((y + 0.5, _shorten(row.label), row.colour))
         y += 1.0
-    if timeline.regions:
+    if picture.regions:
         y += 0.3 if rows else 0.0
         rules.append(y - 0.15)
-        y = _draw_errors(axes, timeline.errors, strip, y, thinnest, ticks)
-    _shade_unscored(axes, timeline, strip)
+        y = _draw_errors(axes, picture.errors, strip, y, thinnest, ticks)
+    _shade_unscored(axes, picture, strip)
     _finish_axes(axes, y, ticks, rules, 7 if small else 9)
-    _label_sides(axes, rows, bool(timeline.waveform), small)
+    _label_sides(axes, rows, bool(picture.waveform), small)
 
 
 def _draw_errors(
@@ -251,11 +251,11 @@ def _draw_waveform(
     )
 
 
-def _shade_unscored(axes: Any, timeline: Timeline, strip: Region) -> None:
-    if not timeline.regions:
+def _shade_unscored(axes: Any, picture: Picture, strip: Region) -> None:
+    if not picture.regions:
         return
-    at = max(strip[0], timeline.start)
-    for a, b in [*sorted(timeline.regions), (strip[1], strip[1])]:
+    at = max(strip[0], picture.start)
+    for a, b in [*sorted(picture.regions), (strip[1], strip[1])]:
         if min(a, strip[1]) > at:
             axes.axvspan(at, min(a, strip[1]), color="#00000012", linewidth=0, zorder=1)
         at = max(at, b)
@@ -283,7 +283,7 @@ def _finish_axes(axes: Any, bottom: float, ticks: list, rules: list[float], size
 
 
 def _label_sides(axes: Any, rows: list[Row], has_waveform: bool, small: bool) -> None:
-    """Write REF and HYP at the right edge, beside the rows that they name."""
+    """Write REF and HYP at the right edge, beside their rows."""
     y = 1.6 if has_waveform else 0.0
     for side, text in (("reference", "REF"), ("hypothesis", "HYP")):
         count = sum(r.side == side for r in rows)

@@ -48,7 +48,7 @@ class MdEvaluation:
                 raise RefusedError(
                     f"\n\nFATAL ERROR:  no reference words for file '{show(record.group[0])}' and"
                     f" channel '{show(record.group[1])}'\n    ({show(record.kind)} records need"
-                    " LEXEME records; only speakers are scored here: leave them out)\n",
+                    " LEXEME records; only speakers are scored here: remove them)\n",
                     STATUS_OTHER,
                 )
             number = self.number.get(record.group, -1)
@@ -97,7 +97,7 @@ class MdEvaluation:
         return regions, kept
 
     def speaks_twice(self) -> list[tuple[str, float]]:
-        """Return (speaker, time) of turns that begin while the same speaker talks already."""
+        """Return (speaker, time) of turns that begin during a turn of the same speaker."""
         out = []
         for side in (self.evaluation.problem.ref, self.evaluation.problem.sys):
             turns = side.turns
@@ -132,7 +132,7 @@ def _spans(rows: list[tuple[int, float, float]]) -> Spans:
 
 
 def _left_out(regions: Spans, scored: Spans) -> Spans:
-    """Return what of the regions is not in ``scored``, which lies inside of them."""
+    """Return the parts of the regions outside ``scored``, which lies inside of them."""
     same = len(regions) == len(scored) and np.array_equal(regions.start, scored.start)
     if same and np.array_equal(regions.end, scored.end):
         return _spans([])

@@ -26,7 +26,7 @@ INPUT:
   -x           accepted without effect on speakers
 OUTPUT:
   -m           print the mapping of speakers;  -M <file>  the same as CSV
-  -v           print each scored piece of each file
+  -v           print each scored interval of each file
   -d, -D, -e   accepted; they show words and other metadata, of which there is none
   --dscore-format  six decimals, no padding: for dscore, SpeechBrain, 3D-Speaker
   --version    print version and convention
@@ -34,7 +34,7 @@ OUTPUT:
 
 WITH_VALUE = "cRrSstTgpPaAulyYzZM"
 FLAGS = "nhdDwWox1mve"
-# Parts of md-eval.pl that are not about speakers.
+# Options of the parts of md-eval.pl that do not score speakers.
 REFUSED = {
     "w": "word-mediated alignment",
     "W": "word-optimised mapping",
@@ -60,7 +60,7 @@ NO_SCORE = (
 
 @dataclass
 class Options:
-    """The command line: values by letter, flags, and what md-eval.pl does not know."""
+    """Parsed command line: values by letter, flags, and unknown letters."""
 
     values: dict[str, str] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
@@ -70,7 +70,7 @@ class Options:
 
 
 def parse(argv: list[str]) -> Options:
-    """Return the options, merged letters (``-1c0.25``) and all, as Perl's Getopt::Std takes them.
+    """Return the options, parsed as by Perl's Getopt::Std, including merged letters (``-1c0.25``).
 
     >>> parse(["-1c0.25", "-afc", "-r", "x"]).values
     {'c': '0.25', 'a': 'fc', 'r': 'x'}
@@ -105,20 +105,20 @@ def _letters(letters: str, rest: list[str], out: Options) -> None:
 
 
 def usage_error(message: str) -> RefusedError:
-    """Return the refusal of a command line."""
+    """Return the error for a bad command line."""
     return RefusedError(
         f"\nCOMMAND LINE ERROR:  {message}\n{USAGE.format(prog=PROG)}", STATUS_OTHER
     )
 
 
 def check(options: Options) -> float:
-    """Return the collar; raises RefusedError for a command line that cannot be scored."""
+    """Return the collar; raises RefusedError for an incomplete or unsupported command line."""
     values = options.values
     for letter in [*options.flags, *values]:
         if letter in REFUSED:
             raise usage_error(
-                f"option -{letter} ({REFUSED[letter]}) is not about speakers,"
-                " which are all that is scored here"
+                f"option -{letter} ({REFUSED[letter]}) does not concern speakers,"
+                " and only speakers are scored here"
             )
     for one, many, what in (("r", "R", "reference"), ("s", "S", "system output")):
         if values.get(one) and values.get(many):

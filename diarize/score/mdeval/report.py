@@ -1,10 +1,10 @@
-"""The report of md-eval, line by line, and its shorter dialect that dscore reads."""
+"""Report of md-eval, line by line, and the shorter dialect that dscore reads."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from operator import add
 
-from diarize.score.der import Evaluation, pieces_of
+from diarize.score.der import Evaluation, intervals_of
 from diarize.score.mdeval.results import MISS, GroupResult, TypeMatrix, WordCounts
 from diarize.score.times import TIME_FIELDS
 
@@ -40,8 +40,8 @@ Exclusion zones for evaluation and scoring are:
 
 
 def header(collar: str, gap: str) -> str:
-    """Return what md-eval prints after its command line; options as they were given."""
-    # The lines that end in blanks carry a mark, so that no editor takes the blanks away.
+    """Return the header after the command line; options are printed as they were given."""
+    # Lines that end in blanks carry a mark, so that editors keep the blanks.
     return HEADER.format(collar=collar, gap=gap, end="").rstrip("\n")
 
 
@@ -75,7 +75,7 @@ class Block:
             total = [0.0] * len(TIME_FIELDS)
             self.words = WordCounts()
             self.speakers, self.seconds = TypeMatrix(), TypeMatrix()
-            # From the last to the first: see Scores.total.
+            # From the last to the first, as in Scores.total.
             for result in reversed(results):
                 total = list(map(add, total, result.sums))
                 if result.words.evaluated:
@@ -86,7 +86,7 @@ class Block:
 
 
 def percent(part: float, whole: float) -> float:
-    """Return 100 * part / whole; where ``whole`` is 0, 0 for 0 and else inf.
+    """Return 100 * part / whole; for a ``whole`` of 0, 0 or inf.
 
     >>> percent(1, 4), percent(0, 0)
     (25.0, 0.0)
@@ -96,8 +96,8 @@ def percent(part: float, whole: float) -> float:
     return float("inf") if part > 0 else 0.0
 
 
-# The lines with numbers: label, key, the key of which a percentage is given and how that is
-# called.  Keys are the fields of ErrorTimes, and of WordCounts behind "words "; None is a rule.
+# The lines with numbers: label, key, key of the base of the percentage, and name of that base.
+# Keys are fields of ErrorTimes, or of WordCounts after "words "; None is a rule.
 _SPEAKER = "scored speaker time"
 _ROWS: tuple[tuple[str, str, str, str] | None, ...] = (
     ("    EVAL TIME", "evaluated_time", "", ""),
@@ -121,9 +121,10 @@ _ROWS: tuple[tuple[str, str, str, str] | None, ...] = (
 
 
 def _template(seconds: str, with_words: bool) -> str:
-    """Return a block's lines with a ``%(key)`` for each value; percentages have the key ``key%``.
+    """Return the lines of a block with ``%(key)`` for a value and ``%(key%)`` for a percentage.
 
-    One formatting for a block: with thousands of files the report would take longer than scoring.
+    A block is formatted in one step: otherwise the report of thousands of files would take longer
+    than scoring.
     """
     lines = ["*** Performance analysis for Speaker Diarization for %(condition)s ***", ""]
     for row in _ROWS:
@@ -151,7 +152,7 @@ _WORD_SHARES = [row for row in _SHARES if row[1].startswith("words")]
 
 
 def _values(block: Block) -> dict[str, str | float]:
-    """Return what goes into the template of a block."""
+    """Return the values of the template of a block."""
     times, words = block.times, block.words
     out = {
         **times,
@@ -165,7 +166,7 @@ def _values(block: Block) -> dict[str, str | float]:
         out[key] = percent(times[part], times[whole])
     for key, part, whole in _WORD_SHARES:
         out[key] = 100 * out[part] / out[whole] if out[whole] else 100.0
-    # 0 or inf where no speech is scored, on which md-eval dies.
+    # 0 or inf where no speech is scored; md-eval divides by zero there.
     error = times["miss"] + times["false_alarm"] + times["confusion"]
     out["der"] = percent(error, times["scored_speech"])
     return out
@@ -198,7 +199,7 @@ def _matrix(matrix: TypeMatrix, title: str, unit: str, form: str, total: float) 
 
 @lru_cache(maxsize=1 << 12)
 def _count_matrix(cells: tuple, alarms: tuple) -> str:
-    """Return the matrix of speakers: of thousands of files many have the same."""
+    """Return the matrix of speakers; cached, because many files have equal ones."""
     matrix = TypeMatrix(dict(cells), dict(alarms))
     return _matrix(matrix, "speaker weighted", "count", "11d", sum(matrix.cells.values()))
 
@@ -207,7 +208,7 @@ def _count_matrix(cells: tuple, alarms: tuple) -> str:
 def _matrix_plan(
     cells: tuple[tuple[str, str], ...], alarms: tuple[str, ...], title: str, unit: str, form: str
 ) -> tuple[list[tuple[str, str]], list[str], str]:
-    """Return the keys of the cells in their order, the columns, and the form of the matrix."""
+    """Return the ordered keys of the cells, the columns, and the format of the matrix."""
     rows = sorted({ref for ref, _ in cells})
     columns = sorted({sys for _, sys in cells} - {MISS} | set(alarms))
     keys = [(ref, sys) for ref in rows for sys in (*columns, MISS)]
@@ -228,7 +229,7 @@ def _matrix_form(rows: list[str], columns: list[str], title: str, unit: str, for
 
 
 def dscore_text(block: Block) -> str:
-    """Return the lines of one condition for dscore's readers: six decimals, no padding."""
+    """Return the lines of one condition in the dialect of dscore: six decimals, no padding."""
     return _DSCORE % _values(block)
 
 
@@ -240,7 +241,7 @@ def _pairs(evaluation: Evaluation) -> Iterator[tuple[int, int, int, float]]:
 
 
 def mapping_lines(evaluation: Evaluation) -> dict[int, list[str]]:
-    """Return the ``-m`` lines of each group: whom each reference speaker is mapped to."""
+    """Return the ``-m`` lines of each group: the mapping of its reference speakers."""
     problem, mapping = evaluation.problem, evaluation.mapping
     out: dict[int, list[str]] = {}
     last = -1
@@ -267,11 +268,13 @@ def mapping_csv(evaluation: Evaluation) -> str:
     return "\n".join(out) + "\n"
 
 
-def piece_lines(evaluation: Evaluation, collar: float, skip_overlap: bool) -> dict[int, list[str]]:
-    """Return the ``-v`` lines of each group: every scored piece and who speaks in it."""
+def interval_lines(
+    evaluation: Evaluation, collar: float, skip_overlap: bool
+) -> dict[int, list[str]]:
+    """Return the ``-v`` lines of each group: the scored intervals and their speakers."""
     problem = evaluation.problem
-    line = evaluation.scored_line(collar, skip_overlap)
-    part = pieces_of(line)
+    line = evaluation.scored_timeline(collar, skip_overlap)
+    part = intervals_of(line)
     names: list[list[list[str]]] = []
     for runs, side in ((line.ref, problem.ref), (line.sys, problem.sys)):
         active: list[list[str]] = [[] for _ in part.index]
@@ -294,5 +297,5 @@ def piece_lines(evaluation: Evaluation, collar: float, skip_overlap: bool) -> di
 
 
 def _text(raw: bytes) -> str:
-    """Return a name as text that is written as the same bytes again."""
+    """Return a name as text that is encoded to the same bytes."""
     return raw.decode("utf-8", "surrogateescape")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from diarize.io.nist import Group
-from diarize.score.der import Pieces
+from diarize.score.der import ScoredIntervals
 from diarize.score.jer import speaking_times
 from diarize.score.mdeval.evaluation import MdEvaluation
 
@@ -16,7 +16,10 @@ MISS = "MISS"
 
 @dataclass
 class WordCounts:
-    """Reference words by their middle: evaluated, scored, of these missed, and with an error."""
+    """Numbers of reference words, located by their middle.
+
+    ``missed`` and ``error`` count scored words.
+    """
 
     evaluated: int = 0
     scored: int = 0
@@ -34,7 +37,7 @@ class WordCounts:
 
 @dataclass
 class TypeMatrix:
-    """Speakers (int), or seconds, by (reference, system type or MISS), and false alarm by type."""
+    """Speakers or seconds by (reference type, system type or MISS), and false alarm by type."""
 
     cells: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(int))
     false_alarm: dict[str, float] = field(default_factory=lambda: defaultdict(int))
@@ -49,7 +52,7 @@ class TypeMatrix:
 
 @dataclass
 class GroupResult:
-    """What md-eval reports of one channel of one file: sums in the order of TIME_FIELDS."""
+    """Results of one channel of one file; ``sums`` are in the order of TIME_FIELDS."""
 
     group: Group
     sums: list[float]
@@ -65,7 +68,7 @@ def group_results(
     evaluation = evaluated.evaluation
     sums = evaluation.sums(collar, skip_overlap).tolist()
     typed = bool(evaluated.ref.speaker_type or evaluated.sys.speaker_type)
-    part = evaluation.pieces(collar, skip_overlap)
+    part = evaluation.scored_intervals(collar, skip_overlap)
     found = part.add(np.minimum(part.ref, part.sys), evaluation.num_groups).tolist()
     speakers = _speaker_matrices(evaluated)
     no_words = WordCounts()
@@ -98,7 +101,7 @@ def speaker_types(evaluated: MdEvaluation, reference: bool) -> list[str]:
 
 def _speaker_matrices(evaluated: MdEvaluation) -> list[TypeMatrix]:
     evaluation = evaluated.evaluation
-    problem, line, mapping = evaluation.problem, evaluation.line, evaluation.mapping
+    problem, line, mapping = evaluation.problem, evaluation.timeline, evaluation.mapping
     ref = np.flatnonzero(speaking_times(line, line.ref, len(problem.ref.speakers)) > 0)
     sys = np.flatnonzero(speaking_times(line, line.sys, len(problem.sys.speakers)) > 0)
     ref_types, sys_types = speaker_types(evaluated, True), speaker_types(evaluated, False)
@@ -115,12 +118,12 @@ def _speaker_matrices(evaluated: MdEvaluation) -> list[TypeMatrix]:
 
 
 def _count_words(
-    evaluated: MdEvaluation, number: int, part: Pieces, collar: float, skip_overlap: bool
+    evaluated: MdEvaluation, number: int, part: ScoredIntervals, collar: float, skip_overlap: bool
 ) -> WordCounts:
     regions = evaluated.evaluation.problem.regions
     mine = regions.group == number
     spans = list(zip(regions.start[mine].tolist(), regions.end[mine].tolist(), strict=True))
-    line = evaluated.evaluation.scored_line(collar, skip_overlap)
+    line = evaluated.evaluation.scored_timeline(collar, skip_overlap)
     at = np.flatnonzero(part.group == number)
     begin = line.start[part.index[at]]
     end = begin + part.duration[at]
@@ -140,11 +143,11 @@ def _count_words(
 
 
 def _typed_seconds(
-    evaluated: MdEvaluation, number: int, part: Pieces, collar: float, skip_overlap: bool
+    evaluated: MdEvaluation, number: int, part: ScoredIntervals, collar: float, skip_overlap: bool
 ) -> TypeMatrix:
-    """Return seconds by type; speakers who are not matched are paired in byte order."""
+    """Return seconds by type; unmapped speakers are paired in byte order."""
     evaluation = evaluated.evaluation
-    line, mapping = evaluation.scored_line(collar, skip_overlap), evaluation.mapping
+    line, mapping = evaluation.scored_timeline(collar, skip_overlap), evaluation.mapping
     names = speaker_types(evaluated, True), speaker_types(evaluated, False)
     at = np.flatnonzero(part.group == number)
     active: list[list[list[int]]] = []

@@ -1,4 +1,4 @@
-"""md-eval from its options to its report."""
+"""Run of md-eval: options, reading, scoring, report."""
 
 import io
 import sys
@@ -17,9 +17,9 @@ from diarize.score.mdeval.report import (
     blocks,
     dscore_text,
     header,
+    interval_lines,
     mapping_csv,
     mapping_lines,
-    piece_lines,
 )
 from diarize.score.mdeval.results import GroupResult, group_results
 
@@ -27,7 +27,7 @@ CONVENTION = "diarize's md-eval, convention of NIST md-eval.pl"
 
 
 def evaluate(options: Options, argv: list[str]) -> int:
-    """Read, score and print; raises RefusedError for what md-eval.pl would die of."""
+    """Read, score and print; raises RefusedError for input on which md-eval.pl dies."""
     out = (
         io.TextIOWrapper(
             sys.stdout.buffer, encoding="utf-8", errors="surrogateescape", write_through=True
@@ -110,6 +110,6 @@ def _show_details(options: Options, evaluation: Evaluation, collar: float, out: 
             handle.write(mapping_csv(evaluation))
     skip_overlap = "1" in options.flags
     mapped = mapping_lines(evaluation) if "m" in options.flags else {}
-    pieces = piece_lines(evaluation, collar, skip_overlap) if "v" in options.flags else {}
-    for group in sorted({*mapped, *pieces}):
-        print("\n".join([*mapped.get(group, []), *pieces.get(group, [])]), file=out)
+    intervals = interval_lines(evaluation, collar, skip_overlap) if "v" in options.flags else {}
+    for group in sorted({*mapped, *intervals}):
+        print("\n".join([*mapped.get(group, []), *intervals.get(group, [])]), file=out)

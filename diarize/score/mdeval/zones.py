@@ -1,11 +1,11 @@
-"""Regions without the stretches that the reference excludes: NOSCORE, and NON-LEX noises.
+"""Exclusion zones of the reference: NOSCORE, and NON-LEX noises.
 
-The rules were found by experiment with md-eval 22.  A stretch grows on both sides by up to
-``extend`` seconds, stopped by the boundaries of speakers and words, and by time 0.  It does not
-grow where it begins or ends inside a word, nor backwards where a boundary stops it at just the
-start of the region, or the end of the stretch before, and no collar lies over that.  One that no
-boundary follows never ends.  Stretches at most ``2 * extend`` apart with no boundary between them
-are one.
+The rules were determined by experiment with md-eval 22.  A zone grows on both sides by up to
+``extend`` seconds and is stopped by the boundaries of speakers and words, and by time 0.  It does
+not grow where it begins or ends inside a word.  It does not grow backwards where a boundary stops
+it exactly at the start of the region or at the end of the preceding zone, unless a collar covers
+that point.  A zone that no boundary follows never ends.  Zones at most ``2 * extend`` apart
+without a boundary between them are joined.
 """
 
 from bisect import bisect_left, bisect_right
@@ -17,7 +17,7 @@ from diarize.segments import Regions
 
 
 class Token(NamedTuple):
-    """A stretch of the reference, in seconds; ``rank`` orders those of one file by start."""
+    """A span of the reference in seconds; ``rank`` is its order by start within the file."""
 
     start: float
     end: float
@@ -25,7 +25,7 @@ class Token(NamedTuple):
 
 
 def rank_tokens(spans: Sequence[tuple[float, float]]) -> list[Token]:
-    """Return the spans, given in the file's order, as tokens ranked by start, in that order."""
+    """Return the spans as tokens with ranks by start, in the order of the file."""
     order = sorted(range(len(spans)), key=lambda i: spans[i][0])
     rank = {i: n for n, i in enumerate(order)}
     return [Token(start, end, rank[i]) for i, (start, end) in enumerate(spans)]
@@ -39,9 +39,9 @@ def cut_zones(
     extend: float = EPSILON,
     collar: float = 0.0,
 ) -> list[tuple[float, float]]:
-    """Return the ``regions`` (sorted) without the ``zones``; see the module for the rules.
+    """Return the ``regions`` (sorted) without the ``zones``, by the rules of the module.
 
-    ``collar``: seconds around speaker boundaries that are left out too, by the caller.
+    ``collar``: seconds around speaker boundaries that the caller excludes.
     """
     if not zones:
         return list(regions)
@@ -68,7 +68,7 @@ def cut_zones(
 
 
 def _in_collar(speakers: Sequence[Token], t: float, collar: float) -> bool:
-    """Return whether a boundary of a speaker is less than ``collar`` away."""
+    """Return whether a speaker boundary is less than ``collar`` away."""
     return any(abs(x - t) < collar for turn in speakers for x in (turn.start, turn.end))
 
 
@@ -109,8 +109,8 @@ def _cuts(
         last = max(group, key=lambda z: (z.end, z.rank))
         low, high = first.start, last.end
         if not _inside(words, first, at_end=False):
-            # md-eval's choice changes with the rest of the file where a boundary falls on the
-            # zone's start (its sort is inconsistent there); here such a boundary stops it.
+            # Where a boundary coincides with the start of the zone, the sort of md-eval is
+            # inconsistent and its choice depends on the rest of the file; here it stops the zone.
             at = bisect_right(times, first.start + EPSILON)
             low = min(max([low - extend, 0.0, *times[max(at - 1, 0) : at]]), first.start)
         if not _inside(words, last, at_end=True):
@@ -133,7 +133,7 @@ def _inside(words: Sequence[Token], zone: Token, at_end: bool) -> bool:
 
 
 def _after(stops: Sequence[Token], times: list[float], zone: Token) -> list[float]:
-    """Return the boundaries that stop the zone's growth forwards: the next one is enough."""
+    """Return the next boundary after the zone, which stops its growth; empty without any."""
     t = zone.end
     if any(abs(stop.start - t) <= EPSILON for stop in stops) or any(
         abs(stop.end - t) <= EPSILON and stop.rank > zone.rank for stop in stops
