@@ -140,6 +140,7 @@ def make_part(
             kept.append(inside)
         if any(clamp):
             clamps[segment.recording] = clamps.get(segment.recording, Clamp()) + clamp
+    _check_overlap(name, kept, clamps, lengths)
     return Part(
         name,
         tuple(replace_length(found[key], lengths[key]) for key in sorted(found)),
@@ -148,6 +149,26 @@ def make_part(
         dict(sorted(clamps.items())),
         readings or {},
     )
+
+
+def _check_overlap(
+    name: str,
+    segments: Iterable[Segment],
+    clamps: Mapping[str, Clamp],
+    lengths: Mapping[str, float],
+) -> None:
+    """Refuse a recording with more than half of its annotation outside the audio."""
+    inside = dict.fromkeys(clamps, 0.0)
+    for segment in segments:
+        if segment.recording in inside:
+            inside[segment.recording] += segment.duration
+    for recording, clamp in clamps.items():
+        if clamp.seconds > inside[recording]:
+            raise DiarizeError(
+                f"{name}: recording {recording}: {clamp.seconds:.1f} of "
+                f"{clamp.seconds + inside[recording]:.1f} s of annotation lie outside the audio "
+                f"of {lengths[recording]:g} s; times must be in seconds, of this audio"
+            )
 
 
 def join_parts(name: str, parts: Iterable[Part]) -> Part:

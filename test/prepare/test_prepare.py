@@ -198,6 +198,14 @@ def test_a_directory_is_written_once_and_replaced_where_it_differs(wavs, tmp_pat
         capsys.readouterr().err)
 
 
+def test_an_annotation_mostly_outside_the_audio_is_refused(wavs):
+    """Times in milliseconds or samples: all turns were dropped, with exit status 0."""
+    far = Segment("a", 9, 12, "s")
+    for turns in ([Segment("a", 500, 3500, "s")], [Segment("a", 0.5, 1, "s"), far]):
+        with pytest.raises(DiarizeError, match=r"recording a: 3.* outside the audio of 1 s"):
+            make_part("p", wavs, turns)
+
+
 def test_a_directory_that_somebody_else_made_stays(wavs, tmp_path):
     out = tmp_path / "x"
     out.mkdir()
