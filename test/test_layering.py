@@ -31,7 +31,9 @@ ALLOWED: dict[str, set[str]] = {
     "infer": GROUND | {"config", "io", "kaldi", "nn.outputs", "nn.pieces", "nn.precision"},
     "train": GROUND | {"config", "io", "kaldi", "nn.precision"},
     "tasks": GROUND
-    | {"config", "data", "features", "io", "losses", "models", "nn", "infer.postprocess"}
+    | {"config", "data", "features", "io", "losses", "models", "nn"}
+    # Each task has its post-processor, which validation decides with, too.
+    | {"infer.postprocess", "infer.languages"}
     # How a mask is scored while training, and what a saved model looks like.
     | {"train.mask_der", "train.checkpoint", "train.options"},
 }

@@ -41,12 +41,10 @@ def infer(args: argparse.Namespace) -> None:
     """Diarize the files of ``args`` one after the other."""
     from diarize.errors import DiarizeError
     from diarize.infer.config import load_inference_config, override, override_network
-    from diarize.infer.languages import diarize_languages
     from diarize.infer.loader import find_model, make_predictor
-    from diarize.infer.postprocess import postprocess
     from diarize.infer.predictor import Posteriors
     from diarize.infer.run import predict_all
-    from diarize.infer.threads import Behind
+    from diarize.infer.threads import BackgroundWriter
     from diarize.io.audio import AudioSource
     from diarize.io.rttm import write_rttm
     from diarize.tasks.registry import load_task
@@ -71,17 +69,15 @@ def infer(args: argparse.Namespace) -> None:
 
     def segment(item: tuple[str, Posteriors]) -> None:
         name, found = item
-        arguments = (found.masks, found.activities, name, options, task.grid)
-        if task.name == "language":
-            labels = getattr(task.model, "labels", [])
-            naming = (found.names, labels) if labels else None
-            by_name[name] = diarize_languages(*arguments, naming)
-        else:
-            by_name[name] = postprocess(*arguments)
+        labels = getattr(task.model, "labels", [])
+        by_name[name] = task.postprocessor.process(
+            found.masks, found.activities, name, options, task.grid,
+            (found.names, labels) if labels else None,
+        )
         if not by_name[name]:
             print(f"{recordings[name]}: no speech found", file=sys.stderr)
 
-    with Behind(segment, depth=1) as behind:
+    with BackgroundWriter(segment, depth=1) as behind:
         for recording, found in predict_all(predictor, sources):
             behind.put((recording.name, found))
     segments = [one for name in recordings for one in by_name[name]]

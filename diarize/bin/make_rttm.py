@@ -16,8 +16,7 @@ from diarize.bin.common import run_command
 from diarize.config import dump_yaml
 from diarize.errors import DiarizeError
 from diarize.infer.config import InferenceConfig, load_inference_config, override
-from diarize.infer.languages import LANGUAGE, diarize_languages
-from diarize.infer.postprocess import SPEAKER, PostprocessOptions, postprocess
+from diarize.infer.postprocess import PostprocessOptions, PostProcessor
 from diarize.infer.stored import PosteriorDir, read_counts, some_names, write_kaldi_files
 from diarize.infer.tune import (
     GRID_NAMES,
@@ -33,6 +32,7 @@ from diarize.io.rttm import read_rttm
 from diarize.io.uem import read_uem
 from diarize.score.hypotheses import score_hypotheses
 from diarize.segments import Regions, Segment, by_recording, clip_segments
+from diarize.tasks.postprocessors import postprocessor
 
 PROG = "diarize-make-rttm"
 
@@ -45,14 +45,16 @@ def run_tune(args: argparse.Namespace) -> int:
     regions = read_uem(args.uem)
     _check_same_recordings(source, reference, regions, args)
     base, grid = config.postprocess, config.tune
-    counts = _oracle_counts(args.reco2num_spk, source) if args.reco2num_spk else {}
+    processor = postprocessor(source.task, f"{args.posteriors}/task")
+    counts = {}
+    if args.reco2num_spk:
+        counts = _oracle_counts(args.reco2num_spk, source, processor.num_fixed)
     points = grid_options(base, grid, theta_matters=not counts)
     recordings = (
         TuneRecording(r, *source.load(r), reference.get(r, []), regions[r], counts.get(r))
         for r in source.recordings
     )
-    method = LANGUAGE if source.task == "language" else SPEAKER
-    results = tune_postprocessing(recordings, points, source.grid, _score, method)
+    results = tune_postprocessing(recordings, points, source.grid, _score, processor)
     best = best_point(results, base)
     _write_best(args, config, results, best)
     edge = [
@@ -79,7 +81,10 @@ def run_apply(args: argparse.Namespace) -> int:
         missing = [r for r in source.recordings if r not in regions]
         if missing:
             raise DiarizeError(f"{args.uem}: no line for recording {some_names(missing)}")
-    counts = _oracle_counts(args.reco2num_spk, source) if args.reco2num_spk else {}
+    processor = postprocessor(source.task, f"{args.posteriors}/task")
+    counts = {}
+    if args.reco2num_spk:
+        counts = _oracle_counts(args.reco2num_spk, source, processor.num_fixed)
     segments = []
     silent = []
     for recording in source.recordings:
@@ -87,7 +92,7 @@ def run_apply(args: argparse.Namespace) -> int:
         if recording in counts:
             limits = {"min_speakers": None, "max_speakers": None}
             own = replace(options, num_speakers=counts[recording], **limits)
-        found = _segments(source, recording, own)
+        found = _segments(source, recording, own, processor)
         if regions is not None:
             found = [s for a, b in regions[recording] for s in clip_segments(found, a, b)]
         segments += found
@@ -105,13 +110,11 @@ def run_apply(args: argparse.Namespace) -> int:
 
 
 def _segments(
-    source: PosteriorDir, recording: str, options: PostprocessOptions
+    source: PosteriorDir, recording: str, options: PostprocessOptions, processor: PostProcessor
 ) -> list[Segment]:
+    language_id = source.language_id(recording) if options.name_threshold is not None else None
     arrays = source.load(recording)
-    if source.task == "language":
-        naming = source.naming(recording) if options.name_threshold is not None else None
-        return diarize_languages(*arrays, recording, options, source.grid, naming)
-    return postprocess(*arrays, recording, options, source.grid)
+    return processor.process(*arrays, recording, options, source.grid, language_id)
 
 
 _OVERRIDES = (
@@ -185,10 +188,13 @@ def _score(
     ]
 
 
-def _oracle_counts(path: str, source: PosteriorDir) -> dict[str, int]:
-    """Return the given numbers of speakers, at most that of the stored queries, with a notice."""
+def _oracle_counts(path: str, source: PosteriorDir, num_fixed: int) -> dict[str, int]:
+    """Return the given numbers of speakers, limited to the stored queries with a notice.
+
+    Of these ``num_fixed`` are slots that are no speakers.
+    """
     counts = read_counts(path, source.recordings)
-    limits = {recording: source.num_queries(recording) for recording in counts}
+    limits = {recording: source.num_queries(recording) - num_fixed for recording in counts}
     beyond = [recording for recording in counts if counts[recording] > limits[recording]]
     if beyond:
         print(

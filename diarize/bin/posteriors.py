@@ -70,7 +70,7 @@ def compute(args: argparse.Namespace) -> None:
     from diarize.infer.predictor import Posteriors
     from diarize.infer.run import predict_all
     from diarize.infer.stored import write_layout
-    from diarize.infer.threads import Behind
+    from diarize.infer.threads import BackgroundWriter
     from diarize.io.ark import ArkWriter
     from diarize.kaldi.datadir import DataDir
     from diarize.tasks.registry import load_task
@@ -96,7 +96,7 @@ def compute(args: argparse.Namespace) -> None:
             for writer, array in zip(writers[1:], (found.activities, found.names), strict=False):
                 writer.write(name, array)
 
-        behind = stack.enter_context(Behind(write, depth=1))
+        behind = stack.enter_context(BackgroundWriter(write, depth=1))
         sources = {name: data.source(name) for name in recordings}
         for recording, found in predict_all(predictor, sources):
             behind.put((recording.name, found))

@@ -1,7 +1,7 @@
-"""From the network's output to languages: the best kept query wherever the VAD says speech.
+"""Post-processing for languages: the best kept query in each frame that the VAD calls speech.
 
 SAGE-LD keeps the queries with an activity above theta = 0.8; query 0 is the VAD slot and is
-always heard.  Median filter, minimum duration and gap filling are additions, off by default.
+always kept.  Median filter, minimum duration and gap filling are additions, off by default.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,10 @@ import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.infer.postprocess import (
-    Method,
+    LanguageId,
     PostprocessOptions,
+    PostProcessor,
     binary_median,
-    check_output,
     select_queries,
 )
 from diarize.segments import Segment
@@ -58,13 +58,6 @@ class LanguageRuns:
             votes = total[high] - total[np.maximum(frames - half, 0)]
             best = (2 * votes + own).argmax(1)
         return np.where(self.speech, columns[best], SILENCE)
-
-
-def choose_languages(
-    runs: LanguageRuns, activities: np.ndarray, options: PostprocessOptions
-) -> list[int]:
-    """Return the queries that are languages, the most active one first; never the VAD slot."""
-    return [query + 1 for query in select_queries(activities[1:], options)]
 
 
 def smooth(decision: np.ndarray, min_gap: int, min_duration: int) -> list[tuple[int, int, int]]:
@@ -113,34 +106,6 @@ def _absorb(island: list[tuple[int, int, int]], shortest: int) -> list[tuple[int
     return out
 
 
-def language_segments(
-    runs: LanguageRuns,
-    queries: list[int],
-    recording: str,
-    options: PostprocessOptions,
-    grid: FrameGrid,
-    names: Mapping[int, str] | None = None,
-) -> list[Segment]:
-    """Return the turns of ``queries`` as segments, sorted by time.
-
-    A query in ``names`` is called by its name, the others L1, L2, … in the order of their
-    first turns.  Turns of one label that abut are one.
-    """
-    gap, shortest = grid.to_frame(options.min_gap), grid.to_frame(options.min_duration)
-    labels = dict(names or {})
-    unnamed = 0
-    out: list[Segment] = []
-    for lo, hi, query in smooth(runs.decision(queries), gap, shortest):
-        if query not in labels:
-            unnamed += 1
-            labels[query] = f"L{unnamed}"
-        start, end = grid.to_seconds(lo), grid.to_seconds(hi)
-        if out and (out[-1].end, out[-1].label) == (start, labels[query]):
-            start = out.pop().start
-        out.append(Segment(recording, start, end, labels[query]))
-    return out
-
-
 def name_queries(
     probabilities: np.ndarray, queries: Sequence[int], names: Sequence[str], threshold: float
 ) -> dict[int, str]:
@@ -154,40 +119,66 @@ def name_queries(
     return {q: names[c] for q, c in best.items() if probabilities[q, c] > threshold}
 
 
-def diarize_languages(
-    posteriors: np.ndarray,
-    activities: np.ndarray,
-    recording: str,
-    options: PostprocessOptions,
-    grid: FrameGrid,
-    naming: tuple[np.ndarray, Sequence[str]] | None = None,
-) -> list[Segment]:
-    """Return which language is spoken when, sorted by time; [] where no query is kept.
+class LanguagePostProcessor(PostProcessor):
+    """The most probable kept language of each speech frame; query 0 decides about speech."""
 
-    posteriors: (T, N) mask probabilities on the frames of ``grid``, column 0 the VAD's
-    activities: (N,) probabilities that a query is a language
-    naming: the language head's probabilities (N, C) and its C names; they are used where
-        ``options.name_threshold`` is set, else labels are L1, L2, …
-    Raises DiarizeError, naming ``recording``, for shapes that do not fit and NaN or Inf.
-    """
-    check_output(posteriors, activities, recording)
-    if posteriors.shape[1] < 2:
-        raise DiarizeError(f"recording {recording}: no query besides the VAD slot")
-    runs = LanguageRuns(posteriors, options.threshold, options.median)
-    try:
-        queries = choose_languages(runs, activities, options)
-    except DiarizeError as err:
-        raise DiarizeError(f"recording {recording}: {err}") from err
-    names = {}
-    if naming is not None and options.name_threshold is not None and queries:
-        probabilities, known = naming
+    num_fixed = 1
+
+    def runs(self, posteriors: np.ndarray, threshold: float, median: int) -> LanguageRuns:
+        return LanguageRuns(posteriors, threshold, median)
+
+    def choose(
+        self, runs: LanguageRuns, activities: np.ndarray, options: PostprocessOptions
+    ) -> list[int]:
+        """Return the queries that are languages, the most active one first; never the VAD slot."""
+        return [query + 1 for query in select_queries(activities[1:], options)]
+
+    def segments(
+        self,
+        runs: LanguageRuns,
+        queries: list[int],
+        recording: str,
+        options: PostprocessOptions,
+        grid: FrameGrid,
+        names: Mapping[int, str] | None = None,
+    ) -> list[Segment]:
+        """Return the turns of ``queries`` as segments, sorted by time.
+
+        The label of a query is its name, else L1, L2, … in the order of the first turns.
+        Turns of one label that abut are one.
+        """
+        gap, shortest = grid.to_frame(options.min_gap), grid.to_frame(options.min_duration)
+        labels = dict(names or {})
+        unnamed = 0
+        out: list[Segment] = []
+        for lo, hi, query in smooth(runs.decision(queries), gap, shortest):
+            if query not in labels:
+                unnamed += 1
+                labels[query] = f"L{unnamed}"
+            start, end = grid.to_seconds(lo), grid.to_seconds(hi)
+            if out and (out[-1].end, out[-1].label) == (start, labels[query]):
+                start = out.pop().start
+            out.append(Segment(recording, start, end, labels[query]))
+        return out
+
+    def name(
+        self,
+        queries: list[int],
+        activities: np.ndarray,
+        recording: str,
+        options: PostprocessOptions,
+        language_id: LanguageId | None,
+    ) -> Mapping[int, str]:
+        """Return the names of known languages; none without ``options.name_threshold``."""
+        if language_id is None or options.name_threshold is None or not queries:
+            return {}
+        probabilities, known = language_id
         if probabilities.shape != (len(activities), len(known)):
             raise DiarizeError(
                 f"recording {recording}: {probabilities.shape} probabilities for "
                 f"{len(activities)} queries and {len(known)} names"
             )
-        names = name_queries(probabilities, queries, known, options.name_threshold)
-    return language_segments(runs, queries, recording, options, grid, names)
+        return name_queries(probabilities, queries, known, options.name_threshold)
 
 
-LANGUAGE = Method(LanguageRuns, choose_languages, language_segments)
+LANGUAGE = LanguagePostProcessor()

@@ -1,4 +1,4 @@
-"""From the network's output to segments: which queries speak, and when (EEND-M2F, section 3.3).
+"""Post-processing: from the network's output to segments (EEND-M2F, Section 3.3).
 
 The paper keeps the queries with ``p > theta`` (theta = 0.8) and thresholds their masks
 at 0.5.  Median filter, minimum duration, gap filling and the limits on the number of
@@ -6,7 +6,8 @@ speakers are customary additions, off by default.  ``merge_iou`` is an extension
 toolkit, NOT in the paper, for a class head that has not yet learned to stop duplicates.
 """
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,15 @@ from diarize.errors import DiarizeError
 from diarize.segments import Segment
 from diarize.timebase import FrameGrid
 
-_PIECE = 1 << 16
+# Probabilities (N, C) of the language head, and the names of its C languages.
+LanguageId = tuple[np.ndarray, Sequence[str]]
+
+_BLOCK = 1 << 16  # frames that are checked at once
 
 
 @dataclass(frozen=True)
 class PostprocessOptions:
-    """How posteriors become segments; seconds are rounded to frames of the grid in use.
+    """Options of the post-processing; seconds are rounded to frames of the grid in use.
 
     theta: a query is a speaker if its activity is above this
     threshold: a speaker is active in the frames whose mask probability is above this
@@ -32,8 +36,8 @@ class PostprocessOptions:
     min_speakers, max_speakers: limits on the number that theta gives
     merge_iou: of queries whose masks overlap with an intersection over union above this,
         only the most active one is kept (extension, not in the paper); null is off
-    name_threshold: of languages, the probability above which one is called by its name
-        instead of L1, L2, …; null is never
+    name_threshold: a language has its name as label where the probability of the name is above
+        this, else L1, L2, …; null: never a name
     """
 
     theta: float = 0.8
@@ -153,8 +157,7 @@ def clean_runs(runs: np.ndarray, min_gap: int, min_duration: int) -> np.ndarray:
 class QueryRuns:
     """The runs of each query of one recording, computed when asked for, once.
 
-    One object serves every theta and minimum duration, so a grid search does not filter
-    the same mask twice.
+    One object serves every theta and minimum duration, so a grid search filters each mask once.
     """
 
     def __init__(self, posteriors: np.ndarray, threshold: float, median: int) -> None:
@@ -191,51 +194,27 @@ class QueryRuns:
         return is_duplicate
 
 
-def check_output(posteriors: np.ndarray, activities: np.ndarray, recording: str) -> None:
-    """Raise DiarizeError naming ``recording`` unless shapes are (T, N), (N,) and values finite."""
+def check_output(
+    posteriors: np.ndarray, activities: np.ndarray, recording: str, num_fixed: int = 0
+) -> None:
+    """Raise DiarizeError naming ``recording`` unless shapes are (T, N), (N,) and values finite.
+
+    N must be above ``num_fixed``, the number of slots with a fixed meaning.
+    """
     if posteriors.ndim != 2 or activities.shape != posteriors.shape[1:]:
         raise DiarizeError(
             f"recording {recording}: posteriors {posteriors.shape} and activities "
             f"{activities.shape} do not belong together: expected (T, N) and (N,)"
         )
-    # In pieces: posteriors may be longer than what fits into memory.
-    pieces = (posteriors[i : i + _PIECE] for i in range(0, len(posteriors), _PIECE))
-    if not (all(np.isfinite(p).all() for p in pieces) and np.isfinite(activities).all()):
+    if num_fixed and len(activities) <= num_fixed:
+        raise DiarizeError(f"recording {recording}: no query besides the VAD slot")
+    # By blocks: posteriors may not fit into memory.
+    blocks = (posteriors[i : i + _BLOCK] for i in range(0, len(posteriors), _BLOCK))
+    if not (all(np.isfinite(p).all() for p in blocks) and np.isfinite(activities).all()):
         raise DiarizeError(
             f"recording {recording}: posteriors or activities hold NaN or Inf; "
             "check the audio and the model, then run inference again"
         )
-
-
-def choose_queries(
-    runs: QueryRuns, activities: np.ndarray, options: PostprocessOptions
-) -> list[int]:
-    """Return select_queries for the masks in ``runs``, duplicates removed if options say so."""
-    limit = options.merge_iou
-    return select_queries(activities, options, runs.overlaps(limit) if limit is not None else None)
-
-
-def runs_to_segments(
-    runs: QueryRuns,
-    queries: list[int],
-    recording: str,
-    options: PostprocessOptions,
-    grid: FrameGrid,
-) -> list[Segment]:
-    """Return the cleaned runs of ``queries`` as segments of spk1, spk2, …, sorted by time.
-
-    Speakers are numbered in the order in which they first speak, the more active query
-    (the earlier one in ``queries``) first where two begin in the same frame.  A query
-    whose mask is empty gives no segment and no number.
-    """
-    gap, shortest = grid.to_frame(options.min_gap), grid.to_frame(options.min_duration)
-    cleaned = [clean_runs(runs.runs(query), gap, shortest) for query in queries]
-    speaking = sorted((r for r in cleaned if len(r)), key=lambda r: r[0, 0])
-    return sorted(
-        Segment(recording, grid.to_seconds(lo), grid.to_seconds(hi), f"spk{number}")
-        for number, rows in enumerate(speaking, start=1)
-        for lo, hi in rows.tolist()
-    )
 
 
 def postprocess(
@@ -245,33 +224,119 @@ def postprocess(
     options: PostprocessOptions,
     grid: FrameGrid,
 ) -> list[Segment]:
-    """Return who speaks when, sorted by time, labels ``spk1`` … by first appearance.
+    """Return the speakers' turns, sorted by time, labels ``spk1`` … by first appearance.
 
     posteriors: (T, N) mask probabilities on the frames of ``grid``
     activities: (N,) probabilities that a query is a speaker
     Raises DiarizeError, naming ``recording``, for shapes that do not fit and NaN or Inf.
     """
-    check_output(posteriors, activities, recording)
-    runs = QueryRuns(posteriors, options.threshold, options.median)
-    try:
-        queries = choose_queries(runs, activities, options)
-    except DiarizeError as err:
-        raise DiarizeError(f"recording {recording}: {err}") from err
-    return runs_to_segments(runs, queries, recording, options, grid)
+    return SPEAKER.process(posteriors, activities, recording, options, grid)
 
 
-@dataclass(frozen=True)
-class Method:
-    """The three steps of a task's post-processing, which tuning takes apart.
+class PostProcessor(ABC):
+    """Post-processing of a task: from posteriors to segments, in three steps.
 
-    runs: (posteriors, threshold, median) -> masks or decisions, computed once
-    choose: (runs, activities, options) -> the queries that count
-    segments: (runs, queries, recording, options, grid) -> segments
+    Tuning repeats only the steps that an option changes.  The first ``num_fixed`` queries are
+    slots with a fixed meaning, which are never chosen.
     """
 
-    runs: Callable[[np.ndarray, float, int], Any]
-    choose: Callable[[Any, np.ndarray, PostprocessOptions], list[int]]
-    segments: Callable[..., list[Segment]]
+    num_fixed = 0
+
+    @abstractmethod
+    def runs(self, posteriors: np.ndarray, threshold: float, median: int) -> Any:
+        """Return the decisions of a recording, (T, N), for any choice of queries."""
+
+    @abstractmethod
+    def choose(
+        self, runs: Any, activities: np.ndarray, options: PostprocessOptions
+    ) -> list[int]:
+        """Return the queries that are kept, the most active one first."""
+
+    @abstractmethod
+    def segments(
+        self,
+        runs: Any,
+        queries: list[int],
+        recording: str,
+        options: PostprocessOptions,
+        grid: FrameGrid,
+        names: Mapping[int, str] | None = None,
+    ) -> list[Segment]:
+        """Return the turns of ``queries``, sorted by time; ``names`` are labels of queries."""
+
+    def process(
+        self,
+        posteriors: np.ndarray,
+        activities: np.ndarray,
+        recording: str,
+        options: PostprocessOptions,
+        grid: FrameGrid,
+        language_id: LanguageId | None = None,
+    ) -> list[Segment]:
+        """Return the segments of a recording, sorted by time; [] where no query is kept.
+
+        posteriors: (T, N) mask probabilities on the frames of ``grid``
+        activities: (N,) probabilities that a query is active
+        language_id: probabilities (N, C) of the language head and its C names
+        Raises DiarizeError, naming ``recording``, for shapes that do not fit and NaN or Inf.
+        """
+        check_output(posteriors, activities, recording, self.num_fixed)
+        runs = self.runs(posteriors, options.threshold, options.median)
+        try:
+            queries = self.choose(runs, activities, options)
+        except DiarizeError as err:
+            raise DiarizeError(f"recording {recording}: {err}") from err
+        names = self.name(queries, activities, recording, options, language_id)
+        return self.segments(runs, queries, recording, options, grid, names)
+
+    def name(
+        self,
+        queries: list[int],
+        activities: np.ndarray,
+        recording: str,
+        options: PostprocessOptions,
+        language_id: LanguageId | None,
+    ) -> Mapping[int, str]:
+        """Return the labels of those queries that have a name; by default none has."""
+        return {}
 
 
-SPEAKER = Method(QueryRuns, choose_queries, runs_to_segments)
+class SpeakerPostProcessor(PostProcessor):
+    """Thresholded masks of the queries with an activity above theta (Section 3.3)."""
+
+    def runs(self, posteriors: np.ndarray, threshold: float, median: int) -> QueryRuns:
+        return QueryRuns(posteriors, threshold, median)
+
+    def choose(
+        self, runs: QueryRuns, activities: np.ndarray, options: PostprocessOptions
+    ) -> list[int]:
+        limit = options.merge_iou
+        is_duplicate = None if limit is None else runs.overlaps(limit)
+        return select_queries(activities, options, is_duplicate)
+
+    def segments(
+        self,
+        runs: QueryRuns,
+        queries: list[int],
+        recording: str,
+        options: PostprocessOptions,
+        grid: FrameGrid,
+        names: Mapping[int, str] | None = None,
+    ) -> list[Segment]:
+        """Return the cleaned runs of ``queries`` as segments of spk1, spk2, …, sorted by time.
+
+        Speakers are numbered in the order in which they first speak, the more active query
+        (the earlier one in ``queries``) first where two begin in the same frame.  A query
+        with an empty mask has no segment and no number.
+        """
+        gap, shortest = grid.to_frame(options.min_gap), grid.to_frame(options.min_duration)
+        cleaned = [clean_runs(runs.runs(query), gap, shortest) for query in queries]
+        speaking = sorted((r for r in cleaned if len(r)), key=lambda r: r[0, 0])
+        return sorted(
+            Segment(recording, grid.to_seconds(lo), grid.to_seconds(hi), f"spk{number}")
+            for number, rows in enumerate(speaking, start=1)
+            for lo, hi in rows.tolist()
+        )
+
+
+SPEAKER = SpeakerPostProcessor()

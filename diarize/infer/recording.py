@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from diarize.errors import DiarizeError
-from diarize.infer.threads import Ahead
+from diarize.infer.threads import Prefetcher
 from diarize.io.audio import AudioSource, read_audio
 from diarize.timebase import FrameGrid
 
@@ -36,7 +36,7 @@ class Recording:
         self.device = torch.device("cpu")
         self._pool, self._ahead = pool, ahead
         self._whole: np.ndarray | None = None
-        self._blocks: Ahead[np.ndarray] | None = None
+        self._blocks: Prefetcher[np.ndarray] | None = None
         rate = grid.sample_rate
         if isinstance(source, str):
             source = AudioSource(source)
@@ -95,8 +95,8 @@ class Recording:
         if self._blocks is not None:
             self._blocks.close()
 
-    def _start(self, pool: Executor) -> Ahead[np.ndarray]:
-        return Ahead(pool, self._read, self._spans(), int(self._ahead / BLOCK_SECONDS))
+    def _start(self, pool: Executor) -> Prefetcher[np.ndarray]:
+        return Prefetcher(pool, self._read, self._spans(), int(self._ahead / BLOCK_SECONDS))
 
     def _spans(self) -> list[tuple[int, int]]:
         size = BLOCK_SECONDS * self.grid.sample_rate

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 
 from diarize.infer.predictor import Posteriors, Predictor
 from diarize.infer.recording import Recording
-from diarize.infer.threads import Ahead
+from diarize.infer.threads import Prefetcher
 from diarize.io.audio import AudioSource
 
 # On a GPU, which is faster than a thread decodes.
@@ -65,7 +65,7 @@ def _predict_all(
         opened = [Recording(name, sources[name], predictor.grid) for name in chosen]
         return [Recording(r.name, r.all_samples(), predictor.grid) for r in opened]
 
-    with closing(Ahead(pool, load, batches, 2)) as loaded:
+    with closing(Prefetcher(pool, load, batches, 2)) as loaded:
         for recordings in loaded:
             with ExitStack() as stack:
                 for recording in recordings:

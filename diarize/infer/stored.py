@@ -54,10 +54,10 @@ class PosteriorDir:
         return self._posteriors.mapped(recording), self._activities[recording]
 
     def num_queries(self, recording: str) -> int:
-        """Return N of a recording, without the VAD slot; only its activities are read."""
-        return len(self._activities[recording]) - (self.task == "language")
+        """Return N of a recording; only its activities are read."""
+        return len(self._activities[recording])
 
-    def naming(self, recording: str) -> tuple[np.ndarray, list[str]] | None:
+    def language_id(self, recording: str) -> tuple[np.ndarray, list[str]] | None:
         """Return the language head's probabilities (N, C) and its names, None without a head."""
         if not self.labels:
             return None
@@ -118,7 +118,7 @@ def some_names(names: list[str], most: int = 3) -> str:
 
 
 def write_kaldi_files(
-    directory: Path, segments: list[Segment], recordings: list[str], task: str = "speaker"
+    directory: Path, segments: list[Segment], recordings: list[str], labels: str | None = None
 ) -> None:
     """Write rttm, segments, utt2spk, spk2utt and reco2num_spk of a diarization.
 

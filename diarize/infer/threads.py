@@ -1,4 +1,4 @@
-"""Work beside the network: what is needed next is loaded, what is done is written."""
+"""Threads beside the network: input is loaded ahead of it, output written behind it."""
 
 import queue
 import threading
@@ -12,7 +12,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Ahead(Generic[R]):
+class Prefetcher(Generic[R]):
     """The results of ``load`` for each of ``items``, in order, ``depth`` of them begun early.
 
     The first ones are handed to ``pool`` at once, each further one when a result is taken.
@@ -49,7 +49,7 @@ class Ahead(Generic[R]):
             self._begun.popleft().cancel()
 
 
-class Behind(Generic[T]):
+class BackgroundWriter(Generic[T]):
     """Calls ``work`` with each item that is put, in order, in a thread of its own.
 
     At most ``depth`` items wait.  In a ``with`` block; at its end everything is done, and
@@ -69,7 +69,7 @@ class Behind(Generic[T]):
         self._raise()
         self._queue.put(item)
 
-    def __enter__(self) -> "Behind[T]":
+    def __enter__(self) -> "BackgroundWriter[T]":
         self._thread.start()
         return self
 

@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.infer.postprocess import SPEAKER, Method, PostprocessOptions, check_output
+from diarize.infer.postprocess import (
+    SPEAKER,
+    PostprocessOptions,
+    PostProcessor,
+    check_output,
+)
 from diarize.segments import Regions, Segment
 from diarize.timebase import FrameGrid
 
@@ -97,7 +102,7 @@ def tune_postprocessing(
     points: Sequence[PostprocessOptions],
     grid: FrameGrid,
     score: Scorer,
-    method: Method = SPEAKER,
+    processor: PostProcessor = SPEAKER,
 ) -> list[TunePoint]:
     """Return every point with its pooled errors, in the order of ``points``.
 
@@ -108,9 +113,9 @@ def tune_postprocessing(
     right = np.zeros(len(points), dtype=int)
     count = 0
     for item in recordings:
-        check_output(item.posteriors, item.activities, item.recording)
+        check_output(item.posteriors, item.activities, item.recording, processor.num_fixed)
         true_count = _count_in_regions(item.reference, item.regions)
-        for index, errors, speakers in _score_recording(item, points, grid, score, method):
+        for index, errors, speakers in _score_recording(item, points, grid, score, processor):
             sums[index] += errors
             right[index] += speakers == true_count
         count += 1
@@ -157,7 +162,7 @@ def _score_recording(
     points: Sequence[PostprocessOptions],
     grid: FrameGrid,
     score: Scorer,
-    method: Method,
+    processor: PostProcessor,
 ) -> Iterator[tuple[int, Errors, int]]:
     """Yield (index of the point, errors, speakers found); equal results are scored once."""
     masks: dict[tuple, Any] = {}
@@ -172,13 +177,13 @@ def _score_recording(
             )
         mask_key = (options.threshold, options.median)
         if mask_key not in masks:
-            masks[mask_key] = method.runs(item.posteriors, *mask_key)
+            masks[mask_key] = processor.runs(item.posteriors, *mask_key)
         runs = masks[mask_key]
-        queries = method.choose(runs, item.activities, options)
+        queries = processor.choose(runs, item.activities, options)
         key = (mask_key, options.min_duration, tuple(queries))
         if key not in index:
             index[key] = len(hypotheses)
-            hypotheses.append(method.segments(runs, queries, item.recording, options, grid))
+            hypotheses.append(processor.segments(runs, queries, item.recording, options, grid))
         of_point.append(index[key])
     errors = score(item.reference, hypotheses, item.regions)
     speakers = [_count_in_regions(segments, item.regions) for segments in hypotheses]

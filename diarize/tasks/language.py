@@ -7,6 +7,7 @@ from torch import Tensor
 
 from diarize.data.examples import Batch, Example
 from diarize.data.languages import make_language_example
+from diarize.infer.languages import LANGUAGE
 from diarize.losses.language import LanguageCriterion, LanguageCriterionOptions
 from diarize.models.sage_ld import SageLd, SageLdOptions
 from diarize.nn.outputs import QueryPredictions
@@ -28,6 +29,7 @@ class LanguageTask(QueryTask):
 
     name = "language"
     labels = "language"
+    postprocessor = LANGUAGE
     make_example = staticmethod(make_language_example)
 
     def __init__(self, options: LanguageOptions, seed: int = 0) -> None:

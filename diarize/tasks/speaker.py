@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from diarize.infer.postprocess import SPEAKER
 from diarize.losses.criterion import Criterion, CriterionOptions
 from diarize.models.eend_m2f import EendM2f, EendM2fOptions
 from diarize.tasks.base import DataOptions, QueryTask, ValidOptions
@@ -23,6 +24,7 @@ class SpeakerTask(QueryTask):
     """What the trainer needs to know of speaker diarization."""
 
     name = "speaker"
+    postprocessor = SPEAKER
 
     def __init__(self, options: SpeakerOptions, seed: int = 0) -> None:
         super().__init__(options, build_model(options, seed), Criterion(options.criterion), seed)

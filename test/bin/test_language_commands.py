@@ -116,7 +116,7 @@ def test_from_posteriors_to_an_rttm_of_languages(world, capsys):
     np.testing.assert_allclose(masks[:, 0], out.mask_logits()[0, 0, :, 0].sigmoid(), atol=1e-5)
     assert activities[0] == pytest.approx(float(out.activity_logits[0, 0, 0].sigmoid()), abs=1e-5)
     assert (np.diff(activities[1:]) <= 0).all()
-    probabilities, names = found.naming("r1")
+    probabilities, names = found.language_id("r1")
     assert names == ["eng", "hin"]
     np.testing.assert_allclose(probabilities.sum(1), 1.0, atol=1e-5)
 

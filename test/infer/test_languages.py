@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diarize.errors import DiarizeError
-from diarize.infer.languages import LANGUAGE, LanguageRuns, diarize_languages, smooth
+from diarize.infer.languages import LANGUAGE, LanguageRuns, smooth
 from diarize.infer.postprocess import PostprocessOptions
 from diarize.infer.tune import TuneRecording, tune_postprocessing
 from diarize.segments import Segment
@@ -33,7 +33,7 @@ ACTIVE = np.array([0.01, 0.9, 0.95, 0.79], dtype=np.float32)  # query 3 is not k
 
 
 def test_the_best_kept_query_where_the_vad_says_speech():
-    got = diarize_languages(SPEECH, ACTIVE, "rec", PostprocessOptions(), GRID)
+    got = LANGUAGE.process(SPEECH, ACTIVE, "rec", PostprocessOptions(), GRID)
     assert got == [
         Segment("rec", 0.1, 0.3, "L1"),
         Segment("rec", 0.3, 0.5, "L2"),  # no mask above 0.5, but the best of the kept ones
@@ -42,37 +42,37 @@ def test_the_best_kept_query_where_the_vad_says_speech():
 
 
 def test_no_kept_query_is_no_segment():
-    assert diarize_languages(SPEECH, np.zeros(4), "rec", PostprocessOptions(), GRID) == []
-    assert diarize_languages(SPEECH * 0, np.ones(4), "rec", PostprocessOptions(), GRID) == []
+    assert LANGUAGE.process(SPEECH, np.zeros(4), "rec", PostprocessOptions(), GRID) == []
+    assert LANGUAGE.process(SPEECH * 0, np.ones(4), "rec", PostprocessOptions(), GRID) == []
     # The VAD's own activity neither helps nor hurts.
     alone = np.array([0.99, 0.0, 0.0, 0.0])
-    assert diarize_languages(SPEECH, alone, "rec", PostprocessOptions(), GRID) == []
-    assert diarize_languages(np.zeros((0, 4)), np.ones(4), "r", PostprocessOptions(), GRID) == []
+    assert LANGUAGE.process(SPEECH, alone, "rec", PostprocessOptions(), GRID) == []
+    assert LANGUAGE.process(np.zeros((0, 4)), np.ones(4), "r", PostprocessOptions(), GRID) == []
 
 
 def test_the_number_of_languages_can_be_given():
-    one = diarize_languages(SPEECH, ACTIVE, "rec", PostprocessOptions(num_speakers=1), GRID)
+    one = LANGUAGE.process(SPEECH, ACTIVE, "rec", PostprocessOptions(num_speakers=1), GRID)
     assert {s.label for s in one} == {"L1"}
     assert [(s.start, s.end) for s in one] == [(0.1, 0.5), (0.6, 0.8)]
     with pytest.raises(DiarizeError, match="recording rec: at least 4 .* only 3 queries"):
-        diarize_languages(SPEECH, ACTIVE, "rec", PostprocessOptions(num_speakers=4), GRID)
+        LANGUAGE.process(SPEECH, ACTIVE, "rec", PostprocessOptions(num_speakers=4), GRID)
 
 
 def test_names_where_they_are_known():
     head = np.array([[0.9, 0.1, 0.0], [0.7, 0.2, 0.1], [0.8, 0.15, 0.05], [1, 0, 0]], np.float32)
     known = ["hin", "eng", "swa"]
     options = PostprocessOptions(name_threshold=0.5)
-    got = diarize_languages(SPEECH, ACTIVE, "rec", options, GRID, (head, known))
+    got = LANGUAGE.process(SPEECH, ACTIVE, "rec", options, GRID, (head, known))
     # Both are hin: one language, and turns that abut are one.
     assert [(s.start, s.end, s.label) for s in got] == [(0.1, 0.5, "hin"), (0.6, 0.8, "hin")]
     high = PostprocessOptions(name_threshold=0.75)
-    got = diarize_languages(SPEECH, ACTIVE, "rec", high, GRID, (head, known))
+    got = LANGUAGE.process(SPEECH, ACTIVE, "rec", high, GRID, (head, known))
     assert [s.label for s in got] == ["L1", "hin", "L1"]
     low = PostprocessOptions(name_threshold=0.1)
-    plain = diarize_languages(SPEECH, ACTIVE, "rec", PostprocessOptions(), GRID, (head, known))
+    plain = LANGUAGE.process(SPEECH, ACTIVE, "rec", PostprocessOptions(), GRID, (head, known))
     assert [s.label for s in plain] == ["L1", "L2", "L1"]
     with pytest.raises(DiarizeError, match=r"recording rec: \(4, 3\) probabilities"):
-        diarize_languages(SPEECH, ACTIVE, "rec", low, GRID, (head, known[:2]))
+        LANGUAGE.process(SPEECH, ACTIVE, "rec", low, GRID, (head, known[:2]))
 
 
 def test_the_median_filter_is_a_majority_vote():
@@ -132,7 +132,7 @@ def test_smoothing_keeps_what_it_must(decision, gap, shortest):
 )
 def test_bad_network_output_names_the_recording(posteriors, activities, message):
     with pytest.raises(DiarizeError, match=message):
-        diarize_languages(posteriors, activities, "rec", PostprocessOptions(), GRID)
+        LANGUAGE.process(posteriors, activities, "rec", PostprocessOptions(), GRID)
 
 
 def test_tuning_decides_as_the_application_does():
@@ -145,5 +145,5 @@ def test_tuning_decides_as_the_application_does():
     points = [PostprocessOptions(theta=t, median=m) for t in (0.5, 0.8, 0.99) for m in (1, 3)]
     item = TuneRecording("rec", SPEECH, ACTIVE, [], [(0.0, 0.8)])
     tune_postprocessing([item], points, GRID, score, LANGUAGE)
-    expected = [diarize_languages(SPEECH, ACTIVE, "rec", p, GRID) for p in points]
+    expected = [LANGUAGE.process(SPEECH, ACTIVE, "rec", p, GRID) for p in points]
     assert sorted(map(str, seen)) == sorted(map(str, expected))

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from diarize.infer.threads import Ahead, Behind
+from diarize.infer.threads import BackgroundWriter, Prefetcher
 
 
 def test_ahead_keeps_the_order_and_begins_no_more_than_asked():
@@ -18,7 +18,7 @@ def test_ahead_keeps_the_order_and_begins_no_more_than_asked():
         return item * item
 
     with ThreadPoolExecutor(4) as pool:
-        ahead = Ahead(pool, load, range(10), 3)
+        ahead = Prefetcher(pool, load, range(10), 3)
         assert next(ahead) == 0
         time.sleep(0.1)
         assert sorted(begun) == [0, 1, 2, 3]
@@ -33,7 +33,7 @@ def test_ahead_raises_where_the_result_is_asked_for():
         return item
 
     with ThreadPoolExecutor(2) as pool:
-        ahead = Ahead(pool, load, range(5), 4)
+        ahead = Prefetcher(pool, load, range(5), 4)
         assert [next(ahead), next(ahead)] == [0, 1]
         with pytest.raises(ValueError, match="item 2"):
             next(ahead)
@@ -47,7 +47,7 @@ def test_behind_does_everything_in_order_in_one_other_thread():
     def work(item):
         done.append((item, threading.current_thread()))
 
-    with Behind(work, depth=2) as behind:
+    with BackgroundWriter(work, depth=2) as behind:
         for item in range(20):
             behind.put(item)
     assert [item for item, _ in done] == list(range(20))
@@ -60,7 +60,7 @@ def test_an_error_behind_is_raised_in_front():
         raise OSError(f"no space for {item}")
 
     def put(count):
-        with Behind(work, depth=1) as behind:
+        with BackgroundWriter(work, depth=1) as behind:
             for item in range(count):
                 behind.put(item)
 
@@ -77,7 +77,7 @@ def test_an_error_in_front_ends_the_work_behind():
         done.append(item)
 
     def put():
-        with Behind(work) as behind:
+        with BackgroundWriter(work) as behind:
             for item in range(3):
                 behind.put(item)
             raise KeyError
