@@ -118,7 +118,7 @@ def some_names(names: list[str], most: int = 3) -> str:
 
 
 def write_kaldi_files(
-    directory: Path, segments: list[Segment], recordings: list[str], labels: str | None = None
+    directory: Path, segments: list[Segment], recordings: list[str], task: str = "speaker"
 ) -> None:
     """Write rttm, segments, utt2spk, spk2utt and reco2num_spk of a diarization.
 
