@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 
 from diarize.errors import DiarizeError
-from diarize.io import audio_container
+from diarize.io import audio_container, audio_streams
 from diarize.io.atomic import atomic_write
 
 _LOG = logging.getLogger(__name__)
@@ -91,8 +91,12 @@ class AudioSource:
             fd = _open_file(self, self.rxfilename)
             try:
                 plain = audio_container.plain_header(fd)
+                flac = plain is not None and os.pread(fd, 4, 0) == b"fLaC"
+                more = audio_streams.excess(fd, "FLAC", quick=True) if flac else ""
             finally:
                 os.close(fd)
+            if more:
+                raise DiarizeError(f"{self}: {more}")
             if plain is not None:
                 return AudioInfo(*plain)
         with _opened(self) as handle:
@@ -242,8 +246,18 @@ def _sound_file(source: AudioSource, content: int | bytes) -> Iterator[soundfile
         raise DiarizeError(f"{source}: {why}") from err
     with handle:
         fault = audio_container.find_truncation(handle, content)
+        more = "" if fault else audio_streams.excess(content, handle.format)
+        rebuilt = None
+        if handle.format == "MP3":
+            rebuilt, fault = audio_streams.mpeg_audio(content)
         if fault:
             raise DiarizeError(f"{source}: cut short: {fault}; fetch or write the file again")
+        if more:
+            raise DiarizeError(f"{source}: {more}")
+        if rebuilt is None:
+            yield handle
+            return
+    with soundfile.SoundFile(io.BytesIO(rebuilt)) as handle:
         yield handle
 
 

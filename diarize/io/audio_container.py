@@ -9,6 +9,7 @@ from functools import lru_cache
 import soundfile
 
 from diarize.errors import DiarizeError
+from diarize.io.audio_streams import part_of, size_of
 
 # Where libsndfile's log says that the samples end before the size in the header.
 _SHORT = {
@@ -87,7 +88,8 @@ def plain_header(fd: int) -> tuple[int, int, int] | None:
     usual = (riff, wave, fmt, data) == (b"RIFF", b"WAVE", b"fmt ", b"data")
     usual = usual and (length, form, bits) == (16, 1, 16) and channels and rate and count
     usual = usual and block == 2 * channels and count % block == 0
-    whole = size + 8 == os.fstat(fd).st_size and count + 36 <= size
+    # Nothing follows the samples: neither other chunks nor samples that the header leaves out.
+    whole = size + 8 == os.fstat(fd).st_size and count + 36 == size
     return (rate, count // block, channels) if usual and whole else None
 
 
@@ -105,14 +107,14 @@ def find_truncation(handle: soundfile.SoundFile, content: int | bytes) -> str:
         if found and not _is_streaming_size(int(found[1])):
             return f"the header promises {found[1]} bytes, {found[2]} are there"
         if handle.frames == 0 and kind == "WAV":
-            data = _head(content, _size(content))
+            data = part_of(content, 0, size_of(content))
             if _finish_wav_header(data) is not data:
                 return "the header promises 0 bytes though some follow, so it was never finished"
     elif kind == "OGG":
         if _ogg_is_cut(_tail(content, _MAX_OGG_PAGE)):
             return "the last Ogg page is not complete"
     elif kind == "NIST":
-        found = re.search(rb"sample_count -i (\d+)", _head(content, 1024))
+        found = re.search(rb"sample_count -i (\d+)", part_of(content, 0, 1024))
         if found and handle.frames < int(found[1]):
             return f"the header promises {int(found[1])} samples, {handle.frames} are there"
     return ""
@@ -120,7 +122,7 @@ def find_truncation(handle: soundfile.SoundFile, content: int | bytes) -> str:
 
 def explain(content: int | bytes, error: str) -> str:
     """Return why soundfile refused ``content`` and what to do, from its first bytes."""
-    head = _head(content, 1024)
+    head = part_of(content, 0, 1024)
     if not head:
         return "an empty file; fetch or write it again"
     if head.startswith(b"NIST_1A") and b"shorten" in head:
@@ -167,15 +169,5 @@ def _ogg_is_cut(tail: bytes) -> bool:
     return len(table) < tail[page + 26] or len(tail) < page + 27 + len(table) + sum(table)
 
 
-def _head(content: int | bytes, size: int) -> bytes:
-    return content[:size] if isinstance(content, bytes) else os.pread(content, size, 0)
-
-
 def _tail(content: int | bytes, size: int) -> bytes:
-    if isinstance(content, bytes):
-        return content[-size:]
-    return os.pread(content, size, max(0, _size(content) - size))
-
-
-def _size(content: int | bytes) -> int:
-    return len(content) if isinstance(content, bytes) else os.fstat(content).st_size
+    return part_of(content, max(0, size_of(content) - size), size)
