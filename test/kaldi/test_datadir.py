@@ -6,7 +6,8 @@ import soundfile
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
-from diarize.io.table import write_table
+from diarize.io.table import line_numbers, write_table
+from diarize.kaldi import validate
 from diarize.kaldi.datadir import DataDir, Utterance
 from diarize.segments import Segment
 
@@ -205,6 +206,34 @@ def test_a_hundred_thousand_utterances_load(tmp_path):
     assert len(data.utterances) == number
     assert data.utterances[-1] == Utterance(ids[-1], "r09999", 9.25, 9.75, "spk04999")
     assert sum(map(len, data.reference().values())) == number
+
+
+def test_many_faults_take_one_more_reading_of_a_table(tmp_path, monkeypatch):
+    """A search for the line of each fault would be quadratic at 100,000 lines."""
+    number = 3000
+    write_table(tmp_path / "wav.scp", {"r": "x.wav"})
+    utts = [f"s-{i:05d}" for i in range(number)]
+    write_table(tmp_path / "utt2spk", dict.fromkeys(utts, "s"))
+    write_table(tmp_path / "segments", {utt: f"r 0 {i}.5" for i, utt in enumerate(utts)})
+    write_table(tmp_path / "text", {f"x-{i:05d}": "word" for i in range(number)})
+    read: list[str] = []
+
+    def counted(path):
+        read.append(path.name)
+        return line_numbers(path)
+
+    monkeypatch.setattr(validate, "line_numbers", counted)
+    faults = validate.validate_data_dir(tmp_path, feats=False)
+    assert len([fault for fault in faults if "is not in" in fault]) == 2 * number
+    assert f"{tmp_path}/text:3000: x-02999 is not in segments; utils/fix" in faults[number]
+    assert len(read) == len(set(read))
+
+
+def test_the_end_minus_one_is_the_end_of_the_recording(make):
+    """As Kaldi's extract-segments reads it; it was an error."""
+    path = make(segments=TABLES["segments"].replace("1.0 2.0", "1.0 -1"))
+    assert DataDir.load(path).utterances[1].end == 2.0
+    assert DataDir.load(path).reference()["rec1"][1] == Segment("rec1", 1.0, 2.0, "bob")
 
 
 # Real directories

@@ -184,11 +184,11 @@ def test_uem_is_kept_and_checked(folders, capsys):
 
 
 def test_turns_beyond_the_audio_are_cut(folders, capsys):
-    (folders / "rttm/m3.rttm").write_text(line("m3", 1, 4, "dan"))
+    (folders / "rttm/m3.rttm").write_text(line("m3", 0.5, 2.5, "dan"))
     assert prepare(folders) == 0
     assert "m3: 1 turns cut" in capsys.readouterr().err
     text = "".join(p.read_text() for p in (folders / "data").glob("*/rttm"))
-    assert line("m3", "1.000", "1.000", "dan") in text
+    assert line("m3", "0.500", "1.500", "dan") in text
 
 
 def test_no_such_folder(tmp_path, capsys):
