@@ -1,5 +1,6 @@
 """diarize-train, -average, -posteriors and -infer on a few seconds of tones; bad input."""
 
+import json
 import shutil
 
 import numpy as np
@@ -254,3 +255,24 @@ def test_weights_of_training_data_belong_to_the_training(world, tmp_path, capfd)
     err = capfd.readouterr().err
     assert err.startswith("diarize-train: error: ")
     assert f"training data {copy}: no weight" in err
+
+
+def test_weights_buckets_and_partial_annotation_are_the_same_for_any_number_of_workers(
+    world, tmp_path, capfd
+):
+    partial = tmp_path / "partial"
+    shutil.copytree(world / "data", partial)
+    (partial / "uem").write_text("r0 1 0.5 1.4\nr1 1 1 9\nr2 1 0 0.4\nr2 1 1.0 3\n")
+    logs = []
+    for workers in (0, 2):
+        exp = tmp_path / f"exp{workers}"
+        command = ["--config", str(world / "train.yaml"), "--valid", str(partial), "--out",
+                   str(exp), "--train", f"{world}/data:2", f"{partial}:3", "--set",
+                   f"train.num_workers={workers}", "data.bucket=2", "train.steps=6",
+                   "train.log_interval=1"]
+        assert train.main(command) == 0, capfd.readouterr().err
+        lines = [json.loads(line) for line in (exp / "train_log.jsonl").open()]
+        kinds = [line for line in lines if line["kind"] in ("train", "valid")]
+        logs.append([(line["kind"], line.get("loss"), line.get("der")) for line in kinds])
+    assert logs[0] == logs[1]
+    assert len(logs[0]) == 12
