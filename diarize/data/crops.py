@@ -33,8 +33,8 @@ class CropOptions:
     speed: range (low, high) of speed perturbation; null: none, as in the paper
     bucket: above 1, so many examples of about the same length follow one another (the size of a
         batch), which need less padding where recordings are shorter than a crop
-    sampling: duration (a recording is drawn as often as the length of what is annotated of it
-        demands, so that every second is seen equally often) or recording (all equally often)
+    sampling: duration (recordings are drawn in proportion to their annotated length, so that
+        every second is seen equally often) or recording (all equally often)
     """
 
     crop_seconds: float = 50.0
@@ -91,10 +91,10 @@ class RandomCrops:
     order: a recording with the share p is drawn p times the round's length, rounded down or up.
     With ``recording`` and without weights each is drawn once.
 
-    A point is an evaluated instant, which names the stretch that the crop is for.  The start of
-    the crop is uniform over the positions at which it lies within that stretch; where that is
+    A point is an evaluated instant, and so chooses an evaluated stretch.  The start of the crop
+    is uniform over the positions at which the crop lies within that stretch; if the stretch is
     shorter than a crop, over those at which the stretch lies within the crop, which may then
-    hold parts of others (`crop_bounds`).
+    contain parts of others (`crop_bounds`).
 
     ``make`` turns a crop into an example, by default `make_example`.
     """
@@ -117,8 +117,7 @@ class RandomCrops:
         self.seed = seed
         self.make = make or make_example
         self._last = np.cumsum([len(s) for s in sources]).tolist()
-        # Lengths are looked for where something depends on them: of a manifest that is rendered
-        # from its files each time they are not to be had cheaply.
+        # Measured only if needed: the headers of many files may have to be read.
         self._evaluated = self._capped = None
         if options.sampling == "duration":
             self._evaluated = self._measure(_evaluated_samples)
@@ -259,8 +258,8 @@ def make_example(
 ) -> Example:
     """Return the example of ``waveform`` with ``segments`` in seconds from its first sample.
 
-    ``evaluated`` are the regions that are annotated, in seconds, too; None: everything.  There
-    is no activity outside of them.  A speaker without an active frame is no target.
+    ``evaluated`` are the annotated regions, also in seconds; None: everything.  Activity outside
+    of them is removed.  A speaker without an active frame is no target.
     """
     num_frames = grid.num_frames(len(waveform))
     if num_frames == 0:

@@ -9,10 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Example:
-    """One stretch of audio with the activity of each of its speakers, or of its slots.
+    """One crop of a recording with the activity of its speakers, or of its language slots.
 
     ``waveform`` is float32 (n,), ``activity`` bool (T, S) on the model's frame grid, every
-    column with at least one active frame (but for that of the VAD, of languages).
+    column with at least one active frame; the VAD slot of languages may have none.
     ``labels`` are the names of the columns.  ``evaluated``, bool (T,), is True in the frames
     that the annotation covers; None: all of them.
     """
@@ -28,10 +28,10 @@ class Example:
 class Batch:
     """Examples padded to one length: waveforms (B, n) and targets (B, T, S) with their sizes.
 
-    ``label_ids`` (B, S), of tasks that name the columns, is -1 where there is no name.
-    ``evaluated``, bool (B, T), is True in the frames that losses and errors are taken from;
-    None: in all but the padding.  ``whole`` says that nothing is padded, which a model needs to
-    know without asking a GPU.
+    ``label_ids`` (B, S) number the columns' labels where the task has a list of them; -1: not in
+    the list.  ``evaluated``, bool (B, T), is True in the frames that losses and errors are
+    computed from; None: all frames but the padding.  ``unpadded``: no example is padded, known
+    without waiting for a GPU.
     """
 
     names: list[str]
@@ -43,15 +43,15 @@ class Batch:
     seconds: float = field(default=0.0)
     label_ids: Tensor | None = None
     evaluated: Tensor | None = None
-    whole: bool = False
+    unpadded: bool = False
 
     @property
     def num_evaluated(self) -> Tensor:
-        """The frames of each example that losses are taken from, (B,)."""
+        """The number of frames of each example that losses are computed from, (B,)."""
         return self.num_frames if self.evaluated is None else self.evaluated.sum(1)
 
     def evaluated_frames(self) -> Tensor:
-        """Return the frames that errors are taken from, bool (B, T)."""
+        """Return the frames that errors are computed from, bool (B, T)."""
         times = torch.arange(self.targets.shape[1], device=self.targets.device)
         inside = times < self.num_frames[:, None]
         return inside if self.evaluated is None else inside & self.evaluated
@@ -78,7 +78,7 @@ class Batch:
 def collate(examples: list[Example], sample_rate: int) -> Batch:
     """Return the examples as one zero-padded batch."""
     samples = [len(e.waveform) for e in examples]
-    frames, speakers, targets = targets_of(examples)
+    frames, speakers, targets = _targets(examples)
     waveforms = torch.zeros(len(examples), max(samples))
     for i, example in enumerate(examples):
         waveforms[i, : samples[i]] = torch.from_numpy(example.waveform)
@@ -91,12 +91,12 @@ def collate(examples: list[Example], sample_rate: int) -> Batch:
         num_speakers=speakers,
         seconds=sum(samples) / sample_rate,
         evaluated=_evaluated(examples, frames),
-        whole=min(samples) == max(samples),
+        unpadded=min(samples) == max(samples),
     )
 
 
 def _evaluated(examples: list[Example], frames: list[int]) -> Tensor | None:
-    """Return the evaluated frames of all examples (B, T), None where these are all frames."""
+    """Return the evaluated frames of all examples (B, T), None for all frames."""
     if all(e.evaluated is None for e in examples):
         return None
     out = torch.zeros(len(examples), max(frames), dtype=torch.bool)
@@ -106,7 +106,7 @@ def _evaluated(examples: list[Example], frames: list[int]) -> Tensor | None:
     return out
 
 
-def targets_of(examples: list[Example]) -> tuple[list[int], list[int], Tensor]:
+def _targets(examples: list[Example]) -> tuple[list[int], list[int], Tensor]:
     """Return frames and speakers of each example, and all activities (B, T, S), zero-padded."""
     frames = [e.activity.shape[0] for e in examples]
     speakers = [e.activity.shape[1] for e in examples]

@@ -143,7 +143,7 @@ class DataDirSource:
         return None if self._stretches is None else self._stretches[self.recordings[index]]
 
     def has_speech(self) -> bool:
-        """Return whether the reference has a segment in what is evaluated."""
+        """Return whether the reference has a segment in the evaluated stretches."""
         for index, name in enumerate(self.recordings):
             stretches, rate = self.evaluated(index), self.sample_rate
             for segment in self.reference[name]:
@@ -154,7 +154,7 @@ class DataDirSource:
         return False
 
     def notice(self) -> str:
-        """Return a line on what is annotated, for users; '' where a UEM says that all is."""
+        """Return a line for users about the annotated part; '' if a UEM covers everything."""
         if self._stretches is None:
             return f"{self.data.path}: no uem: the whole of each recording is taken as annotated"
         total = sum(map(self.num_samples, range(len(self))))

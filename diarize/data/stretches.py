@@ -27,7 +27,7 @@ def to_stretches(regions: Iterable[tuple[float, float]], total: int, rate: int) 
 
 
 def clip_stretches(stretches: Stretches, start: int, stop: int) -> Stretches:
-    """Return what lies in samples [start, stop), counted from ``start``.
+    """Return the parts within samples [start, stop), counted from ``start``.
 
     >>> clip_stretches([(0, 10), (20, 30)], 5, 25)
     [(0, 5), (15, 20)]

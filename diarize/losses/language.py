@@ -98,8 +98,8 @@ class LanguageCriterion(Criterion):
         """Return the denominators of the five terms over a batch, float64 (5,).
 
         ``lengths`` (B,) count the evaluated frames T; a recording without any is left out.
-        The denominators are sums of T S, of S (slots, their weights left out: an embedded language
-        counts three times), of the queries' weights, of the languages with a name, and,
+        The denominators are sums of T S, of S (slots, without their weights: an embedded
+        language counts three times), of the queries' weights, of the languages with a name, and,
         where ``targets`` (B, T, S) are given, of the frames in such a language.
         """
         heard = lengths > 0

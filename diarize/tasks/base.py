@@ -156,7 +156,7 @@ class QueryTask:
         each = seconds / count
         segments = [Segment("probe", i * each, (i + 1) * each, f"{i:04d}") for i in range(count)]
         example = self.make_example("probe", 0.1 * waveform, segments, self.grid)
-        return replace(self.collate([example] * examples), whole=False)
+        return replace(self.collate([example] * examples), unpadded=False)
 
     def normalizers(self, batch: Batch) -> Tensor:
         """Return the denominators of the loss terms, float64 (terms,)."""
@@ -168,7 +168,7 @@ class QueryTask:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of ``batch`` and its terms; ``forward`` is the (wrapped) model."""
         # Attention without a mask, where nothing is padded, never holds a T x T matrix on a GPU.
-        predictions = forward(batch.waveforms, None if batch.whole else batch.num_samples)
+        predictions = forward(batch.waveforms, None if batch.unpadded else batch.num_samples)
         return self.criterion.loss(
             predictions, batch.targets, batch.num_speakers, normalizers, batch.names,
             evaluated=batch.evaluated,
@@ -264,7 +264,7 @@ class QueryTask:
     def _valid_example(self, index: int, start: int, stop: int) -> Example:
         """Return a validation example: its activity is that of the reference, evaluated or not.
 
-        Only the DER asks for what is evaluated, and takes collars as the scorer does.
+        The DER is computed in the evaluated frames; collars are those of all turns, as in scoring.
         """
         waveform, segments = self._valid.read(index, start, stop)
         example = self.make_example(self._valid.name(index), waveform, segments, self.grid)

@@ -43,7 +43,7 @@ def mask_der_stats(
     autocast leaves alone.
     """
     inside = collar_mask(reference, lengths, 0)
-    # Boundaries outside of what is evaluated have a collar as well.
+    # Turn boundaries outside of the evaluated frames have a collar as well.
     scored = collar_mask(reference, lengths, collar_frames)
     if evaluated is not None:
         inside, scored = inside & evaluated, scored & evaluated

@@ -54,15 +54,15 @@ def assert_same_training(one, two, atol):
 
 
 def test_a_batch_without_padding_is_the_same_without_masks(task, batch):
-    assert batch.whole
-    assert batch.to("cpu").whole
+    assert batch.unpadded
+    assert batch.to("cpu").unpadded
     plain = gradients(task, batch)
-    batch.whole = False
+    batch.unpadded = False
     assert_same_training(plain, gradients(task, batch), 1e-5)
 
 
 def test_a_batch_with_padding_says_so(task):
-    assert not task.collate([example(3.0, 2, 0), example(2.99, 1, 1)]).whole
+    assert not task.collate([example(3.0, 2, 0), example(2.99, 1, 1)]).unpadded
 
 
 def test_checkpointing_gives_the_same_gradients_dropout_included(task, batch):
@@ -90,7 +90,7 @@ class Syncs(TorchDispatchMode):
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_step_reads_no_value_but_the_costs_and_those_once(task, batch, whole, monkeypatch):
-    batch.whole = whole
+    batch.unpadded = whole
     solved, read = [], []
     real, check = matcher.linear_sum_assignment, matcher._check
     monkeypatch.setattr(matcher, "linear_sum_assignment", lambda c: solved.append(1) or real(c))

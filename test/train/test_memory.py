@@ -153,7 +153,7 @@ def test_the_largest_batch_has_whole_crops_and_as_many_labels_as_queries_allow(s
     batch = stepper.task.largest(2)
     assert batch.waveforms.shape == (2, 48000)
     assert batch.num_speakers == [3, 3]
-    assert not batch.whole
+    assert not batch.unpadded
 
 
 def test_moments_to_come_are_counted_once(stepper):
