@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the scripts around data directories share: diarize-datadir in the project's environment.
+# diarize-datadir in the project's environment, for the scripts of data directories.
 set -euo pipefail
 export LC_ALL=C
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # make_speech_segments.sh [--nj 4] [--cmd run.py] [options] SRC DST
-# Makes DST out of SRC, with the stretches of speech that an energy detector finds in its
-# utterances as segments; for read speech (LibriSpeech), one speaker to a recording.
-# The jobs' files and logs lie in DST/.sad.  Nothing is done where DST is newer than SRC and was
-# made with the same options.  See diarize-sad.
+# Makes DST from SRC, with the speech found by an energy detector in its utterances as segments;
+# for read speech (LibriSpeech), one speaker per recording.  Files and logs of the jobs are in
+# DST/.sad.  Nothing is done if DST is newer than SRC and was made with the same options.  See
+# diarize-sad.
 set -euo pipefail
 
 nj=4
@@ -36,7 +36,7 @@ up_to_date() {
       -newer "$work/done")" ]
 }
 if up_to_date; then
-  echo "$dst: is there already" >&2
+  echo "$dst is up to date" >&2
   exit 0
 fi
 utterances=$(wc -l < "$src/utt2spk")

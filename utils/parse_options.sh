@@ -1,22 +1,22 @@
 # shellcheck shell=bash
-# Takes the options of the script that sources it; its defaults must be set before.
+# Parses the options of the script that sources it, after the defaults are set.
 #
 #   nj=4; some_flag=false; help_message="Usage: $0 [options] dir"
 #   . utils/parse_options.sh
 #
-# --some-flag true sets some_flag (dash and underscore are the same); the value may be empty or
-# begin with a dash.  Only variables that are defined already are taken; where the default is
-# true or false, only those are.  Every --config FILE is a file of shell assignments and is
-# sourced first, from left to right, so that the command line wins.  FILE.yaml is no shell: a
-# script that has a variable "config" gets its name there like any other value.
-# Parsing stops at the first word that is no option; the rest stays in "$@".
+# --some-flag true sets some_flag (dash and underscore are equivalent); the value may be empty or
+# begin with a dash.  Only variables that are already defined are set; one with the default true
+# or false accepts only these.  Every --config FILE is a file of shell assignments, sourced first,
+# from left to right, so that the command line has precedence.  FILE.yaml is not sourced: it is
+# the value of a variable "config" of the script.  Parsing stops at the first word that is not an
+# option; the rest stays in "$@".
 
 _po_fail() {
   printf '%s: %s\n' "$0" "$1" >&2
   exit 1
 }
 
-# First walk, without touching "$@": --help, the form of each option, the files to be sourced.
+# First pass, "$@" unchanged: --help, the form of each option, the files to source.
 _po_configs=()
 _po_index=1
 while [ "$_po_index" -le "$#" ]; do
@@ -34,14 +34,14 @@ while [ "$_po_index" -le "$#" ]; do
   if [ "$_po_word" = --config ]; then
     case "${!_po_index}" in
       '' | *.yaml | *.yml) [ -n "${config+set}" ] ||
-        _po_fail "--config takes a file of shell assignments, not '${!_po_index}'" ;;
+        _po_fail "--config must be a file of shell assignments, not '${!_po_index}'" ;;
       *) _po_configs+=("${!_po_index}") ;;
     esac
   fi
   _po_index=$((_po_index + 1))
 done
 
-# The switches are known by their defaults, before a file can change these.
+# Switches are recognised by their defaults, before a file can change these.
 _po_switches=' '
 while IFS= read -r _po_name; do
   case "${!_po_name-}" in true | false) _po_switches+="$_po_name " ;; esac
@@ -61,7 +61,7 @@ for _po_word in ${_po_configs[@]+"${_po_configs[@]}"}; do
   done
 done
 
-# Second walk: the values.
+# Second pass: the values.
 while [ "$#" -gt 0 ]; do
   case "$1" in --*) ;; *) break ;; esac
   _po_name=${1#--}
@@ -73,7 +73,7 @@ while [ "$#" -gt 0 ]; do
     _po_fail "unknown option '$1'; see --help"
   case "$_po_switches" in
     *" $_po_name "*)
-      [ "$2" = true ] || [ "$2" = false ] || _po_fail "$1 takes true or false, not '$2'" ;;
+      [ "$2" = true ] || [ "$2" = false ] || _po_fail "$1 must be true or false, not '$2'" ;;
   esac
   printf -v "$_po_name" '%s' "$2"
   shift 2

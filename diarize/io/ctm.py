@@ -1,4 +1,4 @@
-"""CTM: when each word is said, ``<utterance> <channel> <start> <duration> <word> [confidence]``."""
+"""CTM: times of words, ``<utterance> <channel> <start> <duration> <word> [confidence]``."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from diarize.io.rttm import data_lines, parse_seconds
 
 
 class Word(NamedTuple):
-    """``text`` is said in [start, end) seconds, from the beginning of the utterance."""
+    """Word in [start, end) seconds from the beginning of the utterance."""
 
     start: float
     end: float
@@ -34,7 +34,7 @@ def write_ctm(path: str | os.PathLike | IO[str], words: Mapping[str, Iterable[Wo
     for key in sorted(words):
         for word in words[key]:
             if not word.text or word.text.split() != [word.text]:
-                raise DiarizeError(f"{key}: {word.text!r} cannot stand in a CTM: empty or a blank")
+                raise DiarizeError(f"{key}: word {word.text!r} is empty or contains a blank")
             start = round(word.start * 1000)
             duration = round(word.end * 1000) - start
             lines.append(f"{key} 1 {start / 1000:.3f} {duration / 1000:.3f} {word.text}\n")

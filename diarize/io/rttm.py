@@ -1,11 +1,11 @@
-"""RTTM: who is active when, one ``SPEAKER`` (or ``LANGUAGE``) line per segment.
+"""RTTM: segments of speakers or languages, one ``SPEAKER`` or ``LANGUAGE`` line each.
 
 A line has 9 or 10 fields separated by blanks or tabs::
 
     SPEAKER <recording> <channel> <start> <duration> <NA> <NA> <label> <NA> [<NA>]
 
-Times are seconds.  ``;;`` and ``#`` begin a comment.  What NIST's scorer makes of the other
-record types (``NOSCORE``, ``NON-LEX``, ``LEXEME``, ...) is read by `diarize.io.nist`.
+Times are in seconds.  ``;;`` and ``#`` begin a comment.  Other record types (``NOSCORE``,
+``NON-LEX``, ``LEXEME``, ...) are read by `diarize.io.nist`, as NIST's scorer does.
 """
 
 import math
@@ -22,7 +22,7 @@ from diarize.io.atomic import atomic_write
 from diarize.io.columns import NameBuilder, NameColumn, plain_turns
 from diarize.segments import Segment
 
-# Record types of the RTTM-13 evaluation plan that hold no segment of a speaker or language.
+# Record types of the RTTM-13 evaluation plan without a segment of a speaker or language.
 OTHER_TYPES = frozenset(
     "SEGMENT NOSCORE NO_RT_METADATA LEXEME NON-LEX NON-SPEECH FILLER EDIT IP SU CB A/P"
     " SPKR-INFO NOEVAL".split()
@@ -75,7 +75,7 @@ def decode_fields(fields: Iterable[bytes], where: str) -> list[str]:
 
 
 def blocks_of_lines(data: bytes, size: int = 1 << 20) -> Iterator[bytes]:
-    """Yield the data in blocks of whole lines of about ``size`` bytes: that bounds the memory."""
+    """Yield the data in blocks of whole lines of about ``size`` bytes, to bound the memory."""
     start = 0
     while start < len(data):
         stop = data.find(b"\n", start + size) + 1
@@ -89,7 +89,7 @@ def parse_seconds(text: str, name: str, where: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    # float() also takes "1_0", which no other reader of these files does.
+    # float() also accepts "1_0", which no other reader of these files does.
     if not math.isfinite(value) or "_" in text:
         raise DiarizeError(f"{where}: {name} {text!r} is not a number of seconds")
     return value
@@ -113,7 +113,7 @@ def parse_rttm_fields(fields: list[str], where: str) -> Segment | None:
     if len(fields) not in (9, 10):
         raise DiarizeError(
             f"{where}: {len(fields)} fields where RTTM has 9 or 10"
-            " (is there a blank inside a name?)"
+            " (a name with a blank, for example)"
         )
     start = parse_seconds(fields[3], "field 4 (start)", where)
     duration = parse_seconds(fields[4], "field 5 (duration)", where)
@@ -187,7 +187,7 @@ def format_rttm_line(segment: Segment, kind: str = "SPEAKER") -> str:
     """
     for name in (segment.recording, segment.label):
         if not name or name.split() != [name]:
-            raise DiarizeError(f"{name!r} cannot stand in an RTTM file: empty or with a blank")
+            raise DiarizeError(f"{name!r} cannot be written to an RTTM file: empty or with a blank")
     start = round(segment.start * 1000)
     duration = round(segment.end * 1000) - start
     if duration < 0:

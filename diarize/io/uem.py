@@ -1,4 +1,4 @@
-"""UEM: which stretches of each recording are evaluated, ``<recording> <channel> <start> <end>``."""
+"""UEM: evaluated regions of recordings, ``<recording> <channel> <start> <end>`` in seconds."""
 
 import os
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from diarize.segments import Regions
 def read_uem(path: str | os.PathLike) -> dict[str, Regions]:
     """Return the evaluated (start, end) seconds of each recording, sorted by start.
 
-    Names are taken as they stand; channels are not told apart.  Raises DiarizeError naming
+    Names are unchanged; channels are not distinguished.  Raises DiarizeError naming
     file and line for a bad line, an empty region, or regions of a recording that overlap.
     """
     found: dict[str, list[tuple[float, float, int]]] = {}

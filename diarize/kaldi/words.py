@@ -14,9 +14,9 @@ def read_utterance_words(path: str | os.PathLike, data: DataDir) -> dict[str, li
     """Return the words of each utterance of ``data``, times from the utterance's beginning.
 
     The keys of the CTM are utterances, or else all of them recordings, as Kaldi's
-    ``get_ctm.sh`` writes them: then a word belongs to the utterance that its middle lies in.
-    An utterance without words has none in the answer.  Raises DiarizeError naming file and
-    line for a key that ``data`` does not have, and for a word beyond the audio.
+    ``get_ctm.sh`` writes them: then a word belongs to the utterance with its middle.  Utterances
+    without words are left out.  Raises DiarizeError naming file and line for a key that ``data``
+    does not have, and for a word beyond the audio.
     """
     found = numbered_words(path)
     utterances = {utt.id: utt for utt in data.utterances}
@@ -26,7 +26,7 @@ def read_utterance_words(path: str | os.PathLike, data: DataDir) -> dict[str, li
     out = {}
     for key, numbered in found.items():
         if key not in utterances:
-            raise DiarizeError(f"{path}:{numbered[0][1]}: {key} is no utterance of {data.path}")
+            raise DiarizeError(f"{path}:{numbered[0][1]}: {key} is not an utterance of {data.path}")
         lengths[key] = utterance_seconds(data, utterances[key])
         words = [_checked(word, lengths[key], f"{path}:{n}: {key}") for word, n in numbered]
         out[key] = sorted(words)
@@ -45,7 +45,7 @@ def utterance_seconds(data: DataDir, utt: Utterance) -> float:
 def _cut_at_utterances(
     path: str | os.PathLike, found: dict[str, list[tuple[Word, int]]], data: DataDir
 ) -> dict[str, list[Word]]:
-    """Return recording times as utterance times; words outside of all utterances are left out."""
+    """Return recording times as utterance times, without the words outside of all utterances."""
     spans: dict[str, list[Utterance]] = {}
     for utt in data.utterances:
         spans.setdefault(utt.recording, []).append(utt)
@@ -67,6 +67,6 @@ def _checked(word: Word, length: float, where: str) -> Word:
     if word.start >= length or word.end > length + MAX_OVERSHOOT:
         raise DiarizeError(
             f"{where}: word {word.text} ends at {word.end:.3f} s, but the audio is {length:.3f} s "
-            "long; is this the CTM of these utterances?"
+            "long; the CTM must be that of these utterances"
         )
     return word._replace(end=min(word.end, length))

@@ -44,7 +44,7 @@ def test_confidence_comments_and_order(tmp_path):
         ("u1 1 0.0 0.5", "4 fields where CTM has 5 or 6"),
         ("u1 1 x 0.5 a", "field 3"),
         ("u1 1 0.0 -0.5 a", "negative time"),
-        ("u3 1 0.0 0.5 a", "u3 is no utterance"),
+        ("u3 1 0.0 0.5 a", "u3 is not an utterance"),
         ("u1 1 1.9 0.5 a", "word a ends at 2.400 s, but the audio is 2.000 s long"),
         ("u1 1 2.0 0.05 a", "ends at 2.050 s"),
     ],

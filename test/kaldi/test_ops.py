@@ -3,6 +3,7 @@
 import pytest
 
 from diarize.io.table import read_table
+from diarize.kaldi.ops import combine_data_dirs, copy_data_dir
 from diarize.kaldi.tables import SCHEMA
 from diarize.kaldi.validate import validate_data_dir
 
@@ -98,6 +99,18 @@ def test_copy_with_suffixes_is_sorted(script, data, tmp_path):
     lines = (tmp_path / "copy/utt2snr").read_text().splitlines()
     assert lines == sorted(lines)
     assert lines[0].startswith("ann-1-y ")
+
+
+def test_copies_of_one_recording_by_two_microphones_can_be_combined(data, tmp_path):
+    """With segments, the recordings kept their names, and the two copies clashed."""
+    for name in ("far", "near"):
+        copy_data_dir(data, tmp_path / name, *[f"{name}-{{}}".format] * 3)
+    assert combine_data_dirs(tmp_path / "both", [tmp_path / "far", tmp_path / "near"]) == []
+    assert validate_data_dir(tmp_path / "both") == []
+    assert len(read_table(tmp_path / "both/wav.scp")) == 6
+    assert read_table(tmp_path / "both/segments")["near-cat-3"] == "near-rec3 1.00 2.50"
+    lines = (tmp_path / "both/rttm").read_text().splitlines()
+    assert {line.split()[1] for line in lines} == set(read_table(tmp_path / "both/wav.scp"))
 
 
 def test_copy_says_which_extra_file_is_missing(script, data):
