@@ -191,7 +191,9 @@ def turn_tables(segments: Iterable[Segment], labels: str = "speaker") -> dict[st
 def is_made_of_turns(segments: Mapping[str, str]) -> bool:
     """Whether all utterance ids are those of `turn_tables`."""
     for utterance, value in segments.items():
-        _, start, end = value.split()
+        recording, start, end = value.split()
+        if not utterance.startswith(f"{recording}-"):
+            return False
         try:
             first, last = round(1000 * float(start)), round(1000 * float(end))
         except ValueError:

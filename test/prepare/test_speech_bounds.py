@@ -149,7 +149,7 @@ def test_the_script_is_the_same_for_every_number_of_jobs(source, tmp_path, repo_
         assert (tmp_path / "dst1" / name).read_text() == (tmp_path / "dst3" / name).read_text()
     assert len((tmp_path / "dst1/segments").read_text().splitlines()) == 8
     # Again: nothing is to be done, unless the source or an option is new.
-    assert "is there already" in run_script(repo_root, *args).stderr
+    assert "is up to date" in run_script(repo_root, *args).stderr
     os.utime(source / "wav.scp")
     (source / "ann-1.wav").write_bytes(b"no audio")
     done = run_script(repo_root, *args)
