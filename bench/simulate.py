@@ -6,13 +6,11 @@ All ways take the same manifest, in turn, in every round:
 
     by hand       soundfile, scipy.signal.fftconvolve and numpy, utterance by utterance
     lhotse        its cuts, mixed and reverberated, where it is installed (bench/requirements.txt)
-    render        diarize's reference, which writes mixtures to disk
-    render, crop  the same, as training once used it: decoded audio is remembered
-    arena         what training uses
+    mixer         diarize, from its audio store, as for training and for sets on disk
 
-"first" is a mixture's first visit, when its noise's level is not known yet, which depends on all
-of the mixture.  Then come parts: without rooms, without noise, the transforms alone.  Rates are
-seconds of audio per second of CPU.  Last comes one line per figure,
+"first" is a mixture's first visit, when the levels of its noise and of its reverberant speech are
+computed, which depend on the whole mixture.  Then come parts: without rooms, without noise, the
+transforms alone.  Rates are seconds of audio per second of CPU.  Last comes one line per figure,
 ``BENCH name=… value=… unit=… ratio=… against=…``.
 """
 
@@ -32,26 +30,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from simulate_corpus import RATE, make_corpus
 from simulate_peers import HAS_LHOTSE, WithLhotse, by_hand
 
-from diarize.simulate.cache import Gains, UtteranceCache
 from diarize.simulate.manifest import Manifest
 from diarize.simulate.mix.layout import MixtureLayout, open_layout
 from diarize.simulate.mix.mixer import Mixer, fft_size
-from diarize.simulate.mix.store import AudioStore, StoreOptions
-from diarize.simulate.render import render
+from diarize.simulate.mix.store import StoreOptions
 
-WHOLE = ("by hand", "lhotse", "render")
+WHOLE = ("by hand", "lhotse")
 Way = Callable[[int], int]  # number of a mixture -> samples made
 
 
 class Crops:
     """Windows of the mixtures, the same for all ways: one of every mixture."""
 
-    def __init__(self, plan: MixtureLayout, seconds: float) -> None:
+    def __init__(self, layout: MixtureLayout, seconds: float) -> None:
         rng = np.random.default_rng(0)
         length = round(seconds * RATE)
         self.windows = []
-        for index in range(len(plan)):
-            total = plan.num_samples(index)
+        for index in range(len(layout)):
+            total = layout.num_samples(index)
             start = int(rng.integers(0, max(1, total - length + 1)))
             self.windows.append((start, min(total, start + length)))
 
@@ -63,16 +59,16 @@ def rate(way: Way, numbers: list[int]) -> float:
     return samples / RATE / (time.process_time() - begin)
 
 
-def forget(plan: MixtureLayout, numbers: list[int]) -> None:
+def forget(layout: MixtureLayout, numbers: list[int]) -> None:
     """Make the levels of these mixtures unknown again."""
     for index in numbers:
-        rows = plan.rows(index)
-        plan.keep_gains(index, np.where(rows.room < 0, 1.0, np.nan).astype(np.float32), np.nan)
+        rows = layout.rows(index)
+        layout.keep_gains(index, np.where(rows.room < 0, 1.0, np.nan).astype(np.float32), np.nan)
 
 
-def without(assembler: Mixer, part: str) -> Mixer:
-    """Return an assembler that leaves out ``_add_wet`` or ``_add_noise``."""
-    other = Mixer(assembler.plan, assembler.arena)
+def without(mixer: Mixer, part: str) -> Mixer:
+    """Return a mixer that leaves out ``_add_wet`` or ``_add_noise``."""
+    other = Mixer(mixer.layout, mixer.store)
     setattr(other, part, lambda *args: None)
     return other
 
@@ -90,33 +86,21 @@ def transforms(seconds: float, tail: int) -> float:
     return rounds * seconds / (time.process_time() - begin)
 
 
-def ways_of(
-    manifest: Manifest, plan: MixtureLayout, arena: AudioStore, windows: list[tuple[int, int]]
-) -> dict[str, Way]:
-    """Return what makes mixtures, by name."""
+def ways_of(manifest: Manifest, mixer: Mixer, windows: list[tuple[int, int]]) -> dict[str, Way]:
+    """Return the functions that make mixtures, by name."""
     mixtures = [mixture for _, mixture in manifest]
-    assembler, cache = Mixer(plan, arena), UtteranceCache(max_bytes=2 << 30)
+    layout = mixer.layout
 
     def cut(made: Mixer) -> Way:
         return lambda i: len(made.window(i, *windows[i]))
 
     def first(i: int) -> int:
-        forget(plan, [i])
-        return len(assembler.window(i, 0, plan.num_samples(i)))
+        forget(layout, [i])
+        return len(mixer.window(i, 0, layout.num_samples(i)))
 
     def first_crop(i: int) -> int:
-        forget(plan, [i])
-        return len(assembler.window(i, *windows[i]))
-
-    def old_crop(i: int) -> int:
-        lo, hi = windows[i]
-        return len(render(mixtures[i], reader=cache, start=lo, stop=hi).waveform)
-
-    def old_first_crop(i: int) -> int:
-        known, cache.gains = cache.gains, Gains()
-        samples = old_crop(i)
-        cache.gains = known
-        return samples
+        forget(layout, [i])
+        return len(mixer.window(i, *windows[i]))
 
     lhotse = WithLhotse()
     peers: dict[str, Way] = {}
@@ -125,15 +109,12 @@ def ways_of(
     return {
         "by hand": lambda i: len(by_hand(mixtures[i])),
         **peers,
-        "render": lambda i: len(render(mixtures[i]).waveform),
-        "render, crop, first": old_first_crop,
-        "render, crop": old_crop,
-        "arena, whole, first": first,
-        "arena, whole": lambda i: len(assembler.window(i, 0, plan.num_samples(i))),
-        "arena, crop, first": first_crop,
-        "arena, crop": cut(assembler),
-        "arena, crop, no rooms": cut(without(assembler, "_add_wet")),
-        "arena, crop, no noise": cut(without(assembler, "_add_noise")),
+        "mixer, whole, first": first,
+        "mixer, whole": lambda i: len(mixer.window(i, 0, layout.num_samples(i))),
+        "mixer, crop, first": first_crop,
+        "mixer, crop": cut(mixer),
+        "mixer, crop, no rooms": cut(without(mixer, "_add_wet")),
+        "mixer, crop, no noise": cut(without(mixer, "_add_noise")),
     }
 
 
@@ -152,11 +133,11 @@ def parser() -> argparse.ArgumentParser:
 def measure(root: Path, args: argparse.Namespace) -> None:
     """Print the table and the BENCH lines."""
     manifest = Manifest(root / "mixture.scp")
-    plan, arena = open_layout(manifest, root / "arena", StoreOptions())
-    windows = Crops(plan, args.crop).windows
-    ways = ways_of(manifest, plan, arena, windows)
-    numbers = np.linspace(0, len(plan) - 1, min(args.mixtures, len(plan))).astype(int).tolist()
-    rate(ways["render, crop"], numbers)  # decodes
+    layout, store = open_layout(manifest, root / "store", StoreOptions())
+    windows = Crops(layout, args.crop).windows
+    ways = ways_of(manifest, Mixer(layout, store), windows)
+    numbers = np.linspace(0, len(layout) - 1, min(args.mixtures, len(layout))).astype(int).tolist()
+    rate(ways["mixer, crop"], numbers)  # computes the levels
     if "lhotse" in ways:
         rate(ways["lhotse"], numbers[::4])  # reads headers
     rates: dict[str, list[float]] = {name: [] for name in ways}
@@ -165,26 +146,24 @@ def measure(root: Path, args: argparse.Namespace) -> None:
             few = numbers[:: 4 if name in WHOLE else 1]
             rates[name].append(rate(way, few))
     medians = {name: statistics.median(held) for name, held in rates.items()}
-    mean = sum(plan.num_samples(i) for i in numbers) / len(numbers) / RATE
+    mean = sum(layout.num_samples(i) for i in numbers) / len(numbers) / RATE
     print(f"{len(numbers)} mixtures of {mean:.0f} s, crops of {args.crop:g} s, one core")
     for name, value in medians.items():
         print(f"{name:24}{value:9.0f} x real time{value / medians['by hand']:9.1f} x by hand")
     track = transforms(args.crop, RATE)
     print(f"{'transforms of one track':24}{track:9.0f} x real time")
-    wet = 1 - medians["arena, crop"] / medians["arena, crop, no rooms"]
+    wet = 1 - medians["mixer, crop"] / medians["mixer, crop, no rooms"]
     print(f"rooms take {100 * wet:.0f} % of the time of a crop\n")
-    for name in ("arena, crop", "arena, crop, first", "arena, whole, first"):
+    for name in ("mixer, crop", "mixer, crop, first", "mixer, whole, first"):
         key = name.replace(", ", "_")
-        against = name.replace("arena", "render").replace(", whole, first", "")
-        for peer in [name for name in ("by hand", "lhotse", against) if name in ways]:
+        for peer in [peer for peer in WHOLE if peer in ways]:
             print(f"BENCH name=simulate_{key} value={medians[name]:.0f} unit=x_real_time_per_core "
-                  f"ratio={medians[name] / medians[peer]:.2f} "
-                  f"against={peer.replace(', ', '_').replace(' ', '_')}")
-    print(f"BENCH name=simulate_arena_crop value={medians['arena, crop']:.0f} "
-          f"unit=x_real_time_per_core ratio={medians['arena, crop'] / track:.3f} "
+                  f"ratio={medians[name] / medians[peer]:.2f} against={peer.replace(' ', '_')}")
+    print(f"BENCH name=simulate_mixer_crop value={medians['mixer, crop']:.0f} "
+          f"unit=x_real_time_per_core ratio={medians['mixer, crop'] / track:.3f} "
           "against=transforms_of_one_track")
-    print(f"BENCH name=simulate_arena_crop value={medians['arena, crop']:.0f} "
-          f"unit=x_real_time_per_core ratio={medians['arena, crop'] / 3000:.2f} against=3000")
+    print(f"BENCH name=simulate_mixer_crop value={medians['mixer, crop']:.0f} "
+          f"unit=x_real_time_per_core ratio={medians['mixer, crop'] / 3000:.2f} against=3000")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -98,7 +98,7 @@ def batches(task: QueryTask, crops: int, number: int) -> Any:
 def make_stepper(name: str, manifest: Path, args: argparse.Namespace) -> tuple[QueryTask, Stepper]:
     """Return a task on ``manifest`` and what does its steps."""
     config = parse_config(read_yaml(CONFIGS[name]), name)
-    data = replace(config.options.data, arena_dir=str(manifest.parent / "arena"))
+    data = replace(config.options.data, store_dir=str(manifest.parent / "store"))
     train = replace(config.train, device=args.device, precision=args.precision,
                     compile=args.compile, batch_size=args.crops, accumulation=1)  # fmt: skip
     task = build_task(replace(config, options=replace(config.options, data=data)))

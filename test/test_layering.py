@@ -40,7 +40,8 @@ ALLOWED: dict[str, set[str]] = {
 WITHOUT_TORCH = ("errors", "timebase", "segments", "config", "io", "kaldi", "score", "simulate",
                  "prepare", "report")
 # Forced alignment runs a network; the mixer convolves with torch's FFT, faster than scipy's.
-WITH_TORCH = {"diarize.prepare.align", "diarize.simulate.mix.mixer"}
+WITH_TORCH = {"diarize.prepare.align", "diarize.simulate.mix.mixer",
+              "diarize.simulate.disk"}
 
 
 def modules() -> list[Path]:
@@ -126,7 +127,7 @@ def test_the_check_of_commands_sees_a_fault():
     assert imports_a_command("diarize.report.results", "diarize.bin.common.run_command")
     assert imports_a_command("diarize.bin.train", "diarize.bin.infer.main")
     assert not imports_a_command("diarize.bin.train", "diarize.bin.common.run_command")
-    assert not imports_a_command("diarize.bin.simulate", "diarize.bin.simulate_arena.add_arena")
+    assert not imports_a_command("diarize.bin.simulate", "diarize.bin.simulate_store.add_store")
 
 
 def test_parts_have_no_circle():

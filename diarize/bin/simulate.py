@@ -6,13 +6,15 @@
       --out FILE
     diarize-simulate code-switch --data DIR --num-mixtures N --out FILE
     diarize-simulate check --manifest FILE
-    diarize-simulate arena --manifest FILE [--levels] [--job J --num-jobs N]
+    diarize-simulate store --manifest FILE [--levels] [--job J --num-jobs N]
     diarize-simulate write --manifest FILE --out DATADIR --job J --num-jobs N
     diarize-simulate finish --manifest FILE --out DATADIR --num-jobs N
 
-Training takes the manifest as it is; ``arena`` does beforehand what it would do first.
-``write`` and ``finish`` are for test sets, or where the mixtures shall be kept.  A job that was
-killed is run again with the same command.
+Training reads the manifest; ``store`` decodes its audio beforehand.  ``write`` and ``finish`` make
+a data directory, such as a test set.  ``write`` decodes into the same audio store, by default the
+directory ``store`` beside the manifest, which its jobs fill together and which may be removed
+afterwards (115 MB for an hour of source audio).  A job that was killed is run again with the same
+command.
 """
 
 import argparse
@@ -20,9 +22,9 @@ import sys
 import time
 
 from diarize.bin.common import run_command
-from diarize.bin.simulate_arena import add_arena
 from diarize.bin.simulate_code_switch import add_code_switch, add_units
 from diarize.bin.simulate_conversations import add_conversations, add_statistics
+from diarize.bin.simulate_store import add_store
 from diarize.errors import DiarizeError
 
 PROG = "diarize-simulate"
@@ -52,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_units(commands.add_parser("units", help="train units for text without spaces"), PROG)
     _add_check(commands.add_parser("check", help="read a manifest and the headers of its files"))
-    add_arena(commands.add_parser("arena", help="decode what a training needs, before it"), PROG)
+    add_store(commands.add_parser("store", help="decode the audio of a manifest"), PROG)
     _add_write(commands.add_parser("write", help="write one job's share of the WAV files"))
     _add_finish(commands.add_parser("finish", help="make one data directory of all jobs"))
     return parser
@@ -94,6 +96,7 @@ def _add_write(parser: argparse.ArgumentParser) -> None:
     add("--job", type=int, default=1, metavar="J", help="which job this is, from 1 (default)")
     add("--sample-rate", type=int, default=16000, metavar="HZ", help="default 16000")
     add("--max-duration", type=float, metavar="SECONDS", help="cut mixtures to this length")
+    add("--store", metavar="DIR", help="audio store (default: store beside the manifest)")
     add("--allow-pipes", action="store_true", help="run 'command |' entries in the shell")
     parser.set_defaults(run=_run_write)
 
@@ -154,11 +157,14 @@ def _run_check(args: argparse.Namespace) -> None:
 
 
 def _run_write(args: argparse.Namespace) -> None:
+    import torch
+
+    from diarize.simulate.disk import WriteOptions, write_job
     from diarize.simulate.manifest import read_manifest
-    from diarize.simulate.writer import WriteOptions, write_job
 
     _check_jobs(args)
-    options = WriteOptions(args.sample_rate, args.max_duration, args.allow_pipes)
+    torch.set_num_threads(1)  # the jobs are the parallelism
+    options = WriteOptions(args.sample_rate, args.max_duration, args.allow_pipes, args.store)
     manifest = read_manifest(args.manifest)
     size = len(manifest)
     share = size * args.job // args.num_jobs - size * (args.job - 1) // args.num_jobs
@@ -168,7 +174,7 @@ def _run_write(args: argparse.Namespace) -> None:
 
 
 def _run_finish(args: argparse.Namespace) -> None:
-    from diarize.simulate.finish import finish
+    from diarize.simulate.disk import finish
     from diarize.simulate.manifest import read_manifest
 
     _check_jobs(args)

@@ -95,7 +95,7 @@ def train(config: "Config", args: argparse.Namespace) -> int:
     data = initial_data(config, args, task)
     identity = {key: mapping[key] for key in mapping if key != "train"}
     # How a mixture is put together, not what it is.
-    how = ["simulation", "arena_dir"]
+    how = ["store", "store_dir"]
     # Earlier trainings have neither key, and drew crops by recording.
     how += [] if mapping["data"]["bucket"] else ["bucket"]
     how += ["sampling"] if mapping["data"]["sampling"] == "recording" else []

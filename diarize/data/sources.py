@@ -1,4 +1,4 @@
-"""Where training examples come from: manifests mixed on the fly, or data directories."""
+"""Sources of training examples: manifests mixed on the fly, and data directories."""
 
 from pathlib import Path
 from typing import Protocol
@@ -10,12 +10,10 @@ from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
 from diarize.kaldi.datadir import DataDir
 from diarize.segments import Segment, clip_segments
-from diarize.simulate.cache import UtteranceCache
 from diarize.simulate.manifest import Manifest
 from diarize.simulate.mix.layout import open_layout
 from diarize.simulate.mix.mixer import Mixer
-from diarize.simulate.mix.store import StoreOptions
-from diarize.simulate.render import mixture_length, render
+from diarize.simulate.mix.store import AudioKey, AudioStore, StoreOptions, open_store
 
 
 class Source(Protocol):
@@ -37,84 +35,51 @@ class Source(Protocol):
         """Return samples [start, stop) as float32, and their segments in seconds from ``start``."""
 
 
-class ArenaSource:
-    """Simulated mixtures, put together from audio that was decoded once, into ``arena``.
+class MixtureSource:
+    """Simulated mixtures of a manifest, mixed from the audio store in directory ``store``.
 
-    Opening it decodes what is not there yet; see :mod:`diarize.simulate.mix.store`.
+    Opening it decodes audio that is not in the store yet.
     """
 
-    def __init__(self, path: Path, arena: Path, sample_rate: int, allow_pipes: bool) -> None:
+    def __init__(self, path: Path, store: Path, sample_rate: int, allow_pipes: bool) -> None:
         options = StoreOptions(sample_rate, allow_pipes)
-        self.plan, self.arena = open_layout(Manifest(path), arena, options)
-        self.assembler = Mixer(self.plan, self.arena)
+        self.mixer = Mixer(*open_layout(Manifest(path), store, options))
+        self.layout = self.mixer.layout
 
     def __len__(self) -> int:
-        return len(self.plan)
+        return len(self.layout)
 
     def name(self, index: int) -> str:
-        return self.plan.name(index)
+        return self.layout.name(index)
 
     def num_samples(self, index: int) -> int:
-        return self.plan.num_samples(index)
+        return self.layout.num_samples(index)
 
     def evaluated(self, index: int) -> None:
         """Return None: all of a mixture is known."""
 
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
-        stop = min(stop, self.plan.num_samples(index))
-        waveform = self.assembler.window(index, start, stop)
-        return waveform, self.plan.segments(index, start, stop)
-
-
-class ManifestSource:
-    """Simulated mixtures, rendered from the files of their utterances whenever they are read."""
-
-    def __init__(self, path: Path, sample_rate: int, cache_bytes: int, allow_pipes: bool) -> None:
-        self.manifest = Manifest(path)
-        self.sample_rate = sample_rate
-        self._cache_bytes = cache_bytes
-        self._allow_pipes = allow_pipes
-        self._cache: UtteranceCache | None = None
-
-    def __len__(self) -> int:
-        return len(self.manifest)
-
-    def name(self, index: int) -> str:
-        return self.manifest[index][0]
-
-    def num_samples(self, index: int) -> int:
-        return mixture_length(self.manifest[index][1], self._reader(), self.sample_rate)
-
-    def evaluated(self, index: int) -> None:
-        """Return None: all of a mixture is known."""
-
-    def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
-        mixture = render(
-            self.manifest[index][1],
-            sample_rate=self.sample_rate,
-            reader=self._reader(),
-            start=start,
-            stop=stop,
-        )
-        return mixture.waveform, mixture.segments
-
-    def _reader(self) -> UtteranceCache:
-        # Made where it is used: each worker process keeps its own.
-        if self._cache is None:
-            self._cache = UtteranceCache(
-                read_audio, self._cache_bytes, allow_pipes=self._allow_pipes
-            )
-        return self._cache
+        stop = min(stop, self.layout.num_samples(index))
+        return self.mixer.window(index, start, stop), self.layout.segments(index, start, stop)
 
 
 class DataDirSource:
-    """Real recordings of a Kaldi data directory with a reference: who, or which language.
+    """Recordings of a Kaldi data directory with a reference of speakers or languages.
 
-    ``labels`` is "speaker" or "language", as in `DataDir.reference`.
+    ``labels`` is "speaker" or "language", as in `DataDir.reference`.  With ``store``, the
+    recordings are decoded into the audio store in that directory when the source is opened, and
+    crops are read from there; otherwise each crop is decoded from its file.  Single-channel
+    16-bit recordings at ``sample_rate`` give the same samples either way; others differ by up
+    to half a 16-bit step of their peak.
     """
 
     def __init__(
-        self, path: Path, sample_rate: int, allow_pipes: bool, labels: str = "speaker"
+        self,
+        path: Path,
+        sample_rate: int,
+        allow_pipes: bool,
+        labels: str = "speaker",
+        store: Path | None = None,
     ) -> None:
         need = labels == "speaker"
         self.data = DataDir.load(path, allow_pipes=allow_pipes, need_reference=need)
@@ -128,6 +93,10 @@ class DataDirSource:
         if uem is not None:
             lengths = {name: self.num_samples(i) for i, name in enumerate(self.recordings)}
             self._stretches = stretches_of(uem, lengths, sample_rate, str(self.data.uem))
+        self.store: AudioStore | None = None
+        if store is not None:
+            self.keys = [AudioKey(self.data.source(name).resolved()) for name in self.recordings]
+            self.store = self._open_store(store, StoreOptions(sample_rate, allow_pipes))
 
     def __len__(self) -> int:
         return len(self.recordings)
@@ -167,31 +136,43 @@ class DataDirSource:
             f"as {self.data.uem} says; nothing is learnt from the rest"
         )
 
+    def _open_store(self, store: Path, options: StoreOptions) -> AudioStore:
+        try:
+            return open_store(store, self.keys, options)
+        except DiarizeError as err:
+            for name, key in zip(self.recordings, self.keys, strict=True):
+                if str(err).startswith(f"{key.name}:"):
+                    raise DiarizeError(f"recording {name}: {err}") from err
+            raise
+
     def _check_languages(self) -> None:
-        """Raise DiarizeError for an RTTM of something else, such as speakers."""
+        """Raise DiarizeError for an RTTM of other labels, such as speakers."""
         known = set(self.data.utt2lang.values())
         for segment in (s for found in self.reference.values() for s in found):
             if known and segment.label not in known:
                 raise DiarizeError(
-                    f"{self.data.rttm}: recording {segment.recording}: {segment.label} is no "
-                    "language of utt2lang; is this the RTTM of the speakers? Make that of the "
-                    "languages (utils/datadir.sh reference --labels language), or remove it"
+                    f"{self.data.rttm}: recording {segment.recording}: {segment.label} is not a "
+                    "language of utt2lang, so this may be the RTTM of the speakers. Make that of "
+                    "the languages (utils/datadir.sh reference --labels language), or remove it"
                 )
 
     def check_headers(self) -> None:
         """Open every recording; raises DiarizeError for one that is unusable.
 
-        A pipe that is allowed is not run.
+        A permitted pipe is not run, and a recording in the store was checked when decoded.
         """
-        for recording in self.recordings:
+        for recording in self.recordings if self.store is None else []:
             source = self.data.source(recording)
             if not (source.is_pipe and source.allow_pipes):
                 source.info()
 
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
         recording = self.recordings[index]
-        source = self.data.source(recording)
-        samples = read_audio(source, start, stop, sample_rate=self.sample_rate)
+        if self.store is not None:
+            samples = self.store.read(self.keys[index], start, stop)
+        else:
+            source = self.data.source(recording)
+            samples = read_audio(source, start, stop, sample_rate=self.sample_rate)
         offset = start / self.sample_rate
         inside = clip_segments(self.reference[recording], offset, stop / self.sample_rate)
         return samples, [
@@ -202,22 +183,29 @@ class DataDirSource:
 def open_source(
     path: str | Path,
     sample_rate: int,
-    cache_bytes: int = 0,
     allow_pipes: bool = False,
     labels: str = "speaker",
-    arena: str | Path | None = None,
+    store_dir: str | Path | None = None,
+    store: bool = True,
 ) -> Source:
-    """Return the source behind ``path``: a data directory, or a file with a manifest.
+    """Return the source of ``path``: a data directory, or a file with a manifest.
 
-    ``labels`` says which ones a data directory is asked for; a manifest has its own.  The
-    mixtures of a manifest are put together from the arena in directory ``arena``; without
-    one they are rendered from their files, of which ``cache_bytes`` are kept in memory.
+    ``labels`` selects those of a data directory; a manifest has its own.  Audio is decoded once,
+    into the audio store in ``store_dir``, by default the directory ``store`` in the data
+    directory or beside the manifest.  Without ``store``, crops of a data directory are decoded
+    from the files; a manifest always uses the store.
     """
     path = Path(path)
+    folder = store_folder(path, store_dir)
     if path.is_dir():
-        return DataDirSource(path, sample_rate, allow_pipes, labels)
-    if path.is_file() and arena is not None:
-        return ArenaSource(path, Path(arena), sample_rate, allow_pipes)
+        return DataDirSource(path, sample_rate, allow_pipes, labels, folder if store else None)
     if path.is_file():
-        return ManifestSource(path, sample_rate, cache_bytes, allow_pipes)
+        return MixtureSource(path, folder, sample_rate, allow_pipes)
     raise DiarizeError(f"no training data at {path}: neither a data directory nor a manifest")
+
+
+def store_folder(path: str | Path, store_dir: str | Path | None = None) -> Path:
+    """Return the directory of the audio store of ``path``, a data directory or a manifest."""
+    if store_dir:
+        return Path(store_dir)
+    return (Path(path) if Path(path).is_dir() else Path(path).parent) / "store"

@@ -82,6 +82,25 @@ class AudioSource:
         """Whether a part can be read without the rest: not of pipes and members of an ark."""
         return not self.is_pipe and _ARK.fullmatch(self.rxfilename) is None
 
+    def resolved(self) -> str:
+        """Return the rxfilename in a form that opens without ``base``.
+
+        A relative path that exists below ``base`` only is joined with it.  Raises DiarizeError
+        where it exists at neither place.
+        """
+        name = self.rxfilename
+        if self.is_pipe or os.path.isabs(name):
+            return name
+        ark = _ARK.fullmatch(name)
+        path = ark[1] if ark else name
+        if os.path.exists(path):
+            return name
+        if self.base is not None and os.path.exists(self.base / path):
+            return os.path.join(self.base, name)
+        raise DiarizeError(
+            f"{self}: found neither from the current directory nor from {self.base}"
+        )
+
     def info(self) -> AudioInfo:
         """Return rate, length and channels, from the header where there is one.
 
@@ -123,28 +142,51 @@ def read_audio(
     if start < 0 or (stop is not None and stop <= start):
         raise ValueError(f"no samples in [{start}, {stop})")
     with _opened(source) as handle:
-        num_frames = _num_frames(source, handle)
-        rate = handle.samplerate
-        if rate == sample_rate:
-            total = num_frames
-        else:
-            up, down = _ratio(rate, sample_rate)
-            total = -(-num_frames * up // down)
-        if start >= total:
-            raise DiarizeError(
-                f"{source}: the part from {start / sample_rate:.3f} s was asked for, but the "
-                f"recording ends at {total / sample_rate:.3f} s; check segments and reco2dur"
-            )
-        stop = total if stop is None else min(stop, total)
-        if rate == sample_rate:
-            return _read_frames(source, handle, start, stop)
-        _notice(rate, sample_rate)
-        half = _half_length(up, down)
-        # Output m stands at input m * down / up.  Beginning at a multiple of ``down``
-        # keeps the outputs of the part on those of the whole.
-        first = max(0, (start * down - half) // up) // down * down
-        last = min(num_frames, ((stop - 1) * down + half) // up + 1)
-        part = _read_frames(source, handle, first, last)
+        return _read_part(source, handle, start, stop, sample_rate)
+
+
+def read_blocks(
+    source: AudioSource, sample_rate: int, seconds: float = 600.0
+) -> Iterator[np.ndarray]:
+    """Yield all samples at ``sample_rate`` Hz in blocks of ``seconds``, each float32 (n,).
+
+    The source is opened once, so that a pipe runs once.  The blocks are the samples of
+    `read_audio`, whose errors are raised.
+    """
+    block = round(seconds * sample_rate)
+    with _opened(source) as handle:
+        total = AudioInfo(handle.samplerate, _num_frames(source, handle), 1)
+        for start in range(0, total.samples_at(sample_rate), block):
+            yield _read_part(source, handle, start, start + block, sample_rate)
+
+
+def _read_part(
+    source: AudioSource,
+    handle: soundfile.SoundFile,
+    start: int,
+    stop: int | None,
+    sample_rate: int,
+) -> np.ndarray:
+    """Return samples [start, stop) of the open file at ``sample_rate`` Hz."""
+    num_frames = _num_frames(source, handle)
+    rate = handle.samplerate
+    up, down = _ratio(rate, sample_rate)
+    total = -(-num_frames * up // down)
+    if start >= total:
+        raise DiarizeError(
+            f"{source}: the part from {start / sample_rate:.3f} s was asked for, but the "
+            f"recording ends at {total / sample_rate:.3f} s; check segments and reco2dur"
+        )
+    stop = total if stop is None else min(stop, total)
+    if rate == sample_rate:
+        return _read_frames(source, handle, start, stop)
+    _notice(rate, sample_rate)
+    half = _half_length(up, down)
+    # Output m lies at input m * down / up.  Beginning at a multiple of ``down`` keeps the
+    # outputs of the part on those of the whole.
+    first = max(0, (start * down - half) // up) // down * down
+    last = min(num_frames, ((stop - 1) * down + half) // up + 1)
+    part = _read_frames(source, handle, first, last)
     skip = first // down * up
     return resample(part, rate, sample_rate)[start - skip : stop - skip]
 
@@ -279,7 +321,7 @@ def _read_frames(
     """Return frames [start, stop) at the file's own rate as mono float32."""
     is_int16 = handle.subtype == "PCM_16"
     try:
-        if start:
+        if handle.tell() != start:
             handle.seek(start)
         samples = handle.read(stop - start, dtype="int16" if is_int16 else "float32")
     except soundfile.LibsndfileError as err:

@@ -1,19 +1,59 @@
-"""The file of mixtures, ``mixture.scp``: one ``<id> <json>`` per line, ids in C order."""
+"""Manifest of mixtures, ``mixture.scp``: one ``<id> <json>`` per line, ids in C order.
+
+The JSON object has the keys of the hitachi-speech/EEND project
+(:mod:`diarize.simulate.draw.mixtures`).  An utterance is a file name, ``[file, start, end]``, or,
+for the simulation of code-switching, an object::
+
+    {"file": name, "start": s, "end": s, "label": language, "speaker": voice,
+     "sentence": number, "gain": decibel}
+
+of which only ``file`` is required.  ``label`` replaces the speaker's name in the reference, and
+utterances of one label that abut form one segment.  A mixture may have a ``band`` [low, high] in
+Hz, to which every utterance is filtered, and a ``fade`` in seconds at both ends of each.
+"""
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
-from diarize.simulate.pieces import check_piece, check_shaping, is_number
+
+_KEYS = frozenset(("file", "start", "end", "label", "speaker", "sentence", "gain"))
+
+
+class UtteranceEntry(NamedTuple):
+    """Utterance of a mixture: seconds [start, end) of ``file``, both None for the whole file.
+
+    ``label`` and ``voice`` are None where the speaker entry holds them; ``gain`` is in dB.
+    """
+
+    file: str
+    start: float | None = None
+    end: float | None = None
+    label: str | None = None
+    voice: str | None = None
+    sentence: int | None = None
+    gain: float = 0.0
+
+
+def parse_utterance(utt: str | list | dict) -> UtteranceEntry:
+    """Return an utterance of a checked manifest."""
+    if isinstance(utt, str):
+        return UtteranceEntry(utt)
+    if isinstance(utt, list):
+        return UtteranceEntry(*utt)
+    renamed = {"voice" if key == "speaker" else key: value for key, value in utt.items()}
+    return UtteranceEntry(**renamed)
 
 
 def write_manifest(path: str | os.PathLike, mixtures: Iterable[tuple[str, dict]]) -> int:
-    """Return how many mixtures were written to ``path``, which appears whole or not at all.
+    """Return the number of mixtures written to ``path``, which appears whole or not at all.
 
     The ids must come in strictly rising C order.  Raises DiarizeError otherwise, and
     where ``path`` cannot be written.
@@ -36,12 +76,11 @@ def read_manifest(path: str | os.PathLike) -> "Manifest":
 
 
 class Manifest(Sequence):
-    """The mixtures of a manifest file as a sequence of (id, mixture).
+    """Mixtures of a manifest file as a sequence of (id, mixture).
 
-    Only the place of each line is kept in memory (8 bytes a mixture); the line is read
-    and parsed when it is asked for, so 400,000 mixtures cost nothing.  An instance can
-    be sent to worker processes.  Opening checks the ids (unique, in C order), asking
-    for a mixture checks its content; both raise DiarizeError with file and line.
+    Only the offset of each line is kept in memory (8 bytes a mixture); a line is read and
+    parsed on access.  An instance can be sent to worker processes.  Opening checks the ids
+    (unique, in C order), access checks the mixture; both raise DiarizeError with file and line.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -54,7 +93,7 @@ class Manifest(Sequence):
 
     def __getitem__(self, index: int) -> tuple[str, dict]:
         if not isinstance(index, int | np.integer):
-            raise TypeError(f"a mixture is asked for by its number, not by {index!r}")
+            raise TypeError(f"the index of a mixture is an integer, not {index!r}")
         size = len(self)
         if not -size <= index < size:
             raise IndexError(f"{self.path}: mixture {index} of {size}")
@@ -120,7 +159,7 @@ class Manifest(Sequence):
 
 
 def check_mixture(mixture: object, where: str) -> None:
-    """Raise DiarizeError, beginning with ``where``, unless ``mixture`` can be rendered."""
+    """Raise DiarizeError, beginning with ``where``, unless ``mixture`` is valid."""
     _require(mixture, ("speakers", "noise", "snr", "recid"), where)
     if not isinstance(mixture["recid"], str) or not mixture["recid"]:
         raise DiarizeError(f"{where}: recid must be a name, not {mixture['recid']!r}")
@@ -134,9 +173,9 @@ def check_mixture(mixture: object, where: str) -> None:
             raise DiarizeError(f"{at}: {speaker['spkid']} is in the mixture twice")
         names.add(speaker["spkid"])
     _check_name_or_null(mixture["noise"], f"{where}: noise")
-    if mixture["noise"] is not None and not is_number(mixture["snr"]):
-        raise DiarizeError(f"{where}: snr must be a number where there is noise")
-    check_shaping(mixture, where)
+    if mixture["noise"] is not None and not _is_number(mixture["snr"]):
+        raise DiarizeError(f"{where}: snr must be a number in a mixture with noise")
+    _check_shaping(mixture, where)
 
 
 def _check_speaker(speaker: object, where: str) -> None:
@@ -150,10 +189,60 @@ def _check_speaker(speaker: object, where: str) -> None:
     if len(utts) != len(intervals):
         raise DiarizeError(f"{where}: {len(utts)} utts but {len(intervals)} intervals")
     for value in intervals:
-        if not is_number(value) or value < 0:
+        if not _is_number(value) or value < 0:
             raise DiarizeError(f"{where}: interval {value!r} is not 0 or more seconds")
     for utt in utts:
-        check_piece(utt, where)
+        _check_utterance(utt, where)
+
+
+def _check_utterance(utt: object, where: str) -> None:
+    if isinstance(utt, str) and utt:
+        return
+    if isinstance(utt, dict):
+        _check_object(utt, where)
+        if "start" not in utt and "end" not in utt:
+            return
+        utt = [utt["file"], utt.get("start"), utt.get("end")]
+    if not (isinstance(utt, list) and len(utt) == 3 and isinstance(utt[0], str)):
+        raise DiarizeError(
+            f"{where}: utterance {utt!r} is neither a file name nor [file, start, end]"
+        )
+    if not (_is_number(utt[1]) and _is_number(utt[2]) and 0 <= utt[1] < utt[2]):
+        raise DiarizeError(f"{where}: utterance {utt!r} needs 0 <= start < end")
+
+
+def _check_object(utt: dict, where: str) -> None:
+    unknown = utt.keys() - _KEYS
+    if unknown:
+        raise DiarizeError(f"{where}: utterance {utt!r} has the unknown key {min(unknown)!r}")
+    checks = {
+        "file": isinstance(utt.get("file"), str) and bool(utt["file"]),
+        "label": _is_name_or_absent(utt.get("label")),
+        "speaker": _is_name_or_absent(utt.get("speaker")),
+        "sentence": isinstance(utt.get("sentence", 0), int),
+        "gain": _is_number(utt.get("gain", 0)),
+    }
+    for key, good in checks.items():
+        if not good:
+            raise DiarizeError(f"{where}: utterance {utt!r}: {key} cannot be {utt.get(key)!r}")
+
+
+def _check_shaping(mixture: dict, where: str) -> None:
+    band, fade = mixture.get("band"), mixture.get("fade", 0.0)
+    if band is not None:
+        good = isinstance(band, list) and len(band) == 2 and all(map(_is_number, band))
+        if not (good and 0 < band[0] < band[1]):
+            raise DiarizeError(f"{where}: band must be [low, high] in Hz, not {band!r}")
+    if not (_is_number(fade) and fade >= 0):
+        raise DiarizeError(f"{where}: fade must be 0 or more seconds, not {fade!r}")
+
+
+def _is_name_or_absent(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value.split() == [value])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _require(value: object, keys: tuple[str, ...], where: str) -> None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from diarize.data.crops import (
     regions_to_mask,
 )
 from diarize.data.examples import Batch, Example, collate
-from diarize.data.sources import DataDirSource, open_source
+from diarize.data.sources import DataDirSource, open_source, store_folder
 from diarize.data.stretches import clip_stretches
 from diarize.errors import DiarizeError, require_at_least
 from diarize.losses.criterion import Criterion
@@ -31,20 +30,15 @@ Forward = Callable[[Tensor, Tensor], QueryPredictions]
 
 @dataclass(frozen=True)
 class DataOptions(CropOptions):
-    """Training crops, as `CropOptions` has them, and where the audio of manifests comes from.
+    """Training crops, as `CropOptions` has them, and the store of decoded audio.
 
-    ``simulation``: arena (audio is decoded once, into ``arena_dir``, by default the directory
-    ``arena`` beside the manifest) or render (from the files, as the simulation on disk does;
-    each worker keeps up to ``cache_mb`` of them decoded).  Both give the same to 1e-4.
+    store: false decodes each crop of real recordings from its file, instead of all recordings
+        once into the store; manifests always use the store
+    store_dir: directory of the store; null: ``store`` beside a manifest or in a data directory
     """
 
-    cache_mb: int = 512
-    simulation: Literal["arena", "render"] = "arena"
-    arena_dir: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_at_least(0, cache_mb=self.cache_mb)
+    store: bool = True
+    store_dir: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,29 +105,21 @@ class QueryTask:
         data = self.options.data
         rate = self.grid.sample_rate
         sources = [
-            open_source(
-                path, rate, data.cache_mb << 20, allow_pipes, self.labels, self._arena(path)
-            )
+            open_source(path, rate, allow_pipes, self.labels, data.store_dir, data.store)
             for path in train
         ]
         self._crops = RandomCrops(
             sources, data, self.grid, self.seed, self.make_example, weights
         )
         if valid is not None:
-            self._valid = DataDirSource(valid, rate, allow_pipes, self.labels)
+            folder = store_folder(valid, data.store_dir) if data.store else None
+            self._valid = DataDirSource(valid, rate, allow_pipes, self.labels, folder)
             if not self._valid.has_speech():
                 raise DiarizeError(f"{valid}: no speech in its reference to validate on")
             # A file that is missing shall be told now, not hours later.
             self._valid.check_headers()
         real = [s for s in [*sources, self._valid] if isinstance(s, DataDirSource)]
         self.notices = list(dict.fromkeys(line for s in real if (line := s.notice())))
-
-    def _arena(self, manifest: str) -> Path | None:
-        """Return where the audio of a manifest is kept decoded; None where it is not."""
-        data = self.options.data
-        if data.simulation == "render":
-            return None
-        return Path(data.arena_dir) if data.arena_dir else Path(manifest).parent / "arena"
 
     def example(self, index: int) -> Example:
         """Return training example ``index``: a function of the seed and ``index`` alone."""

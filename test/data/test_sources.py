@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import soundfile
 
 from diarize.data.crops import CropOptions, RandomCrops, change_speed, make_example
 from diarize.data.examples import Example, collate
@@ -51,7 +52,7 @@ def manifest(tmp_path):
 
 
 def test_labels_of_a_crop_are_those_of_the_reference(data_dir):
-    source = open_source(data_dir, 16000, 0)
+    source = open_source(data_dir, 16000)
     waveform, segments = source.read(0, 24000, 56000)  # seconds 1.5 to 3.5
     assert len(waveform) == 32000
     example = make_example("a", waveform, segments, GRID)
@@ -61,7 +62,7 @@ def test_labels_of_a_crop_are_those_of_the_reference(data_dir):
 
 
 def test_a_speaker_silent_in_the_crop_is_no_target(data_dir):
-    source = open_source(data_dir, 16000, 0)
+    source = open_source(data_dir, 16000)
     example = make_example("a", *source.read(0, 0, 40000), GRID)
     assert example.activity.shape == (250, 1)
     silent = make_example("a", *source.read(0, 0, 8000), GRID)
@@ -69,7 +70,7 @@ def test_a_speaker_silent_in_the_crop_is_no_target(data_dir):
 
 
 def test_a_manifest_is_rendered_on_the_fly(manifest):
-    source = open_source(manifest, 16000, 1 << 20)
+    source = open_source(manifest, 16000)
     assert source.num_samples(0) == 24000
     waveform, segments = source.read(0, 0, 24000)
     assert [(s.label, s.start, s.end) for s in segments] == [("s1", 0.25, 1.25), ("s2", 1.0, 1.5)]
@@ -82,7 +83,7 @@ def test_a_manifest_is_rendered_on_the_fly(manifest):
 
 def test_crops_are_a_function_of_seed_and_index(data_dir):
     def make(seed):
-        return RandomCrops([open_source(data_dir, 16000, 0)], CropOptions(1.0), GRID, seed)
+        return RandomCrops([open_source(data_dir, 16000)], CropOptions(1.0), GRID, seed)
 
     one, again, other = make(1), make(1), make(2)
     for index in (5, 0, 17):
@@ -94,7 +95,7 @@ def test_crops_are_a_function_of_seed_and_index(data_dir):
 
 
 def test_each_epoch_takes_every_recording_once(data_dir, manifest):
-    sources = [open_source(data_dir, 16000, 0), open_source(manifest, 16000, 1 << 20)]
+    sources = [open_source(data_dir, 16000), open_source(manifest, 16000)]
     crops = RandomCrops(sources, CropOptions(1.0, sampling="recording"), GRID, 0)
     assert len(crops) == 3
     for epoch in range(4):
@@ -104,7 +105,7 @@ def test_each_epoch_takes_every_recording_once(data_dir, manifest):
 
 
 def test_speed_moves_pitch_and_labels_together(manifest):
-    source = open_source(manifest, 16000, 1 << 20)
+    source = open_source(manifest, 16000)
     waveform, segments = source.read(0, 0, 24000)
     fast, moved = change_speed(waveform, segments, 125)
     assert len(fast) == 19200
@@ -116,6 +117,76 @@ def test_speed_moves_pitch_and_labels_together(manifest):
     lengths = {len(crops[i].waveform) for i in range(20)}
     assert lengths == {12800}
     assert all(len(crops[i].activity) == 80 for i in range(20))
+
+
+@pytest.fixture
+def recordings(tmp_path, monkeypatch):
+    """A data directory: mono 16 bits, 8 channels, another rate, a pipe, a path beside wav.scp."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "real"
+    (folder / "wav").mkdir(parents=True)
+    wave = 0.1 * rng.standard_normal((80000, 8))
+    soundfile.write(tmp_path / "mono.flac", wave[:, 0], 16000, subtype="PCM_16")
+    soundfile.write(tmp_path / "array.flac", wave, 16000, subtype="PCM_16")
+    soundfile.write(tmp_path / "phone.wav", wave[:40000, 0], 8000, subtype="PCM_16")
+    soundfile.write(folder / "wav" / "near.wav", wave[:, 1], 16000, subtype="PCM_16")
+    count = tmp_path / "count"
+    pipe = f"echo x >> {count}; cat {tmp_path}/mono.flac |"
+    names = {
+        "array": f"{tmp_path}/array.flac",
+        "mono": f"{tmp_path}/mono.flac",
+        "near": "wav/near.wav",
+        "phone": f"{tmp_path}/phone.wav",
+        "piped": pipe,
+    }
+    (folder / "wav.scp").write_text("".join(f"{n} {p}\n" for n, p in names.items()))
+    (folder / "reco2dur").write_text("".join(f"{n} 5.00\n" for n in names))
+    (folder / "rttm").write_text(
+        "".join(f"SPEAKER {n} 1 1 2 <NA> <NA> A <NA> <NA>\n" for n in names)
+    )
+    return folder, count
+
+
+def test_recordings_are_decoded_once_into_the_store(recordings):
+    folder, count = recordings
+    plain = open_source(folder, 16000, allow_pipes=True, store=False)
+    stored = open_source(folder, 16000, allow_pipes=True)
+    assert (folder / "store" / "assigned.json").exists()
+    again = open_source(folder, 16000, allow_pipes=True)
+    assert count.read_text().count("x") == 1  # the pipe ran once
+    rng = np.random.default_rng(1)
+    for index in range(5):
+        name = stored.name(index)
+        assert stored.num_samples(index) == plain.num_samples(index) == 80000
+        for _ in range(5):
+            start, stop = np.sort(rng.integers(0, 80000, 2)).tolist()
+            stop += 1
+            expected, labels = plain.read(index, start, stop)
+            got, found = stored.read(index, start, stop)
+            assert found == labels
+            step = 0.51 * stored.store.entries[stored.keys[index]].scale
+            exact = name in ("mono", "near", "piped")
+            np.testing.assert_allclose(got, expected, atol=0 if exact else step, rtol=0)
+            np.testing.assert_array_equal(got, again.read(index, start, stop)[0])
+        assert step < 0.51 / 32767
+
+
+def test_store_of_recordings_can_lie_elsewhere_or_be_switched_off(data_dir, tmp_path):
+    open_source(data_dir, 16000, store_dir=tmp_path / "fast")
+    assert (tmp_path / "fast" / "shard-00000.samples").stat().st_size == 2 * 8 * 16000
+    source = open_source(data_dir, 16000, store=False)
+    assert source.store is None
+    source.check_headers()
+    assert not (data_dir / "store").exists()
+
+
+def test_a_recording_shorter_than_its_segments_is_named(data_dir, tmp_path):
+    (data_dir / "reco2dur").write_text("a 60.0\nb 2.0\n")
+    for store in (False, True):
+        source = open_source(data_dir, 16000, store=store)
+        assert len(source.read(0, 90000, 100000)[0]) == 6000  # up to the end, as before
+        with pytest.raises(DiarizeError, match=rf"{tmp_path}/a\.wav.*check segments and reco2dur"):
+            source.read(0, 100000, 110000)
 
 
 def test_collate_pads_with_zeros():
@@ -132,12 +203,12 @@ def test_collate_pads_with_zeros():
 
 def test_faults_are_named(tmp_path, data_dir):
     with pytest.raises(DiarizeError, match="no training data at nowhere"):
-        open_source("nowhere", 16000, 0)
+        open_source("nowhere", 16000)
     with pytest.raises(DiarizeError, match="no training recordings"):
         RandomCrops([], CropOptions(1.0), GRID, 0)
     (data_dir / "rttm").unlink()
     with pytest.raises(DiarizeError, match=r"rttm|segments"):
-        open_source(data_dir, 16000, 0)
+        open_source(data_dir, 16000)
     with pytest.raises(DiarizeError, match="recording x: 79 samples are less than one frame"):
         make_example("x", np.zeros(79, np.float32), [], GRID)
 

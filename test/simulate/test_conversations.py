@@ -24,7 +24,6 @@ from diarize.simulate.draw.turn_taking import (
     write_statistics,
 )
 from diarize.simulate.manifest import check_mixture, read_manifest
-from diarize.simulate.render import render
 
 RNG = np.random.default_rng(5)
 GIVEN = {
@@ -182,8 +181,8 @@ def test_order_of_turns(speakers, hold):
         assert order[0] == 0
 
 
-def test_rendered_labels_are_those_of_the_plan(make_corpus):
-    """Through the renderer, with real (short) audio: samples instead of seconds."""
+def test_mixed_labels_are_those_of_the_plan(make_corpus, render):
+    """Through the mixer, with real (short) audio: samples instead of seconds."""
     data = make_corpus(num_speakers=3, num_utts=4, segments=True)
     options = ConversationOptions(6, (3, 3), 3, 5, seed=2)
     for _, mixture in make_conversations(data, STATISTICS, options):

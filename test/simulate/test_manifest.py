@@ -100,7 +100,7 @@ def test_missing_file(tmp_path):
         (changed_speaker(intervals=[1.0, -1.0]), "interval -1.0"),
         (changed_speaker(intervals=[1.0, float("nan")]), "interval nan"),
         (changed_speaker(utts=["a", ["b", 1.5, 0.5]]), "0 <= start < end"),
-        (changed_speaker(utts=["a", ["b", 1.5]]), "no file and no"),
+        (changed_speaker(utts=["a", ["b", 1.5]]), "neither a file name"),
         (changed_speaker(rir=3), "rir must be a file name or null"),
         (changed(noise="n.wav"), "snr must be a number"),
         (changed(recid="other"), "recid 'other'"),

@@ -1,7 +1,10 @@
-"""Mixtures from the arena: those of the slow reference, whatever window, process or order."""
+"""Mixer: the mixtures of the plain reference, whatever window, process or order."""
 
 import json
 import multiprocessing
+import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +20,11 @@ from diarize.simulate.manifest import Manifest
 from diarize.simulate.mix.layout import open_layout
 from diarize.simulate.mix.mixer import Mixer, fft_size, overlap_save
 from diarize.simulate.mix.store import StoreOptions
-from diarize.simulate.render import render
-from diarize.tasks.speaker import SpeakerOptions, SpeakerTask
+from diarize.tasks.speaker import SpeakerOptions
 from diarize.timebase import FrameGrid
+
+sys.path.insert(0, str(Path(__file__).parent))
+from reference import plain_mixture, window_of
 
 RATE = 16000
 
@@ -86,30 +91,84 @@ def manifest(mixtures, tmp_path):
 
 @pytest.fixture
 def opened(manifest, tmp_path):
-    plan, arena = open_layout(Manifest(manifest), tmp_path / "arena", StoreOptions())
-    return Manifest(manifest), plan, arena
+    layout, store = open_layout(Manifest(manifest), tmp_path / "store", StoreOptions())
+    return Manifest(manifest), layout, store
+
+
+def compare(mixer, index, mixture, windows):
+    """Compare windows of mixture ``index`` with the reference, samples and labels."""
+    expected, labels = plain_mixture(mixture)
+    total = len(expected)
+    assert mixer.layout.num_samples(index) == total
+    # Band-passed and converted audio is rounded to 16 bits, all else is not.
+    gains = [utt.get("gain", 0.0) for s in mixture["speakers"] for utt in s["utts"]
+             if isinstance(utt, dict)]  # fmt: skip
+    loudest = 10 ** (max(0.0, *gains, 0.0) / 20)
+    atol = (5e-5 if mixture.get("band") else 4e-6) * loudest
+    for start, stop in [(0, total), (0, 1), (total - 1, total), *windows(total)]:
+        got = mixer.window(index, start, stop)
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, expected[start:stop], atol=atol, rtol=0)
+        assert mixer.layout.segments(index, start, stop) == window_of(labels, start, stop, RATE)
+    assert mixer.window(index, 0, 0).shape == (0,)
+
+
+def random_windows(rng, count):
+    def draw(total):
+        drawn = (np.sort(rng.integers(0, total + 1, 2)).tolist() for _ in range(count))
+        return [(start, stop) for start, stop in drawn if start < stop]
+
+    return draw
 
 
 def test_whole_mixtures_and_windows_are_those_of_the_reference(opened):
-    manifest, plan, arena = opened
-    rng = np.random.default_rng(0)
+    manifest, layout, store = opened
+    mixer = Mixer(layout, store)
+    windows = random_windows(np.random.default_rng(0), 12)
     for index, (name, mixture) in enumerate(manifest):
-        assembler = Mixer(plan, arena)
-        whole = render(mixture)
-        total = len(whole.waveform)
-        assert plan.name(index) == name
-        assert plan.num_samples(index) == total
-        windows = [(0, total), (0, 1), (total - 1, total), (total // 2, total)]
-        windows += [tuple(sorted(rng.integers(0, total + 1, 2).tolist())) for _ in range(12)]
-        assert assembler.window(index, 5, 5).shape == (0,)
-        for start, stop in (w for w in windows if w[0] < w[1]):
-            got = assembler.window(index, start, stop)
-            assert got.dtype == np.float32
-            # Band-passed and converted audio is rounded to 16 bits, all else is not.
-            atol = 5e-5 if mixture.get("band") else 2e-6
-            np.testing.assert_allclose(got, whole.waveform[start:stop], atol=atol, rtol=0)
-            expected = render(mixture, start=start, stop=stop).segments
-            assert plan.segments(index, start, stop) == expected
+        assert layout.name(index) == name
+        compare(mixer, index, mixture, windows)
+
+
+def random_mixture(rng, files, name):
+    """A mixture of anything that a manifest may say."""
+    speakers = []
+    for number in range(rng.integers(1, 5)):
+        utts, own = [], rng.random() < 0.3
+        for _ in range(rng.integers(1, 6)):
+            which = int(rng.integers(6))
+            utt = {"file": f"{files}/u{which}.wav"}
+            if rng.random() < 0.5:
+                first = round(float(rng.uniform(0, 0.3)), 5)
+                utt |= {"start": first, "end": first + round(float(rng.uniform(0.0001, 0.1)), 5)}
+            if own:
+                utt |= {"label": f"l{which % 2}", "gain": round(float(rng.normal(0, 6)), 2)}
+            elif rng.random() < 0.5:
+                utt = [utt["file"], utt["start"], utt["end"]] if "start" in utt else utt["file"]
+            utts.append(utt)
+        silences = rng.exponential(0.3, len(utts)) * (rng.random(len(utts)) < 0.7)
+        room = (None, f"{files}/bare.wav", f"{files}/early.wav")[rng.integers(3)]
+        speakers.append({"spkid": f"s{number}", "rir": room, "utts": utts,
+                         "intervals": silences.round(6).tolist()})  # fmt: skip
+    noise = (None, f"{files}/short.wav", f"{files}/long.wav", f"{files}/silence.wav")
+    out = {"speakers": speakers, "noise": noise[rng.integers(4)], "snr": 5.0, "recid": name}
+    if rng.random() < 0.3:
+        out["band"] = [200.0, float(rng.choice([3600.0, 7900.0]))]
+    if rng.random() < 0.5:
+        out["fade"] = float(rng.choice([0.0001, 0.005, 0.5]))
+    return out
+
+
+def test_random_manifests_are_mixed_as_the_reference_does(files, tmp_path):
+    seed = int(os.environ.get("DIARIZE_SEED", np.random.SeedSequence().entropy % 2**32))
+    print(f"DIARIZE_SEED={seed}")
+    rng = np.random.default_rng(seed)
+    mixtures = [random_mixture(rng, files, f"m{i:02d}") for i in range(25)]
+    path = tmp_path / "random.scp"
+    path.write_text("".join(f"{m['recid']} {json.dumps(m)}\n" for m in mixtures))
+    mixer = Mixer(*open_layout(Manifest(path), tmp_path / "store", StoreOptions()))
+    for index, mixture in enumerate(mixtures):
+        compare(mixer, index, mixture, random_windows(rng, 5))
 
 
 def test_long_rooms_and_many_blocks_are_summed_as_one_convolution():
@@ -129,61 +188,84 @@ def test_long_rooms_and_many_blocks_are_summed_as_one_convolution():
 
 
 def test_bits_do_not_depend_on_process_order_or_what_was_known(opened, manifest, tmp_path):
-    _, plan, arena = opened
-    first = Mixer(plan, arena)
-    order = [(i, 1000 * i, plan.num_samples(i)) for i in range(len(plan))]
+    _, layout, store = opened
+    first = Mixer(layout, store)
+    order = [(i, 1000 * i, layout.num_samples(i)) for i in range(len(layout))]
     one = {index: first.window(index, lo, hi) for index, lo, hi in order}
-    again = {i: Mixer(plan, arena).window(i, lo, hi) for i, lo, hi in reversed(order)}
-    fresh_plan, fresh_arena = open_layout(Manifest(manifest), tmp_path / "other", StoreOptions())
-    assert fresh_plan.gains(1) is None
+    again = {i: Mixer(layout, store).window(i, lo, hi) for i, lo, hi in reversed(order)}
+    fresh_layout, fresh_store = open_layout(Manifest(manifest), tmp_path / "other", StoreOptions())
+    assert fresh_layout.gains(1) is None
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        other = pool.apply_async(windows, (fresh_plan, fresh_arena, order)).get(60)
-    assert fresh_plan.gains(1) is not None  # what the worker found, this process sees
+        other = pool.apply_async(windows, (fresh_layout, fresh_store, order)).get(60)
+    assert fresh_layout.gains(1) is not None  # what the worker found, this process sees
     for index, wave in one.items():
         np.testing.assert_array_equal(wave, again[index])
         np.testing.assert_array_equal(wave, other[index])
 
 
-def windows(plan, arena, order):
-    assembler = Mixer(plan, arena)
-    return {index: assembler.window(index, lo, hi) for index, lo, hi in order}
+def windows(layout, store, order):
+    mixer = Mixer(layout, store)
+    return {index: mixer.window(index, lo, hi) for index, lo, hi in order}
 
 
 def test_gains_are_kept_until_a_source_changes(opened, manifest, files, tmp_path):
-    _, plan, arena = opened
-    wet, level = Mixer(plan, arena).gains(1)
+    _, layout, store = opened
+    wet, level = Mixer(layout, store).gains(1)
     assert level > 0
     assert np.flatnonzero(wet != 1).tolist() == [0, 1, 2, 5, 6]
-    plan, _ = open_layout(Manifest(manifest), tmp_path / "arena", StoreOptions())
-    np.testing.assert_array_equal(plan.gains(1)[0], wet)
+    layout, _ = open_layout(Manifest(manifest), tmp_path / "store", StoreOptions())
+    np.testing.assert_array_equal(layout.gains(1)[0], wet)
     held = (files / "short.wav").read_bytes()
     try:
         write_wav(files / "short.wav", noise(0.7, 99, 0.05), RATE)
-        plan, arena = open_layout(Manifest(manifest), tmp_path / "arena", StoreOptions())
-        assert plan.gains(1) is None
-        assert Mixer(plan, arena).gains(1)[1] > 1.5 * level
+        layout, store = open_layout(Manifest(manifest), tmp_path / "store", StoreOptions())
+        assert layout.gains(1) is None
+        assert Mixer(layout, store).gains(1)[1] > 1.5 * level
     finally:
         (files / "short.wav").write_bytes(held)
 
 
-def test_crops_are_the_same_from_arena_and_files(manifest, tmp_path):
-    grid = FrameGrid()
-    fast = open_source(manifest, RATE, arena=tmp_path / "arena")
-    slow = open_source(manifest, RATE, 1 << 24)
-    for speed in (None, (0.9, 1.1)):
-        pairs = [RandomCrops([source], CropOptions(1.0, speed), grid, 3) for source in (fast, slow)]
-        for index in range(20):
-            one, two = (crops[index] for crops in pairs)
-            assert (one.name, one.labels) == (two.name, two.labels)
-            np.testing.assert_array_equal(one.activity, two.activity)
-            np.testing.assert_allclose(one.waveform, two.waveform, atol=1e-4)
+class PlainSource:
+    """The mixtures of a manifest from the reference, as a source of crops."""
+
+    def __init__(self, manifest):
+        self.names = [name for name, _ in manifest]
+        self.made = [plain_mixture(mixture) for _, mixture in manifest]
+
+    def __len__(self):
+        return len(self.names)
+
+    def name(self, index):
+        return self.names[index]
+
+    def num_samples(self, index):
+        return len(self.made[index][0])
+
+    def evaluated(self, index):
+        return None
+
+    def read(self, index, start, stop):
+        wave, labels = self.made[index]
+        stop = min(stop, len(wave))
+        return wave[start:stop].astype("f4"), window_of(labels, start, stop, RATE)
+
+
+@pytest.mark.parametrize("speed", [None, (0.9, 1.1)])
+def test_crops_are_those_of_the_reference(manifest, speed):
+    sources = open_source(manifest, RATE), PlainSource(Manifest(manifest))
+    pairs = [RandomCrops([source], CropOptions(1.0, speed), FrameGrid(), 3) for source in sources]
+    for index in range(20):
+        one, two = (crops[index] for crops in pairs)
+        assert (one.name, one.labels) == (two.name, two.labels)
+        np.testing.assert_array_equal(one.activity, two.activity)
+        np.testing.assert_allclose(one.waveform, two.waveform, atol=1e-4)
 
 
 def test_faults_are_those_of_the_reference(mixtures, files, tmp_path):
     def opened(name, mixture):
         path = tmp_path / f"{name}.scp"
         path.write_text(f"x {json.dumps(mixture | {'recid': 'x'})}\n")
-        open_layout(Manifest(path), tmp_path / "arena", StoreOptions())
+        open_layout(Manifest(path), tmp_path / "store", StoreOptions())
 
     mixture = mixtures["m1"]
     mixture["speakers"][0]["utts"][1] = [f"{files}/u1.wav", 0.1, 5.0]
@@ -198,25 +280,7 @@ def test_faults_are_those_of_the_reference(mixtures, files, tmp_path):
         opened("silent", mixture)
 
 
-def test_mixing_on_the_device_is_refused_with_what_remains():
-    with pytest.raises(DiarizeError, match=r"train.yaml: data: simulation: .*arena.*render"):
-        from_dict(SpeakerOptions, {"data": {"simulation": "device"}}, "conf/train.yaml")
-
-
-def test_training_reads_the_same_loss_wherever_mixtures_are_made(manifest, tmp_path):
-    sizes = {"dim": 16, "heads": 2, "ff_dim": 32, "layers": 1}
-    losses = {}
-    for way in ("arena", "render"):
-        options = {
-            "model": {"backbone": {**sizes, "kernel": 7}, "decoder": {**sizes, "queries": 4}},
-            "data": {"crop_seconds": 1.0, "simulation": way, "arena_dir": f"{tmp_path}/arena"},
-        }
-        options["model"]["decoder"].pop("dim")
-        task = SpeakerTask(from_dict(SpeakerOptions, options, "test"))
-        task.load_data([str(manifest)], None)
-        task.model.eval()
-        batch = task.collate([task.example(i) for i in range(7)])
-        normalizers = task.normalizers(batch)
-        losses[way] = task.loss(task.model, batch.to("cpu"), normalizers)[0].item()
-    # Of a band-passed mixture, nearly silent parts are near the floor of the features.
-    assert losses["render"] == pytest.approx(losses["arena"], abs=1e-2)
+@pytest.mark.parametrize("key", ["simulation", "arena_dir", "cache_mb"])
+def test_options_that_are_gone_are_refused_by_name(key):
+    with pytest.raises(DiarizeError, match=rf"train.yaml: data: unknown key '{key}'"):
+        from_dict(SpeakerOptions, {"data": {key: 1}}, "conf/train.yaml")

@@ -192,7 +192,7 @@ def test_bad_data_are_told(data_dir):
         load()
     (data_dir / "utt2lang").write_text("".join(lines))
     (data_dir / "rttm").write_text("SPEAKER r1 1 0.1 1 <NA> <NA> ann <NA> <NA>\n")
-    with pytest.raises(DiarizeError, match=r"rttm: recording r1: ann is no language of utt2lang"):
+    with pytest.raises(DiarizeError, match=r"rttm: recording r1: ann is not a language"):
         load()
 
 

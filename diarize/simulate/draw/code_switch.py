@@ -12,7 +12,7 @@ sentences stay in voices of their own, with a warning.  Every piece is band-pass
 7000 Hz), every utterance put to one level; noise and reverberation come over the whole.
 
 A mixture is a manifest entry like that of speaker mixtures (:mod:`diarize.simulate.draw.mixtures`)
-with one row of pieces (:mod:`diarize.simulate.pieces`) whose labels are languages.
+with one row of utterances whose labels are languages (:mod:`diarize.simulate.manifest`).
 """
 
 import logging

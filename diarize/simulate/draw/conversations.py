@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.simulate.draw.mixtures import MixtureOptions, rxfilename_of
+from diarize.simulate.draw.mixtures import MixtureOptions
 from diarize.simulate.draw.turn_taking import TurnStatistics
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _pools(data: "DataDir") -> list[_Pool]:
         if not utt.speaker:
             raise DiarizeError(f"{data.path}: utterance {utt.id} has no speaker in utt2spk")
         if utt.recording not in names:
-            names[utt.recording] = rxfilename_of(data, utt.recording)
+            names[utt.recording] = data.source(utt.recording).resolved()
         name = names[utt.recording]
         whole = utt.end is None
         pool = pools.setdefault(utt.speaker, _Pool(utt.speaker, [], []))

@@ -9,13 +9,11 @@ is a plain dictionary with the keys of the hitachi-speech/EEND project::
                    "intervals": [seconds of silence before each utterance, ...]}, ...],
      "noise": rxfilename or null, "snr": decibel or null, "recid": name}
 
-:mod:`diarize.simulate.manifest` keeps such dictionaries in a file and
-:mod:`diarize.simulate.render` turns them into waveform and labels.
+:mod:`diarize.simulate.manifest` reads and writes files of such dictionaries,
+:mod:`diarize.simulate.mix.layout` and :mod:`diarize.simulate.mix.mixer` make labels and waveforms.
 """
 
 import math
-import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,14 +21,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.simulate.cache import is_pipe
 
 if TYPE_CHECKING:
     from diarize.kaldi.datadir import DataDir
 
 # Silences are kept to a microsecond: finer than a sample, and half the size of the file.
 _INTERVAL_DECIMALS = 6
-_ARK_OFFSET = re.compile(r":\d+$")
 
 
 @dataclass(frozen=True)
@@ -147,7 +143,7 @@ def _utterances_by_speaker(data: "DataDir") -> dict[str, list]:
         if not utt.speaker:
             raise DiarizeError(f"{data.path}: utterance {utt.id} has no speaker in utt2spk")
         if utt.recording not in names:
-            names[utt.recording] = rxfilename_of(data, utt.recording)
+            names[utt.recording] = data.source(utt.recording).resolved()
         name = names[utt.recording]
         whole = utt.end is None and not utt.start
         item = name if whole else [name, utt.start, utt.end]
@@ -155,31 +151,10 @@ def _utterances_by_speaker(data: "DataDir") -> dict[str, list]:
     return {name: voices[name] for name in sorted(voices, key=str.encode)}
 
 
-def rxfilename_of(data: "DataDir", recording: str) -> str:
-    """Return what the manifest holds for ``recording``: its path or pipe as wav.scp has it.
-
-    A relative path that is found beside wav.scp, and not from the current directory, is
-    joined with the data directory, since a manifest has no directory of its own.  Raises
-    DiarizeError for one that is at neither place.
-    """
-    name = data.source(recording).rxfilename
-    if is_pipe(name) or os.path.isabs(name):
-        return name
-    path = _ARK_OFFSET.sub("", name)
-    if os.path.exists(path):
-        return name
-    if os.path.exists(data.path / path):
-        return os.path.join(data.path, name)
-    raise DiarizeError(
-        f"{data.path}/wav.scp: recording {recording}: {path} is found neither from the current "
-        f"directory nor from {data.path}"
-    )
-
-
 def _recordings(data: "DataDir | None", what: str) -> list[str]:
     if data is None:
         return []
-    names = [rxfilename_of(data, recording) for recording in data.recordings]
+    names = [data.source(recording).resolved() for recording in data.recordings]
     if not names:
         raise DiarizeError(f"{data.path}: no {what} recordings in it")
     return names

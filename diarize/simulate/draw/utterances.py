@@ -14,8 +14,7 @@ from diarize.io.ctm import Word
 from diarize.io.table import line_of, read_table
 from diarize.kaldi.datadir import DataDir
 from diarize.kaldi.words import utterance_seconds
-from diarize.simulate.draw.mixtures import rxfilename_of
-from diarize.simulate.pieces import band_pass
+from diarize.simulate.band_pass import band_pass
 
 _LEVEL_RATE = 16000  # Hz, at which levels are measured
 
@@ -112,7 +111,7 @@ def load_corpus(data: DataDir, words: Mapping[str, Sequence[Word]] | None = None
     spoken: dict[tuple[str, str], list[Spoken]] = {}
     for utt in data.utterances:
         if utt.recording not in files:
-            files[utt.recording] = rxfilename_of(data, utt.recording)
+            files[utt.recording] = data.source(utt.recording).resolved()
         whole = utt.end is None
         end = utterance_seconds(data, utt) if whole else utt.end
         said = tuple((words or {}).get(utt.id, ()))
@@ -149,7 +148,7 @@ def audio_files(data: DataDir) -> list[str]:
 
     Raises DiarizeError where there is none.
     """
-    names = [rxfilename_of(data, recording) for recording in data.recordings]
+    names = [data.source(recording).resolved() for recording in data.recordings]
     if not names:
         raise DiarizeError(f"{data.path}: no recordings in it")
     return names

@@ -1,11 +1,14 @@
-"""A manifest as arrays: which samples of the arena go where, for every utterance at once.
+"""Layout of the mixtures of a manifest: which samples of the store go where, and the labels.
 
 A row is an utterance; the rows of a mixture are in the manifest's order, speaker by speaker.
-The arrays are made once, by the rules of :mod:`diarize.simulate.render`, and mapped into
-memory afterwards.  Two of them are filled in while training: the factor that keeps an
-utterance's energy in its room, and that which puts the noise at the SNR of the whole mixture.
-Both are functions of the mixture alone, so that it does not matter which process finds them;
-NaN is what is not known yet.
+Each speaker is a sequence of silences and utterances.  Silences and the edges of utterances
+[file, start, end] are rounded to samples, and the labels are those very samples.  A mixture ends
+with the last utterance of all speakers.
+
+The arrays are made once and mapped into memory afterwards.  Two of them are filled in later: the
+factor that keeps an utterance's energy in its room, and that which puts the noise at the SNR of
+the whole mixture (:mod:`diarize.simulate.mix.mixer`).  Both depend on the mixture alone, so that
+any process may find them; unknown ones are NaN.
 """
 
 import hashlib
@@ -14,7 +17,7 @@ import os
 import shutil
 import tempfile
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,29 +25,36 @@ from typing import NamedTuple
 import numpy as np
 
 from diarize.errors import DiarizeError
+from diarize.io.atomic import atomic_write
 from diarize.kaldi.reference import MAX_OVERSHOOT
 from diarize.segments import Segment
-from diarize.simulate.cache import FileReader
-from diarize.simulate.manifest import Manifest
-from diarize.simulate.mix.store import FLOAT32, AudioStore, Source, StoreOptions, locked, open_store
-from diarize.simulate.pieces import parse_piece
-from diarize.simulate.render import place
+from diarize.simulate.manifest import Manifest, parse_utterance
+from diarize.simulate.mix.store import (
+    FLOAT32,
+    AudioKey,
+    AudioStore,
+    StoreOptions,
+    key_of,
+    locked,
+    open_store,
+    read_json,
+)
 from diarize.timebase import FrameGrid
 
-_FORMAT = 1
+_FORMAT = 2
 _BLOCK = 1 << 24
 _MIXTURE_ARRAYS = ("pointer", "num_samples", "noise", "snr", "fade", "ids")
 _ROW_ARRAYS = ("begin", "first", "length", "source", "speaker", "room", "level", "label", "own")
-_FOUND = ("wet_gain", "noise_gain")
+_GAINS = ("wet_gain", "noise_gain")
 
 
 class Rows(NamedTuple):
-    """The rows of one mixture; arrays of one value each.
+    """Utterances of one mixture: arrays of one value each.
 
     ``begin`` is the place in the mixture, ``first`` that in the source, both in samples;
-    ``source`` and ``room`` (-1: none) number the plan's sources, ``speaker`` the mixture's
-    speakers, ``label`` the plan's labels; ``own`` is whether the label is the utterance's own;
-    ``level`` is the factor of its gain in dB.
+    ``source`` and ``room`` (-1: none) number the layout's sources, ``speaker`` the mixture's
+    speakers, ``label`` the layout's labels; ``own`` marks a label of the utterance rather than
+    of the speaker; ``level`` is the linear factor of the gain in dB.
     """
 
     begin: np.ndarray
@@ -60,24 +70,24 @@ class Rows(NamedTuple):
 
 @dataclass
 class MixtureLayout:
-    """The mixtures of a manifest; can be sent to worker processes, which map it anew.
+    """Mixtures of a manifest; can be sent to worker processes, which map the arrays anew.
 
-    ``sources`` are the arena's sources by number, ``labels`` those of the reference.
+    ``sources`` are keys of the audio store by number, ``labels`` those of the reference.
     """
 
     path: Path
     sample_rate: int
-    sources: list[Source]
+    sources: list[AudioKey]
     labels: list[str]
 
     def __post_init__(self) -> None:
-        for name in (*_MIXTURE_ARRAYS, *_ROW_ARRAYS, *_FOUND):
-            mode = "r+" if name in _FOUND else "r"
+        for name in (*_MIXTURE_ARRAYS, *_ROW_ARRAYS, *_GAINS):
+            mode = "r+" if name in _GAINS else "r"
             try:
                 held = np.load(self.path / f"{name}.npy", mmap_mode=mode, allow_pickle=False)
             except (OSError, ValueError) as err:
                 raise DiarizeError(f"{self.path} is damaged ({err}): remove it") from err
-            setattr(self, f"_{name}", held if name in _FOUND else np.asarray(held))
+            setattr(self, f"_{name}", held if name in _GAINS else np.asarray(held))
 
     def __getstate__(self) -> dict:
         keys = ("path", "sample_rate", "sources", "labels")
@@ -98,11 +108,11 @@ class MixtureLayout:
         return int(self._num_samples[index])
 
     def fade(self, index: int) -> int:
-        """Return over how many samples a mixture's utterances are faded at both ends."""
+        """Return the number of samples over which utterances are faded at both ends."""
         return int(self._fade[index])
 
     def noise(self, index: int) -> tuple[int, float]:
-        """Return a mixture's noise, by its number among the sources (-1: none), and its SNR."""
+        """Return the number of a mixture's noise among the sources (-1: none), and its SNR."""
         return int(self._noise[index]), float(self._snr[index])
 
     def rows(self, index: int) -> Rows:
@@ -111,75 +121,97 @@ class MixtureLayout:
         return Rows(*(getattr(self, f"_{name}")[part] for name in _ROW_ARRAYS))
 
     def gains(self, index: int) -> tuple[np.ndarray, float] | None:
-        """Return the rows' factors in their rooms, and that of the noise; None if not known."""
+        """Return the factors of the rows in their rooms and of the noise; None if unknown."""
         part = slice(*self._pointer[index : index + 2])
         wet, noise = np.array(self._wet_gain[part]), float(self._noise_gain[index])
         return None if np.isnan(noise) or np.isnan(wet).any() else (wet, noise)
 
     def keep_gains(self, index: int, wet: np.ndarray, noise: float) -> None:
-        """Remember what `gains` shall return, for all processes."""
+        """Store the factors of a mixture, for all processes."""
         self._wet_gain[slice(*self._pointer[index : index + 2])] = wet
         self._noise_gain[index] = noise
 
     def flush(self) -> None:
-        """Have what was found written to disk now."""
-        for name in _FOUND:
+        """Write stored factors to disk now."""
+        for name in _GAINS:
             getattr(self, f"_{name}").flush()
 
-    def segments(self, index: int, start: int, stop: int) -> list[Segment]:
-        """Return the labels of samples [start, stop), as ``labels.segments_of`` does."""
+    def segments(
+        self, index: int, start: int, stop: int, labels: Sequence[str] | None = None
+    ) -> list[Segment]:
+        """Return the labels of samples [start, stop), sorted; times in seconds from ``start``.
+
+        Utterances of one speaker that have the same label of their own and abut are one
+        segment.  ``labels``, one for each row, replaces those of the reference.
+        """
         rows, name = self.rows(index), self.name(index)
+        if labels is None:
+            labels = [self.labels[number] for number in rows.label.tolist()]
         low = np.maximum(rows.begin, start)
         high = np.minimum(rows.begin + rows.length, stop)
-        here = np.flatnonzero(high > low)
-        columns = (low, high, rows.speaker, rows.label, rows.own)
-        runs: list[list[int]] = []
-        for lo, hi, speaker, label, own in zip(*(c[here].tolist() for c in columns), strict=True):
-            if own and runs and runs[-1][1:] == [lo, speaker, label]:
+        runs: list[list] = []
+        for row in np.flatnonzero(high > low).tolist():
+            lo, hi, speaker = int(low[row]), int(high[row]), int(rows.speaker[row])
+            if rows.own[row] and runs and runs[-1][1:] == [lo, speaker, labels[row]]:
                 runs[-1][1] = hi
             else:
-                runs.append([lo, hi, speaker, label])
+                runs.append([lo, hi, speaker, labels[row]])
         rate = self.sample_rate
         return sorted(
-            Segment(name, (lo - start) / rate, (hi - start) / rate, self.labels[label])
+            Segment(name, (lo - start) / rate, (hi - start) / rate, label)
             for lo, hi, _, label in runs
         )
 
 
 def open_layout(
-    manifest: Manifest, arena_path: str | os.PathLike, options: StoreOptions
+    manifest: Manifest, store_path: str | os.PathLike, options: StoreOptions
 ) -> tuple[MixtureLayout, AudioStore]:
-    """Return the arrays of ``manifest`` and its arena, made where they are not there yet.
+    """Return the layout of ``manifest`` and its audio store, made if need be.
 
-    Raises DiarizeError for what ``render`` raises it for, but for all mixtures at once.
+    Several processes may call this at once: one reads the manifest, all decode.  Raises
+    DiarizeError for a file that cannot be read, a silent room impulse response, and, naming
+    mixture and speaker, for a segment without samples or more than half a second beyond the
+    end of its file; within that it is cut, as by Kaldi's ``extract-segments``.
     """
-    folder = Path(arena_path) / "plans" / _digest(manifest, options)
+    folder = Path(store_path) / "layouts" / _digest(manifest, options)
+    names, draft = folder.with_suffix(".json"), None
     with locked(folder.parent):
-        known = _read_sources(folder)
-        draft = _Draft(manifest, options.sample_rate) if known is None else None
-        known = known or (draft.sources, draft.labels)
-        arena = open_store(arena_path, known[0], options)
-        facts = _facts(arena, known[0])
-        if draft is not None or not np.array_equal(facts, np.load(folder / "facts.npy")):
+        if not names.exists():
+            draft = _Draft(manifest, options.sample_rate)
+            held = {"sources": list(draft.sources), "labels": list(draft.labels)}
+            with atomic_write(names) as handle:
+                json.dump(held, handle, ensure_ascii=False)
+    held = read_json(names)
+    sources = [key_of(row) for row in held["sources"]]
+    store = open_store(store_path, sources, options)
+    facts = _facts(store, sources)
+    with locked(folder.parent):
+        if not _is_current(folder, facts):
             _write(folder, draft or _Draft(manifest, options.sample_rate), facts)
-    plan = MixtureLayout(folder, options.sample_rate, *known)
-    _check_rooms(plan, arena)
-    return plan, arena
+    for source in sources:
+        if source.kind == FLOAT32 and not np.any(store.samples(store.entries[source])):
+            raise DiarizeError(f"{source.name}: the impulse response is silent")
+    return MixtureLayout(folder, options.sample_rate, sources, held["labels"]), store
 
 
-def sources_of(manifest: Manifest, sample_rate: int = 16000) -> list[Source]:
-    """Return everything that the mixtures of ``manifest`` are made of, each source once."""
-    return _Draft(manifest, sample_rate).sources
+def sources_of(manifest: Manifest, sample_rate: int = 16000) -> list[AudioKey]:
+    """Return the audio of all mixtures of ``manifest``, each source once."""
+    return list(_Draft(manifest, sample_rate).sources)
 
 
-def _facts(arena: AudioStore, sources: Sequence[Source]) -> np.ndarray:
+def _facts(store: AudioStore, sources: Sequence[AudioKey]) -> np.ndarray:
     """Return length and checksum of each source, int64 (n, 2)."""
-    entries = [arena.entries[source] for source in sources]
+    entries = [store.entries[source] for source in sources]
     return np.array([(entry.length, entry.crc32) for entry in entries], dtype=np.int64)
 
 
+def _is_current(folder: Path, facts: np.ndarray) -> bool:
+    path = folder / "facts.npy"
+    return path.exists() and np.array_equal(facts, np.load(path, allow_pickle=False))
+
+
 class _Numbers(dict):
-    """Numbers things in the order in which they come."""
+    """Numbers of keys in the order of their first use."""
 
     def __missing__(self, key: object) -> int:
         self[key] = number = len(self)
@@ -187,11 +219,11 @@ class _Numbers(dict):
 
 
 class _Draft:
-    """A manifest read once: all that can be said before the lengths of the files are known."""
+    """A manifest read once: all that is known before the lengths of the files are."""
 
     def __init__(self, manifest: Manifest, sample_rate: int) -> None:
         self.manifest, self.sample_rate = manifest, sample_rate
-        self._sources, self._labels = _Numbers(), _Numbers()
+        self.sources, self.labels = _Numbers(), _Numbers()
         self.utts = {name: array("i") for name in ("source", "label", "own")}
         self.utts |= {name: array("d") for name in ("start", "end", "silence", "level")}
         self.voices = {name: array("i") for name in ("count", "room")}
@@ -201,49 +233,39 @@ class _Draft:
         for index in range(len(manifest)):
             self._add(*manifest[index])
 
-    @property
-    def sources(self) -> list[Source]:
-        return list(self._sources)
-
-    @property
-    def labels(self) -> list[str]:
-        return list(self._labels)
-
     def _add(self, name: str, mixture: dict) -> None:
         self.ids.append(name)
         band = mixture.get("band")
         band = None if band is None else tuple(float(edge) for edge in band)
         for speaker in mixture["speakers"]:
             room = speaker["rir"]
-            room = -1 if room is None else self._sources[Source(room, FLOAT32)]
+            room = -1 if room is None else self.sources[AudioKey(room, FLOAT32)]
             self.voices["room"].append(room)
             self.voices["count"].append(len(speaker["utts"]))
             self.utts["silence"].extend(speaker["intervals"])
             for utt in speaker["utts"]:
                 self._add_utterance(utt, speaker["spkid"], band)
         noise = mixture["noise"]
-        self.mixtures["noise"].append(-1 if noise is None else self._sources[Source(noise)])
+        self.mixtures["noise"].append(-1 if noise is None else self.sources[AudioKey(noise)])
         self.mixtures["snr"].append(0.0 if noise is None else mixture["snr"])
         self.mixtures["speakers"].append(len(mixture["speakers"]))
         self.mixtures["fade"].append(round(mixture.get("fade", 0.0) * self.sample_rate))
 
-    def _add_utterance(self, utt: object, speaker: str, band: tuple | None) -> None:
-        piece = parse_piece(utt)
-        whole = isinstance(piece.source, str)
-        name, start, end = (piece.source, np.nan, np.nan) if whole else piece.source
+    def _add_utterance(self, utt: str | list | dict, speaker: str, band: tuple | None) -> None:
+        entry = parse_utterance(utt)
         values = {
-            "source": self._sources[Source(name, band=band)],
-            "label": self._labels[piece.label or speaker],
-            "own": piece.label is not None,
-            "start": start,
-            "end": end,
-            "level": 10 ** (piece.gain / 20),
+            "source": self.sources[AudioKey(entry.file, band=band)],
+            "label": self.labels[entry.label or speaker],
+            "own": entry.label is not None,
+            "start": np.nan if entry.start is None else entry.start,
+            "end": np.nan if entry.end is None else entry.end,
+            "level": 10 ** (entry.gain / 20),
         }
         for key, value in values.items():
             self.utts[key].append(value)
 
     def arrays(self, facts: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the plan's arrays for sources of these lengths and checksums."""
+        """Return the layout's arrays for sources of these lengths and checksums."""
         lengths = facts[:, 0]
         utt = {key: np.asarray(value) for key, value in self.utts.items()}
         count, room = (np.asarray(self.voices[key]) for key in ("count", "room"))
@@ -256,7 +278,7 @@ class _Draft:
         length = np.minimum(last, total) - first
         ends = np.cumsum(count)  # rows up to the end of each speaker
         pointer = np.concatenate([[0], ends[np.cumsum(speakers) - 1]])
-        self._explain(bad | (length <= 0), pointer, lengths)
+        self._check(bad | (length <= 0), pointer, total)
         # Where an utterance ends if all speakers followed one another, less where its began.
         flow = np.cumsum(grid.to_samples_all(utt["silence"]) + length)
         base = np.concatenate([[0], flow[ends[:-1] - 1]])
@@ -286,16 +308,24 @@ class _Draft:
             "facts": facts,
         }
 
-    def _explain(self, bad: np.ndarray, pointer: np.ndarray, lengths: np.ndarray) -> None:
-        """Raise, as ``render`` does, for the first row that is ``bad``."""
+    def _check(self, bad: np.ndarray, pointer: np.ndarray, totals: np.ndarray) -> None:
+        """Raise DiarizeError for the first utterance that is ``bad``."""
         if not bad.any():
             return
-        index = int(np.searchsorted(pointer, np.argmax(bad), "right")) - 1
-        known = {source.name: n for source, n in zip(self.sources, lengths.tolist(), strict=True)}
-        reader = FileReader()
-        reader.num_samples = lambda name, rate: known[name]
-        place(self.manifest[index][1], sample_rate=self.sample_rate, reader=reader)
-        raise DiarizeError(f"mixture {self.ids[index]}: an utterance holds no samples")
+        row = int(np.argmax(bad))
+        index = int(np.searchsorted(pointer, row, "right")) - 1
+        name, mixture = self.manifest[index]
+        owners = [(s, utt) for s in mixture["speakers"] for utt in s["utts"]]
+        speaker, utt = owners[row - int(pointer[index])]
+        entry = parse_utterance(utt)
+        where = f"mixture {name}, speaker {speaker['spkid']}: {entry.file}"
+        if entry.end is None:
+            raise DiarizeError(f"{where}: the file holds no samples")
+        over = entry.end - int(totals[row]) / self.sample_rate
+        span = f"segment {entry.start} to {entry.end} s"
+        if over > MAX_OVERSHOOT:
+            raise DiarizeError(f"{where}: {span} ends {over:.2f} s after the recording")
+        raise DiarizeError(f"{where}: {span} holds no samples")
 
 
 def _write(folder: Path, draft: _Draft, facts: np.ndarray) -> None:
@@ -307,25 +337,11 @@ def _write(folder: Path, draft: _Draft, facts: np.ndarray) -> None:
         fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         for name, held in arrays.items():
             np.save(fresh / f"{name}.npy", held)
-        names = {"sources": draft.sources, "labels": draft.labels}
-        (fresh / "names.json").write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
         os.chmod(fresh, 0o755)
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(fresh, folder)
     except OSError as err:
         raise DiarizeError(f"cannot write {folder}: {err.strerror or err}") from err
-
-
-def _read_sources(folder: Path) -> tuple[list[Source], list[str]] | None:
-    try:
-        names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as err:
-        raise DiarizeError(f"{folder} is damaged ({err}): remove it") from err
-    rows = names["sources"]
-    sources = [Source(a, kind, None if band is None else tuple(band)) for a, kind, band in rows]
-    return sources, names["labels"]
 
 
 def _digest(manifest: Manifest, options: StoreOptions) -> str:
@@ -334,13 +350,3 @@ def _digest(manifest: Manifest, options: StoreOptions) -> str:
         while block := handle.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _check_rooms(plan: MixtureLayout, arena: AudioStore) -> None:
-    for source in _rooms(plan.sources):
-        if not np.any(arena.samples(arena.entries[source])):
-            raise DiarizeError(f"{source.name}: the impulse response is silent")
-
-
-def _rooms(sources: Iterable[Source]) -> list[Source]:
-    return [source for source in sources if source.kind == FLOAT32]

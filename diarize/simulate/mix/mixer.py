@@ -1,12 +1,20 @@
-"""Mixtures from the arena: what ``simulate.render`` gives, by few and large operations.
+"""Mixer: waveforms of mixtures, for training and for sets on disk, by few and large operations.
 
-The utterances of a reverberated speaker are put on a track of their own, each with the factor
-that keeps its energy, and the whole track is convolved with the room at once: convolution is
-linear.  It is cut into blocks of a power of two (overlap-save); blocks of all speakers are
-transformed together, added up as spectra, and one inverse transform gives their sum.
+* Utterances of a layout are added at their places, at their levels and faded where the manifest
+  says so.  Filtering to a band is done in the audio store, once.
+* Reverberation: an utterance is convolved with the speaker's room impulse response, whose
+  strongest sample is taken as the direct path and put at delay 0.  The response before it is
+  dropped where it precedes the label.  The tail after the label is kept, up to the end of the
+  mixture, and not labelled.  Each utterance is scaled so that its energy, tail included, is that
+  of the dry one, as by Kaldi's ``wav-reverberate``, which hitachi-speech/EEND uses.
+* Noise is cut, or repeated with a short cross-fade, to the length of the mixture, and scaled so
+  that the ratio of the mean powers of speech and noise over the whole mixture is the SNR.
 
-What ``render`` does by the utterance is kept: the direct path is at delay 0, and of what the
-room answers before it, nothing is heard before the utterance's label begins.
+The sum is neither clipped nor normalised: its samples may exceed 1.
+
+The utterances of a reverberated speaker are put on a track of their own and the whole track is
+convolved with the room at once, by overlap-save in blocks of a power of two.  The blocks of all
+speakers are transformed together, added up as spectra, and transformed back once.
 """
 
 from typing import NamedTuple
@@ -17,8 +25,8 @@ from torch import Tensor
 
 from diarize.simulate.mix.layout import MixtureLayout, Rows
 from diarize.simulate.mix.store import AudioStore, Entry
-from diarize.simulate.render import fade_rise, loop_fade
 
+_LOOP_FADE = 0.02  # s over which the end of a repeated noise is faded into its beginning
 _MIN_FFT, _MAX_FFT = 1 << 14, 1 << 16
 _SUM_BLOCK = 1024
 _ROWS = 48  # transforms at once: more would not fit into a CPU's cache, less plans too often
@@ -33,23 +41,23 @@ class Room(NamedTuple):
 
 
 class Mixer:
-    """Renders windows of the mixtures of a plan; each process has its own."""
+    """Makes windows of the mixtures of a layout; each process has its own."""
 
-    def __init__(self, plan: MixtureLayout, arena: AudioStore) -> None:
-        self.plan, self.arena = plan, arena
-        self.entries: list[Entry] = [arena.entries[source] for source in plan.sources]
+    def __init__(self, layout: MixtureLayout, store: AudioStore) -> None:
+        self.layout, self.store = layout, store
+        self.entries: list[Entry] = [store.entries[source] for source in layout.sources]
         self._rooms: dict[int, Room] = {}
 
     def window(self, index: int, start: int, stop: int) -> np.ndarray:
-        """Return samples [start, stop) of mixture ``index``, float32; errors name it."""
-        plan = self.plan
-        if not 0 <= start <= stop <= plan.num_samples(index):
-            raise ValueError(f"window [{start}, {stop}) of {plan.num_samples(index)} samples")
+        """Return samples [start, stop) of mixture ``index``, float32 (n,)."""
+        layout = self.layout
+        if not 0 <= start <= stop <= layout.num_samples(index):
+            raise ValueError(f"window [{start}, {stop}) of {layout.num_samples(index)} samples")
         wet, noise = self.gains(index)
         out = np.zeros(stop - start, dtype=np.float32)
-        rows = plan.rows(index)
-        self._add_dry(out, rows, plan.fade(index), start)
-        self._add_wet(out, rows, wet, plan.fade(index), start)
+        rows = layout.rows(index)
+        self._add_dry(out, rows, layout.fade(index), start)
+        self._add_wet(out, rows, wet, layout.fade(index), start)
         if noise > 0:
             self._add_noise(out, index, start, noise)
         return out
@@ -57,18 +65,18 @@ class Mixer:
     def gains(self, index: int) -> tuple[np.ndarray, float]:
         """Return the factors of a mixture's rows in their rooms (1: none) and of its noise.
 
-        They are looked up, or found from the whole mixture and kept.
+        Unknown ones are computed from the whole mixture and stored in the layout.
         """
-        found = self.plan.gains(index)
+        found = self.layout.gains(index)
         if found is None:
             found = self._find_gains(index)
-            self.plan.keep_gains(index, *found)
+            self.layout.keep_gains(index, *found)
         return found
 
     def room(self, number: int) -> Room:
-        """Return the room that is source ``number`` of the plan."""
+        """Return the room that is source ``number`` of the layout."""
         if number not in self._rooms:
-            response = self.arena.samples(self.entries[number])
+            response = self.store.samples(self.entries[number])
             peak = int(np.argmax(np.abs(response)))
             self._rooms[number] = Room(response, peak, bool(np.any(response[:peak])))
         return self._rooms[number]
@@ -78,7 +86,7 @@ class Mixer:
         entry = self.entries[rows.source[row]]
         first = rows.first[row] + skip
         factor = np.float32(entry.scale) * rows.level[row]
-        samples = self.arena.samples(entry, first, first + len(out))
+        samples = self.store.samples(entry, first, first + len(out))
         np.multiply(samples, factor, out=out, dtype=np.float32)
         count = min(fade, int(rows.length[row]) // 2)
         if count:
@@ -106,7 +114,7 @@ class Mixer:
             return
         tail = max(len(room.response) for room in rooms.values()) - 1
         shift = np.array([rooms[n].peak if n >= 0 else 0 for n in rows.room.tolist()])
-        # An utterance is put earlier by the delay of the direct path, which brings it back.
+        # An utterance is put earlier by the delay of its direct path.
         begin = rows.begin - shift - (start - tail)
         low, high = np.maximum(begin, 0), np.minimum(begin + rows.length, len(out) + tail)
         heard = (rows.room >= 0) & (high > low)
@@ -133,7 +141,7 @@ class Mixer:
     def _take_early(
         self, out: np.ndarray, rows: Rows, gains: np.ndarray, fade: int, start: int
     ) -> None:
-        """Take out what rooms answer before an utterance's direct path, thus before its label."""
+        """Remove the responses of rooms before the direct path, where they precede a label."""
         chosen = []
         for row in np.flatnonzero(rows.room >= 0).tolist():
             room, begin = self.room(int(rows.room[row])), int(rows.begin[row]) - start
@@ -158,9 +166,9 @@ class Mixer:
 
     def _find_gains(self, index: int) -> tuple[np.ndarray, float]:
         """Return the factors of a mixture, from all of it."""
-        plan, rows = self.plan, self.plan.rows(index)
-        fade, total = plan.fade(index), plan.num_samples(index)
-        noise, snr = plan.noise(index)
+        layout, rows = self.layout, self.layout.rows(index)
+        fade, total = layout.fade(index), layout.num_samples(index)
+        noise, snr = layout.noise(index)
         out = np.zeros(total, dtype=np.float32)
         gains = np.ones(len(rows.begin), dtype=np.float32)
         speakers = np.unique(rows.speaker[rows.room >= 0]).tolist()
@@ -180,7 +188,7 @@ class Mixer:
     ) -> None:
         """Add a speaker's utterances, convolved one by one, to ``out``; sets their ``gains``.
 
-        They follow one another on one track, so far apart that no tail reaches the next.
+        They follow one another on one track, far enough apart that no tail reaches the next.
         """
         room = self.room(int(rows.room[chosen[0]]))
         tail = len(room.response) - 1
@@ -211,8 +219,8 @@ class Mixer:
 
     def _noise_energy(self, number: int, total: int) -> float:
         """Return the energy of ``total`` samples of a noise, repeated where it is shorter."""
-        entry, rate = self.entries[number], self.plan.sample_rate
-        period = entry.length - loop_fade(entry.length, rate)
+        entry = self.entries[number]
+        period = entry.length - self._loop_fade(entry)
         if entry.length >= total:
             return _energy(self._noise(entry, 0, total))
         times, rest = divmod(total, period)
@@ -220,20 +228,23 @@ class Mixer:
         return energy + (_energy(self._looped(entry, 0, rest)) if rest else 0.0)
 
     def _add_noise(self, out: np.ndarray, index: int, start: int, gain: float) -> None:
-        entry = self.entries[self.plan.noise(index)[0]]
-        cut = self._noise if entry.length >= self.plan.num_samples(index) else self._looped
+        entry = self.entries[self.layout.noise(index)[0]]
+        cut = self._noise if entry.length >= self.layout.num_samples(index) else self._looped
         out += cut(entry, start, start + len(out), gain)
+
+    def _loop_fade(self, entry: Entry) -> int:
+        return min(int(_LOOP_FADE * self.layout.sample_rate), entry.length // 4)
 
     def _noise(self, entry: Entry, start: int, stop: int, gain: float = 1.0) -> np.ndarray:
         factor = np.float32(entry.scale) * np.float32(gain)
-        return np.multiply(self.arena.samples(entry, start, stop), factor, dtype=np.float32)
+        return np.multiply(self.store.samples(entry, start, stop), factor, dtype=np.float32)
 
     def _looped(self, entry: Entry, start: int, stop: int, gain: float = 1.0) -> np.ndarray:
-        """Return samples [start, stop) of what `render.noise_loop` makes, repeated."""
-        fade = loop_fade(entry.length, self.plan.sample_rate)
+        """Return samples [start, stop) of a noise repeated, its end faded into its beginning."""
+        fade = self._loop_fade(entry)
         period = entry.length - fade
         out = np.empty(stop - start, dtype=np.float32)
-        rise = fade_rise(fade)
+        rise = (np.arange(fade, dtype=np.float32) + 0.5) / max(fade, 1)  # share of the power
         at = start
         while at < stop:
             first = at % period

@@ -1,48 +1,55 @@
-"""Decoded audio in flat files: every source once, as int16, mapped into memory.
+"""Audio store: every source decoded once, as int16, in flat files that are mapped into memory.
 
-An arena is a directory::
+A store is a directory::
 
-    assigned.json        which source is in which shard, in order; shards are only added
-    shard-00000.samples  the samples of its sources, one after the other
-    shard-00000.json     their places, scales and checksums, and what the files looked like
+    assigned.json        sources of each shard, in order; shards are only added
+    shard-00000.samples  samples of the shard's sources, one after the other
+    shard-00000.json     their places, scales and checksums; sizes and times of their files
 
-A shard is written whole or not at all, its index last: a build that was killed goes on with
-the shards that are missing, and so does one whose sources were changed (size or time of the
-file).  Samples are value / scale in int16, where scale is 1 / 32768 if that is exact, as for
-16-bit files, else the peak of the file / 32767.  Room impulse responses are kept as float32:
-rounded at the level of their peak, a long tail would drown.
+A shard is written whole or not at all, its index last.  A build that was killed continues with
+the missing shards; a shard whose files have changed (size or time) is made again.  Processes that
+open one store at the same time share the work, shard by shard.  The directory can be removed at
+any time when no process uses it.
+
+Samples are value * scale of int16 values.  The scale is 1 / 32768 where that is exact, as for
+single-channel 16-bit files at the store's rate; otherwise it is the peak of the source / 32767,
+and samples differ from `diarize.io.audio.read_audio` by up to half a step, peak / 65534.  Room
+impulse responses are kept as float32, since rounding at their peak would drown a long tail.
 """
 
 import fcntl
+import itertools
 import json
 import logging
 import os
 import re
+import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
-from diarize.io.audio import read_audio
-from diarize.simulate.cache import is_pipe
-from diarize.simulate.pieces import band_pass
+from diarize.io.audio import AudioSource, read_blocks
+from diarize.simulate.band_pass import band_pass
+from diarize.simulate.mix.progress import DecodingProgress
 
 _LOG = logging.getLogger(__name__)
 _FORMAT = 1
 _SHARD_BYTES = 256 << 20  # of source files: about 2 h of FLAC
-_VERIFY_BYTES = 1 << 30  # up to this size checksums are compared whenever an arena is opened
+_VERIFY_BYTES = 1 << 30  # up to this size checksums are compared whenever a store is opened
 _ARK_OFFSET = re.compile(r":\d+$")
+_UNKNOWN_BYTES = 1 << 20  # assumed for a pipe or a member of an ark
 INT16, FLOAT32 = "int16", "float32"
 
 
-class Source(NamedTuple):
-    """What is kept: a file, path:offset or pipe; of it the ``band`` (low, high) in Hz, or all."""
+class AudioKey(NamedTuple):
+    """Source in a store: file, path:offset or pipe, restricted to ``band`` (low, high) in Hz."""
 
     name: str
     kind: str = INT16
@@ -50,7 +57,7 @@ class Source(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """Where a source lies: ``length`` samples from ``start`` of shard ``shard``; a checksum."""
+    """Place of a source: ``length`` samples from ``start`` of shard ``shard``."""
 
     shard: int
     start: int
@@ -61,22 +68,20 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class StoreOptions:
-    """How sources are decoded: rate in Hz, whether pipes run; this job of so many, from 0."""
+    """Sample rate in Hz, permission to run pipes, and the size of shards in bytes of files."""
 
     sample_rate: int = 16000
     allow_pipes: bool = False
-    job: int = 0
-    num_jobs: int = 1
     shard_bytes: int = _SHARD_BYTES
 
 
 class AudioStore:
-    """The sources of a built arena; can be sent to worker processes, which map it anew.
+    """Sources of a built store, made by `open_store`.
 
-    Made by :func:`open_store`.
+    It can be sent to worker processes, which map the files anew.
     """
 
-    def __init__(self, path: Path, entries: dict[Source, Entry], kinds: dict[int, str]) -> None:
+    def __init__(self, path: Path, entries: dict[AudioKey, Entry], kinds: dict[int, str]) -> None:
         self.path, self.entries, self.kinds = path, entries, kinds
         self._shards: dict[int, np.ndarray] = {}
 
@@ -85,11 +90,10 @@ class AudioStore:
 
     @property
     def num_bytes(self) -> int:
-        """The size of the samples."""
+        """Size of the samples."""
         return sum(_samples_path(self.path, i).stat().st_size for i in self.kinds)
 
-    def shard(self, number: int) -> np.ndarray:
-        """Return the samples of a shard as they lie on disk, int16 or float32, read-only."""
+    def _shard(self, number: int) -> np.ndarray:
         if number not in self._shards:
             path, kind = _samples_path(self.path, number), self.kinds[number]
             try:
@@ -100,163 +104,229 @@ class AudioStore:
         return self._shards[number]
 
     def samples(self, entry: Entry, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Return samples [start, stop) of ``entry`` as they lie on disk (not scaled)."""
+        """Return samples [start, stop) of ``entry`` as stored, not scaled, read-only."""
         stop = entry.length if stop is None else stop
-        return self.shard(entry.shard)[entry.start + start : entry.start + stop]
+        return self._shard(entry.shard)[entry.start + start : entry.start + stop]
 
-    def read(self, source: Source) -> np.ndarray:
-        """Return all of ``source``, float32 (n,)."""
-        entry = self.entries[source]
-        return np.multiply(self.samples(entry), np.float32(entry.scale), dtype=np.float32)
+    def read(self, key: AudioKey, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return samples [start, stop) of source ``key``, float32 (n,).
+
+        ``stop`` may lie beyond the end, ``start`` may not (DiarizeError).
+        """
+        entry = self.entries[key]
+        if start >= entry.length:
+            raise DiarizeError(
+                f"{key.name}: sample {start} was asked for, but the recording has {entry.length}; "
+                "check segments and reco2dur"
+            )
+        stop = entry.length if stop is None else min(stop, entry.length)
+        samples = self.samples(entry, start, stop)
+        return np.multiply(samples, np.float32(entry.scale), dtype=np.float32)
 
 
 def open_store(
-    path: str | os.PathLike, sources: Iterable[Source], options: StoreOptions | None = None
+    path: str | os.PathLike, keys: Iterable[AudioKey], options: StoreOptions | None = None
 ) -> AudioStore:
-    """Return the arena at ``path`` with all ``sources``, after decoding those that are not there.
+    """Return the store at ``path`` with all ``keys``, after decoding the missing ones.
 
-    Several processes may call this at once: one builds and the others wait for it.  An arena
-    of up to 1 GiB has its checksums compared, and what is damaged is made again.  With
-    ``num_jobs`` above 1 only this job's shards are built, and nobody waits; all have to be
-    there in the end.  Raises DiarizeError for audio that cannot be read, and where nothing
-    can be written.
+    Before decoding, every missing source is looked at, and the disk space needed is printed.
+    The checksums of a store of up to 1 GiB are compared, and damaged shards are made again.
+    Raises DiarizeError for audio that cannot be read, and where nothing can be written.
     """
     options, path = options or StoreOptions(), Path(path)
-    wanted = set(sources)
+    wanted = set(keys)
     with locked(path):
         shards = _assign(path, sorted(wanted, key=_sort_key), options)
-        # Others, of a manifest that nobody trains on now, may have lost their files.
-        numbers = [i for i, shard in enumerate(shards) if not wanted.isdisjoint(shard)]
-        if options.num_jobs == 1:
-            _build(path, shards, numbers, options)
-    if options.num_jobs > 1:
-        _build(path, shards, numbers[options.job :: options.num_jobs], options)
+    # Other shards, of manifests no longer in use, may have lost their files.
+    numbers = [i for i, shard in enumerate(shards) if not wanted.isdisjoint(shard)]
+    _build(path, {i: shards[i] for i in numbers}, options)
     return _load(path, shards, numbers)
 
 
 def verify(path: str | os.PathLike) -> list[int]:
-    """Return the shards of the arena at ``path`` whose samples are not what was written."""
+    """Return the shards of the store at ``path`` whose samples differ from their checksums."""
     path = Path(path)
     numbers = [int(p.stem.removeprefix("shard-")) for p in sorted(path.glob("shard-*.json"))]
-    return [i for i in numbers if not _whole(path, i, _read_index(path, i))]
+    return [i for i in numbers if not _is_intact(path, i, _read_index(path, i))]
 
 
-def _sort_key(source: Source) -> tuple:
-    return source.kind, source.name, source.band or ()
+def _sort_key(key: AudioKey) -> tuple:
+    return key.kind, key.name, key.band or ()
 
 
-def _assign(path: Path, sources: Sequence[Source], options: StoreOptions) -> list[list[Source]]:
-    """Return the sources of each shard: those of before, and new ones for what is new."""
-    place, shards = path / "assigned.json", []
-    if place.exists():
-        held = _read_json(place)
+def _assign(path: Path, keys: Sequence[AudioKey], options: StoreOptions) -> list[list[AudioKey]]:
+    """Return the sources of each shard: those assigned before, and new shards for new ones."""
+    table, shards = path / "assigned.json", []
+    if table.exists():
+        held = read_json(table)
         if held.get("sample_rate") != options.sample_rate or held.get("format") != _FORMAT:
             raise DiarizeError(
                 f"{path} holds audio of {held.get('sample_rate')} Hz, not {options.sample_rate}, "
                 "or of another version; remove it, or choose another directory"
             )
-        shards = [[_source(row) for row in rows] for rows in held["shards"]]
-    known = {source for shard in shards for source in shard}
-    fresh = list(_split([s for s in sources if s not in known], options.shard_bytes))
+        shards = [[key_of(row) for row in rows] for rows in held["shards"]]
+    known = {key for shard in shards for key in shard}
+    fresh = list(_split([key for key in keys if key not in known], options.shard_bytes))
     if fresh:
         shards += fresh
         content = {"format": _FORMAT, "sample_rate": options.sample_rate, "shards": shards}
-        with atomic_write(place) as handle:
+        with atomic_write(table) as handle:
             json.dump(content, handle, ensure_ascii=False)
     return shards
 
 
-def _split(sources: Sequence[Source], limit: int) -> Iterator[list[Source]]:
-    """Give runs of sources of one kind whose files have about ``limit`` bytes."""
-    run: list[Source] = []
+def _split(keys: Sequence[AudioKey], limit: int) -> Iterator[list[AudioKey]]:
+    """Yield runs of sources of one kind whose files have about ``limit`` bytes."""
+    run: list[AudioKey] = []
     size = 0
-    for source in sources:
-        stamp = _stamp(source.name)
-        size += stamp[0] if stamp else 1 << 20
-        if run and (size > limit or source.kind != run[0].kind):
+    for key in keys:
+        stamp = _stamp(key.name) if AudioSource(key.name).is_seekable else None
+        added = stamp[0] if stamp else _UNKNOWN_BYTES
+        if run and (size + added > limit or key.kind != run[0].kind):
             yield run
-            run, size = [], stamp[0] if stamp else 1 << 20
-        run.append(source)
+            run, size = [], 0
+        run.append(key)
+        size += added
     if run:
         yield run
 
 
-def _source(row: list) -> Source:
-    return Source(row[0], row[1], None if row[2] is None else tuple(row[2]))
+def key_of(row: list) -> AudioKey:
+    """Return the key that JSON holds as a list."""
+    return AudioKey(row[0], row[1], None if row[2] is None else tuple(row[2]))
 
 
-def _build(
-    path: Path, shards: list[list[Source]], numbers: Iterable[int], options: StoreOptions
-) -> None:
-    """Write those of the shards that are missing, damaged, or made from files since changed."""
+def _build(path: Path, shards: dict[int, list[AudioKey]], options: StoreOptions) -> None:
+    """Write the shards that are missing, damaged, or made from files that have changed since.
+
+    Shards that another process is writing are left to it, and waited for at the end.
+    """
     sizes = [p.stat().st_size for p in path.glob("shard-*.samples")]
     check = sum(sizes) <= _VERIFY_BYTES
-    for number in numbers:
-        for stale in path.glob(f".shard-{number:05d}.*.tmp"):  # of a build that was killed
-            stale.unlink(missing_ok=True)
-        index = _read_index(path, number)
-        if index is None:
-            _write_shard(path, number, shards[number], options)
-        elif not _fresh(index) or [_source(row) for row in index["sources"]] != shards[number]:
-            _LOG.warning("%s: sources have changed: shard %d is made again", path, number)
-            _write_shard(path, number, shards[number], options)
-        elif not _whole(path, number, index, check):
-            _LOG.warning("%s: shard %d is damaged and made again", path, number)
-            _write_shard(path, number, shards[number], options)
+    missing = [n for n in shards if _read_index(path, n) is None]
+    names = [key.name for n in missing for key in shards[n]]
+    progress = DecodingProgress(path, names, options.sample_rate, options.allow_pipes)
+    left = list(shards)
+    for wait in (False, True):
+        busy = []
+        for number in left:
+            with _lock(path, number + 1, wait) as held:
+                if not held:
+                    busy.append(number)
+                elif _needs_writing(path, number, shards[number], check):
+                    _write_shard(path, number, shards[number], options, progress)
+        left = busy
 
 
-def _write_shard(path: Path, number: int, sources: list[Source], options: StoreOptions) -> None:
+def _needs_writing(path: Path, number: int, keys: list[AudioKey], check: bool) -> bool:
+    index = _read_index(path, number)
+    if index is None:
+        return True
+    if not _is_fresh(index) or [key_of(row) for row in index["sources"]] != keys:
+        _LOG.warning("%s: files of shard %d have changed; it is made again", path, number)
+        return True
+    if check and not _is_intact(path, number, index):
+        _LOG.warning("%s: shard %d is damaged and is made again", path, number)
+        return True
+    return False
+
+
+def _write_shard(
+    path: Path,
+    number: int,
+    keys: list[AudioKey],
+    options: StoreOptions,
+    progress: DecodingProgress,
+) -> None:
+    for stale in path.glob(f".shard-{number:05d}.*.tmp"):  # of a build that was killed
+        stale.unlink(missing_ok=True)
     places, stamps, total = [], [], 0
-    kind = sources[0].kind
     _index_path(path, number).unlink(missing_ok=True)
     with atomic_write(_samples_path(path, number), "wb") as handle:
-        for source in sources:
-            # Before reading: a file that changes meanwhile is seen as changed.
-            stamps.append(_stamp(source.name))
-            wave = read_audio(source.name, 0, None, options.sample_rate, options.allow_pipes)
-            if source.band is not None:
-                wave = band_pass(wave, source.band, options.sample_rate)
-            values, scale = (wave, 1.0) if kind == FLOAT32 else to_int16(wave)
-            data = values.tobytes()
-            places.append([total, len(values), scale, zlib.crc32(data)])
-            total += len(values)
-            handle.write(data)
-    index = {"kind": kind, "samples": total, "sources": sources}
+        for key in keys:
+            # Before reading: a file that changes meanwhile counts as changed.
+            stamps.append(_stamp(key.name))
+            length, scale, crc32 = _append(handle, key, options, path)
+            places.append([total, length, scale, crc32])
+            total += length
+            progress.add(length)
+    index = {"kind": keys[0].kind, "samples": total, "sources": keys}
     index |= {"places": places, "stamps": stamps}
     with atomic_write(_index_path(path, number)) as handle:
         json.dump(index, handle, ensure_ascii=False)
 
 
-def to_int16(wave: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return int16 values and their scale: 1 / 32768 if exact, else the peak / 32767.
+def _append(
+    handle: IO[bytes], key: AudioKey, options: StoreOptions, folder: Path
+) -> tuple[int, float, int]:
+    """Write the samples of ``key``; return their number, scale and checksum."""
+    blocks = read_blocks(AudioSource(key.name, options.allow_pipes), options.sample_rate)
+    if key.kind == FLOAT32 or key.band is not None:
+        wave = np.concatenate(list(blocks))
+        if key.band is not None:
+            wave = band_pass(wave, key.band, options.sample_rate)
+        blocks = iter([wave])
+    scale = 1.0
+    values: Iterable[np.ndarray] = blocks
+    with ExitStack() as stack:
+        if key.kind == INT16:
+            scale, values = _to_int16(
+                blocks, lambda: stack.enter_context(tempfile.TemporaryFile(dir=folder))
+            )
+        length = crc32 = 0
+        for part in values:
+            data = part.tobytes()
+            handle.write(data)
+            length, crc32 = length + len(part), zlib.crc32(data, crc32)
+    return length, scale, crc32
 
-    >>> to_int16(np.array([0.25, -1.0], np.float32))[0].tolist()
-    [8192, -32768]
+
+def _to_int16(
+    blocks: Iterator[np.ndarray], make_file: Callable[[], IO[bytes]]
+) -> tuple[float, Iterator[np.ndarray]]:
+    """Return the scale and the int16 values of ``blocks``.
+
+    The scale depends on all samples.  Audio of more than one block therefore passes through a
+    temporary file (float32), and a recording of any length is never in memory as a whole.
     """
+    head = list(itertools.islice(blocks, 2))
+    spool = make_file() if len(head) > 1 else None
+    peak, exact = 0.0, True
+    for block in itertools.chain(head, blocks):
+        peak = max(peak, float(np.max(np.abs(block))))
+        exact = exact and _fits_int16(block)
+        if spool is not None:
+            spool.write(block.tobytes())
+    scale = 1 / 32768 if exact else peak / 32767
+    floats: Iterable[np.ndarray] = head
+    if spool is not None:
+        spool.seek(0)
+        reads = iter(lambda: spool.read(head[0].nbytes), b"")
+        floats = (np.frombuffer(data, np.float32) for data in reads)
+    return scale, (np.rint(part / np.float32(scale)).astype(np.int16) for part in floats)
+
+
+def _fits_int16(wave: np.ndarray) -> bool:
     scaled = wave * np.float32(32768)
-    values = np.clip(np.rint(scaled), -32768, 32767)
-    if np.array_equal(values, scaled):
-        return values.astype(np.int16), 1 / 32768
-    scale = float(np.max(np.abs(wave))) / 32767
-    return np.rint(wave / np.float32(scale)).astype(np.int16), scale
+    return np.array_equal(np.clip(np.rint(scaled), -32768, 32767), scaled)
 
 
-def _load(path: Path, shards: list[list[Source]], numbers: Iterable[int]) -> AudioStore:
+def _load(path: Path, shards: list[list[AudioKey]], numbers: Iterable[int]) -> AudioStore:
     entries, kinds = {}, {}
     for number in numbers:
         index = _read_index(path, number)
         if index is None:
-            continue  # another job builds it
+            raise DiarizeError(f"{path}: shard {number} has disappeared; start again")
         kinds[number] = index["kind"]
-        for source, place in zip(shards[number], index["places"], strict=True):
-            entries[source] = Entry(number, *place)
+        for key, place in zip(shards[number], index["places"], strict=True):
+            entries[key] = Entry(number, *place)
     return AudioStore(path, entries, kinds)
 
 
 def _read_index(path: Path, number: int) -> dict | None:
-    """Return the index of a shard; None where there is none, or its samples are not as long."""
+    """Return the index of a shard; None where it is missing or its samples have another size."""
     try:
-        index = _read_json(_index_path(path, number))
+        index = read_json(_index_path(path, number))
         width = np.dtype(index["kind"]).itemsize
         good = _samples_path(path, number).stat().st_size == index["samples"] * width
     except (FileNotFoundError, DiarizeError, KeyError, TypeError):
@@ -264,15 +334,16 @@ def _read_index(path: Path, number: int) -> dict | None:
     return index if good else None
 
 
-def _read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict:
+    """Return the content of a JSON file in a store; DiarizeError where it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as err:
         raise DiarizeError(f"{path} is damaged ({err}): remove {path.parent}") from err
 
 
-def _fresh(index: dict) -> bool:
-    """Return whether the files look as when they were decoded; one that is gone is no change."""
+def _is_fresh(index: dict) -> bool:
+    """Return whether the files are as they were when decoded; a missing file is no change."""
     for row, stamp in zip(index["sources"], index["stamps"], strict=True):
         now = _stamp(row[0])
         if now is not None and stamp is not None and now != stamp:
@@ -280,11 +351,9 @@ def _fresh(index: dict) -> bool:
     return True
 
 
-def _whole(path: Path, number: int, index: dict | None, check: bool = True) -> bool:
+def _is_intact(path: Path, number: int, index: dict | None) -> bool:
     if index is None:
         return False
-    if not check:
-        return True
     samples = np.memmap(_samples_path(path, number), index["kind"], "r")
     return all(
         zlib.crc32(samples[start : start + length]) == held
@@ -293,8 +362,8 @@ def _whole(path: Path, number: int, index: dict | None, check: bool = True) -> b
 
 
 def _stamp(name: str) -> list[int] | None:
-    """Return size and time of the file behind ``name``; None for a pipe or where it is gone."""
-    if is_pipe(name):
+    """Return size and time of the file behind ``name``; None for a pipe or a missing file."""
+    if AudioSource(name).is_pipe:
         return None
     for path in (name, _ARK_OFFSET.sub("", name)):
         try:
@@ -315,17 +384,33 @@ def _index_path(path: Path, number: int) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold directory ``path``, made if need be, for this process; whoever comes later waits."""
+    """Hold directory ``path``, made if need be, for this process; other processes wait."""
+    with _lock(path, 0, wait=True):
+        yield
+
+
+@contextmanager
+def _lock(path: Path, place: int, wait: bool) -> Iterator[bool]:
+    """Lock byte ``place`` of the lock file of ``path``; yield whether it is held.
+
+    It is not where another process holds it and ``wait`` is false.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         fd = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as err:
         raise DiarizeError(
-            f"cannot write {path}: {err.strerror}; decoded audio is kept there, choose another "
-            "place with data.arena_dir, or data.simulation=render does without"
+            f"cannot write {path}: {err.strerror}; it holds decoded audio: choose another place "
+            "(data.store_dir of a training, --store of diarize-simulate)"
         ) from err
     try:
-        fcntl.lockf(fd, fcntl.LOCK_EX)
-        yield
+        held = True
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
+        except (BlockingIOError, PermissionError):
+            held = False
+        except OSError as err:
+            raise DiarizeError(f"cannot lock {path}/.lock: {err.strerror}") from err
+        yield held
     finally:
         os.close(fd)

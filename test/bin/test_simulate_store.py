@@ -1,4 +1,4 @@
-"""diarize-simulate arena: in jobs, then the levels; training finds everything done."""
+"""diarize-simulate store: decodes, computes levels in jobs; training reuses both."""
 
 import numpy as np
 
@@ -24,20 +24,18 @@ def test_jobs_decode_then_find_levels(tmp_path, capsys):
     words = "--num-speakers 2 --beta 0.3 --num-mixtures 6 --min-utts 2 --max-utts 3".split()
     data = ["--data", f"{tmp_path}/voices", "--noise-data", f"{tmp_path}/noises"]
     assert simulate.main(["manifest", *data, *words, "--out", manifest]) == 0
-    arena = ["arena", "--manifest", manifest, "--num-jobs", "2", "--job"]
+    store = ["store", "--manifest", manifest, "--num-jobs", "2", "--job"]
     for job in ("1", "2"):
-        assert simulate.main([*arena, job]) == 0
-    for job in ("1", "2"):
-        assert simulate.main([*arena, job, "--levels"]) == 0
-    assert "levels of 3 mixtures are known" in capsys.readouterr().err
-    plan, _ = open_layout(Manifest(manifest), tmp_path / "arena", StoreOptions())
-    assert all(plan.gains(index)[1] > 0 for index in range(6))
-    assert simulate.main([*arena, "1", "--verify"]) == 0
-    samples = tmp_path / "arena" / "shard-00000.samples"
+        assert simulate.main([*store, job, "--levels"]) == 0
+    assert "levels of 3 mixtures" in capsys.readouterr().err
+    layout, _ = open_layout(Manifest(manifest), tmp_path / "store", StoreOptions())
+    assert all(layout.gains(index)[1] > 0 for index in range(6))
+    assert simulate.main([*store, "1", "--verify"]) == 0
+    samples = tmp_path / "store" / "shard-00000.samples"
     samples.write_bytes(b"\1" + samples.read_bytes()[1:])
-    assert simulate.main([*arena, "1", "--verify"]) == 1
+    assert simulate.main([*store, "1", "--verify"]) == 1
     assert "shard 0 is damaged" in capsys.readouterr().err
-    source = open_source(manifest, 16000, arena=tmp_path / "arena")  # mended
-    assert source.num_samples(0) == open_source(manifest, 16000, 1 << 20).num_samples(0)
-    assert simulate.main(["arena", "--manifest", manifest, "--job", "3"]) == 1
+    open_source(manifest, 16000)  # mended
+    assert simulate.main([*store, "1", "--verify"]) == 0
+    assert simulate.main(["store", "--manifest", manifest, "--job", "3"]) == 1
     assert "--job 3 of 1" in capsys.readouterr().err

@@ -1,0 +1,60 @@
+"""The subcommand ``store`` of diarize-simulate: decodes the audio of a manifest before training.
+
+    diarize-simulate store --manifest FILE
+    diarize-simulate store --manifest FILE --levels --job J --num-jobs N
+
+A training does the same itself.  For large corpora, start this command on several machines: they
+share the decoding.  With ``--levels``, job J of N then computes the levels of its share of the
+mixtures.  A job that was killed continues when it is run again.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_store(parser: argparse.ArgumentParser, prog: str) -> None:
+    """Add the options of ``store`` and its function to ``parser``."""
+    add = parser.add_argument
+    add("--manifest", required=True, type=Path, metavar="FILE", help="manifest of the training")
+    add("--store", type=Path, metavar="DIR", help="audio store (default: beside the manifest)")
+    add("--levels", action="store_true", help="compute the levels of noise and reverberant speech")
+    add("--verify", action="store_true", help="compare all checksums instead, and change nothing")
+    add("--job", type=int, default=1, metavar="J", help="with --levels: this job, from 1 (default)")
+    add("--num-jobs", type=int, default=1, metavar="N", help="with --levels: jobs, default 1")
+    add("--sample-rate", type=int, default=16000, metavar="HZ", help="default 16000")
+    add("--allow-pipes", action="store_true", help="run 'command |' entries in the shell")
+    parser.set_defaults(run=lambda args: _run(args, prog))
+
+
+def _run(args: argparse.Namespace, prog: str) -> int:
+    """Return the exit status: 1 where checksums differ."""
+    import torch
+
+    from diarize.errors import DiarizeError
+    from diarize.simulate.manifest import Manifest
+    from diarize.simulate.mix.layout import open_layout
+    from diarize.simulate.mix.mixer import Mixer
+    from diarize.simulate.mix.store import StoreOptions, verify
+
+    folder = args.store or args.manifest.parent / "store"
+    if not 1 <= args.job <= args.num_jobs:
+        raise DiarizeError(f"--job {args.job} of {args.num_jobs}: jobs are numbered from 1")
+    if args.verify:
+        damaged = verify(folder)
+        for number in damaged:
+            print(f"{prog}: {folder}: shard {number} is damaged", file=sys.stderr)
+        return int(bool(damaged))
+    options = StoreOptions(args.sample_rate, args.allow_pipes)
+    layout, store = open_layout(Manifest(args.manifest), folder, options)
+    size = store.num_bytes / 2**20
+    print(f"{prog}: {folder}: {len(store.entries)} files, {size:.0f} MiB", file=sys.stderr)
+    if args.levels:
+        torch.set_num_threads(1)
+        mixer = Mixer(layout, store)
+        first, last = (len(layout) * j // args.num_jobs for j in (args.job - 1, args.job))
+        for index in range(first, last):
+            mixer.gains(index)
+        layout.flush()
+        print(f"{prog}: computed the levels of {last - first} mixtures", file=sys.stderr)
+    return 0
