@@ -1,7 +1,7 @@
-"""When each word is said: forced alignment by a CTC model, here torchaudio's MMS_FA.
+"""Word times by forced alignment with a CTC model, torchaudio's MMS_FA.
 
-The model spells with Latin letters.  A word that cannot be spelled so, as in other scripts
-without a romanisation, is aligned as one token of any sound (the star of MMS_FA).
+The model has Latin letters only.  A word in another script without a romanisation is aligned as
+one token for any sound (the star of MMS_FA).
 """
 
 import itertools

@@ -24,7 +24,7 @@ WORD_SECONDS = {"train": 272748.0, "dev": 31558.7, "test": 30713.9}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add where AMI lies, and what of it is wanted."""
+    """Add the options of AMI."""
     parser.add_argument("--root", metavar="DIR", help="the corpus: <meeting>/audio/*.wav")
     parser.add_argument("--setup", metavar="DIR", help="clone of AMI-diarization-setup")
     parser.add_argument("--mic", choices=sorted(FILES), default="mix", help="default mix")
@@ -71,7 +71,7 @@ def read_split(root: Path, setup: Path, split: str, args: argparse.Namespace) ->
 
 
 def expected_counts(setup: Path, split: str, part: Part, flavour: str) -> Expected:
-    """Return the published counts; speakers are those of the setup's own list."""
+    """Return the published counts; the number of speakers is that of the list in the setup."""
     seconds = WORD_SECONDS[split]
     if flavour != "only_words" or part.left_out:
         return Expected(recordings=MEETINGS[split] - len(part.left_out))

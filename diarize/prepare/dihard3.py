@@ -1,7 +1,7 @@
 """DIHARD III (LDC2022S12 development, LDC2022S14 evaluation), full partition.
 
 ``--dev`` and ``--eval`` each hold ``data/{flac,rttm}/<id>.*`` and ``data/uem_scoring``.  20 % of
-the development recordings validate, the others train.  Writes {train,dev,test}.
+the development recordings are for validation, the others for training.  Writes {train,dev,test}.
 """
 
 import argparse
@@ -19,7 +19,7 @@ EVAL = Expected(recordings=259, reference_seconds=103757.4, seconds_tolerance=10
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add where the two releases lie."""
+    """Add the options of DIHARD III."""
     parser.add_argument("--dev", metavar="DIR", help="third_dihard_challenge_dev (LDC2022S12)")
     parser.add_argument("--eval", metavar="DIR", help="third_dihard_challenge_eval (LDC2022S14)")
     parser.add_argument("--partition", choices=("full", "core"), default="full",
@@ -44,7 +44,7 @@ def prepare(args: argparse.Namespace) -> None:
 
 
 def read_release(root: Path, name: str, partition: str) -> Part:
-    """Return the recordings of one release that the partition's UEM names."""
+    """Return the recordings of one release in the UEM of the partition."""
     data = one_of(root, "data", f"third_dihard_challenge_{name}/data")
     place = needed(data / f"uem_scoring/{partition}/all.uem", "the regions to score")
     regions = read_uem(place)

@@ -1,9 +1,9 @@
 """DISPLACE: conversations of several Indian languages, labelled by language (by registration).
 
-Of the 2024 edition the development part has labels: 35 recordings.  It is split by whole
-recordings, since windows of one recording on both sides of a split would be known beforehand.
-Its layout is the default of the globs; that of the 2023 edition is not published: give them.
-The audio of a label file is that whose name it has, less ``_LANGUAGE``.
+The development part of the 2024 edition has labels: 35 recordings.  The split keeps recordings
+whole, since windows of one recording must not be in two sets.  The default globs match the layout
+of 2024; that of 2023 is not published, so its globs must be given.  A label file has the name of its
+audio file, with ``_LANGUAGE``.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _SUFFIXES = ("_LANGUAGE", "_LANG", "_SPEAKER")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what DISPLACE needs."""
+    """Add the options of DISPLACE."""
     add = parser.add_argument
     add("--root", metavar="DIR", help="where the archives are unpacked: DISPLACE of db.sh")
     add("--edition", default="2024", choices=("2023", "2024"), help="default %(default)s")
@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Write train, dev and test by whole recordings, and eval where its labels are there."""
+    """Write train, dev and test by whole recordings, and eval if its labels are found."""
     root = corpus_root(args.root, "DISPLACE", "DISPLACE")
     if args.edition != "2024" and not (args.audio and args.labels):
         raise DiarizeError(
@@ -68,7 +68,7 @@ def prepare(args: argparse.Namespace) -> None:
 
 
 def read_part(root: Path, audio: str, labels: str) -> Part:
-    """Return the recordings of the globs; each must have its label file, and the other way."""
+    """Return the recordings of the globs; audio and label files must correspond."""
     files = files_by_stem(root, audio)
     found: dict[str, Path] = {}
     for stem, path in files_by_stem(root, labels).items():
@@ -78,7 +78,7 @@ def read_part(root: Path, audio: str, labels: str) -> Part:
         found[key] = path
     for key in sorted(files.keys() ^ found.keys()):
         have, lack = (files, "labels") if key in files else (found, "audio")
-        raise DiarizeError(f"{have[key]}: no {lack} of it: is the archive unpacked whole?")
+        raise DiarizeError(f"{have[key]}: no {lack} for this file; unpack the whole archive")
     segments = [s for key, path in found.items() for s in read_reference(path, key)]
     return make_part("DISPLACE", (Recording(k, str(p)) for k, p in files.items()), segments)
 

@@ -1,7 +1,7 @@
-"""Where speech begins and ends in a recording of one speaker: an energy detector.
+"""Energy-based speech activity detection in recordings of one speaker.
 
-For read speech such as LibriSpeech, recorded near the microphone, whose files begin and end with
-silence that a mixture must not label as speech.  It is no detector for real conversations.
+It is meant for read speech near the microphone, such as LibriSpeech, whose files begin and end with
+silence that a mixture must not label as speech.  It is not suited to real conversations.
 
 Levels are those of frames of 25 ms every 10 ms, in dB below full scale, the mean removed.
 The level of speech is the 95th percentile of an utterance's frames, its noise floor the 5th.

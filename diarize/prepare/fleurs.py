@@ -1,4 +1,4 @@
-"""FLEURS: read sentences, the same ones in 102 languages, for the simulation of code-switching.
+"""FLEURS: the same read sentences in 102 languages, for the simulation of code-switching.
 
 Each language has ``{train,dev,test}.tsv`` without a head: id (of the sentence in all languages),
 file, raw and normalised transcription, characters, samples, gender.  Who speaks is not told:
@@ -39,7 +39,7 @@ class Line(NamedTuple):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what FLEURS needs."""
+    """Add the options of FLEURS."""
     add = parser.add_argument
     add("--root", metavar="DIR", help="where the languages are unpacked: FLEURS of db.sh")
     add("--languages", default="all", metavar="NAME,...",
@@ -77,14 +77,14 @@ def prepare(args: argparse.Namespace) -> None:
 
 
 def choose_languages(root: Path, wanted: str, allowed: Collection[str]) -> list[str]:
-    """Return the directories of the languages; DiarizeError for one that is not there."""
+    """Return the directories of the languages; DiarizeError for a missing one."""
     there = sorted(path.parent.name for path in root.glob("*/train.tsv"))
     there += sorted(p.parents[1].name for p in root.glob("*/train/train.tsv"))
     if wanted == "all":
         fault = f"languages: got {len(there)}, expected {LANGUAGES}"
         check_one("FLEURS", "languages", fault if len(there) != LANGUAGES else "", allowed)
         if not there:
-            raise DiarizeError(f"{root}: no <language>/train.tsv in it: is it unpacked here?")
+            raise DiarizeError(f"{root}: no <language>/train.tsv; unpack the archives here")
         return there
     names = [name for name in wanted.split(",") if name]
     for name in names:
@@ -95,7 +95,7 @@ def choose_languages(root: Path, wanted: str, allowed: Collection[str]) -> list[
 
 
 def language_labels(names: list[str]) -> dict[str, str]:
-    """Return name -> label of a language: what stands before the region, where that is unique.
+    """Return name -> label of a language: the part before the region, if it is unique.
 
     >>> language_labels(["hi_in", "cmn_hans_cn"])
     {'hi_in': 'hi', 'cmn_hans_cn': 'cmn'}
@@ -111,12 +111,12 @@ def read_part(folder: Path, part: str) -> Iterator[Line]:
     """Yield the lines of ``<folder>/<part>.tsv``; identical ones once.
 
     Raises DiarizeError naming file and line for other fields than the seven, a file that is not
-    there, and one that is there twice with different transcriptions.
+    there, and one that occurs twice with different transcriptions.
     """
     tsv = next((p for p in (folder / f"{part}.tsv", folder / part / f"{part}.tsv") if p.is_file()),
                None)  # fmt: skip
     if tsv is None:
-        raise DiarizeError(f"{folder}: no {part}.tsv: is the archive unpacked whole?")
+        raise DiarizeError(f"{folder}: no {part}.tsv; unpack the whole archive")
     places = [folder / part, folder / "audio" / part]
     audio = next((place for place in places if place.is_dir()), places[0])
     seen: dict[str, tuple[str, int]] = {}
@@ -142,7 +142,7 @@ def read_part(folder: Path, part: str) -> Iterator[Line]:
             continue
         file = audio / name
         if not file.is_file():
-            raise DiarizeError(f"{where}: {file} is missing: is the archive unpacked whole?")
+            raise DiarizeError(f"{where}: {file} is missing; unpack the whole archive")
         yield Line(sentence, file, words, int(samples), gender.lower() or "other", where)
     for count, what in ((twice, "lines repeat another"), (empty, "lines have no transcription")):
         if count:

@@ -1,9 +1,9 @@
-"""Your own data: a folder of audio and a folder of RTTM, split without leakage.
+"""Your own data: a directory of audio and a directory of RTTM, split without leakage.
 
-``--audio`` and ``--rttm`` are folders (looked through with their subfolders) or files, one or
-more; the name of an audio file without its suffix is the recording.  Recordings that share a
-speaker or a group are in one set.  Writes {train,dev,test} as far as they have recordings, and
-``split.list``, which ``--split`` takes.
+``--audio`` and ``--rttm`` are one or more directories, searched recursively, or files.  The
+recording id is the name of the audio file without suffix.  Recordings that share a speaker or a
+group are in one set.  Writes the non-empty ones of {train,dev,test}, and ``split.list``, an input
+of ``--split``.
 """
 
 import argparse
@@ -33,17 +33,16 @@ _SHOWN = 5
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add where audio and references lie, and how they are split."""
+    """Add the options of own data."""
     add = parser.add_argument
-    add("--audio", nargs="+", required=True, metavar="PATH", help="folders or files")
-    add("--rttm", nargs="+", required=True, metavar="PATH", help="folders or files")
+    add("--audio", nargs="+", required=True, metavar="PATH", help="directories or files")
+    add("--rttm", nargs="+", required=True, metavar="PATH", help="directories or files")
     add("--uem", nargs="*", default=[], metavar="PATH",
-        help="folders or files: what is annotated; default: the whole recordings")
+        help="directories or files: the annotated regions; default: the whole recordings")
     add("--names", choices=("lines", "files"), default="lines",
-        help="the recording of an RTTM or UEM: as its lines say, or its file's name")
+        help="recording id of an RTTM or UEM: from its lines (default), or its file name")
     add("--speakers", choices=("shared", "local"), default="shared",
-        help="equal labels in two recordings are one person (default), or have nothing to do "
-        "with each other")
+        help="equal labels in two recordings are one person (default), or different persons")
     add("--groups", metavar="FILE", help="lines '<recording> <group>': kept in one set")
     add("--split", metavar="FILE",
         help="lines '<recording> train|dev|test'; the recordings not in it go by the rule")
@@ -80,15 +79,15 @@ def read_folders(args: argparse.Namespace) -> Part:
         raise DiarizeError(_no_audio(mute, labelled, audio))
     if silent and args.incomplete == "error":
         raise DiarizeError(
-            f"{_some(silent)}: audio ({audio[silent[0]]}), but no RTTM. Where nobody speaks, an "
-            "empty RTTM of that name says so; --incomplete skip leaves such recordings out"
+            f"{_some(silent)}: audio ({audio[silent[0]]}), but no RTTM. Write an empty RTTM of "
+            "that name if nobody speaks; --incomplete skip leaves such recordings out"
         )
     if not audio.keys() & labelled.keys():
         text = _no_audio(mute, labelled, audio)
         raise DiarizeError(f"no recording has both audio and RTTM: {text}")
     for names, lack in ((silent, "RTTM"), (mute, "audio")):
         if names:
-            print(f"WARNING: left out for want of {lack}: {_some(names)}", file=sys.stderr)
+            print(f"WARNING: left out, no {lack}: {_some(names)}", file=sys.stderr)
     left_out = dict.fromkeys([*silent, *mute], "no RTTM or no audio")
     regions = evaluated(args.uem, args.names, audio)
     recordings = [
@@ -99,23 +98,23 @@ def read_folders(args: argparse.Namespace) -> Part:
 
 
 def audio_files(paths: Iterable[str]) -> dict[str, Path]:
-    """Return recording -> file; DiarizeError for none, a name with blanks, or one twice."""
+    """Return recording -> file; DiarizeError for no file, a name with blanks, or a duplicate."""
     found: dict[str, Path] = {}
     for path in _files(paths, SUFFIXES, "audio"):
         if path.stem.split() != [path.stem]:
             raise DiarizeError(f"{path}: a recording's name must not have blanks; rename the file")
         if path.stem in found:
             raise DiarizeError(
-                f"recording {path.stem} is there twice: {found[path.stem]} and {path}; rename one"
+                f"recording {path.stem} occurs twice: {found[path.stem]} and {path}; rename one"
             )
         found[path.stem] = path
     return dict(sorted(found.items()))
 
 
 def references(paths: Iterable[str], names: str) -> tuple[list[Segment], dict[str, Path]]:
-    """Return the segments, and recording -> RTTM of all that are labelled.
+    """Return the segments, and recording -> RTTM.
 
-    An RTTM without a line says of the recording of its name that nobody speaks.
+    An RTTM without lines is the reference of the recording of its name, without speech.
     """
     segments: list[Segment] = []
     labelled: dict[str, Path] = {}
@@ -177,7 +176,7 @@ def split_of(part: Part, args: argparse.Namespace) -> tuple[dict[str, str], str]
 
 
 def _fixed(path: str, part: Part) -> dict[str, str]:
-    """Return the sets that the list ``path`` gives, of the recordings that are there."""
+    """Return recording -> set of the list ``path``, for the recordings of ``part``."""
     with_head = Path(path).is_file() and Path(path).read_text("utf-8").startswith("# split")
     listed = read_split(path) if with_head else read_table(path, fields=2)
     for key, place in listed.items():
@@ -189,7 +188,7 @@ def _fixed(path: str, part: Part) -> dict[str, str]:
 
 
 def _files(paths: Iterable[str], suffixes: tuple[str, ...], what: str) -> list[Path]:
-    """Return the files of these suffixes in all folders, and the files among ``paths``."""
+    """Return the files of these suffixes in all directories, and the files among ``paths``."""
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
@@ -203,18 +202,18 @@ def _files(paths: Iterable[str], suffixes: tuple[str, ...], what: str) -> list[P
         elif path.is_file():
             found.append(path)
         else:
-            raise DiarizeError(f"{path}: no such file or folder of {what}")
+            raise DiarizeError(f"{path}: no such file or directory of {what}")
     return found
 
 
 def _no_audio(mute: list[str], labelled: Mapping[str, Path], audio: Mapping[str, Path]) -> str:
-    """Return what is wrong with RTTM that has no audio, and what may have been meant."""
+    """Return the message for RTTM without audio, with the nearest name of audio."""
     path = labelled[mute[0]]
     text = f"{_some(mute)}: an RTTM ({path}), but no audio"
     near = difflib.get_close_matches(mute[0], audio, n=1)
     if path.stem in audio and path.stem not in labelled:
         return f"{text}; there is audio of the file's name, {path.stem}: --names files takes that"
-    hint = f"; is {near[0]} meant?" if near else ""
+    hint = f" (the nearest name is {near[0]});" if near else ";"
     return f"{text} of that name{hint} --incomplete skip leaves such recordings out"
 
 

@@ -1,10 +1,10 @@
-"""Splits without leakage: recordings that belong together are in one set, whole.
+"""Splits without leakage: recordings of one group are in one set.
 
-Recordings belong together that share a speaker or that a list puts into one group (a meeting, a
-show, a room), directly or through others.  Groups are ordered by the SHA-256 of
-``<seed>:<smallest id>``; in that order validation, then test, take those that fit into their
-share of the audio, or else the shortest, and the rest is for training.  It depends on no
-library's random numbers.
+Two recordings are in one group if they share a speaker, or if a list assigns them to one group (a
+meeting, a show, a room), directly or through other recordings.  Groups are ordered by the SHA-256
+of ``<seed>:<smallest id>``.  In that order, groups that fit into its share of the audio go to
+validation, then to test; if none fits, the shortest does.  All others are for training.  The split
+does not depend on the random numbers of a library.
 """
 
 import hashlib

@@ -1,9 +1,9 @@
-"""LibriSpeech (SLR 12) and its small edition (SLR 31): single utterances to simulate mixtures of.
+"""LibriSpeech (SLR 12) and its small edition (SLR 31): utterances for simulated mixtures.
 
 Layout: ``LibriSpeech/<part>/<speaker>/<chapter>/<speaker>-<chapter>-<utterance>.flac``, and
-SPEAKERS.TXT where it is there.  Writes ``<out>/{train,dev,test}_read``: an utterance to a file,
-of which the speech is yet to be found (utils/make_speech_segments.sh).  The sets share no
-speaker: a part that is given for dev and for test is split by speakers.
+optionally SPEAKERS.TXT.  Writes ``<out>/{train,dev,test}_read`` with one utterance per file, in
+which utils/make_speech_segments.sh detects speech.  The sets share no speaker: a part that is given
+for dev and for test is split by speakers.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def find_utterances(part: Path) -> list[Utterance]:
                     )
                 found.append(Utterance(name, speaker.name, file.path))
     if not found:
-        raise DiarizeError(f"{part}: no <speaker>/<chapter>/*.flac in it: is it unpacked here?")
+        raise DiarizeError(f"{part}: no <speaker>/<chapter>/*.flac; unpack the archive here")
     return sorted(found)
 
 

@@ -1,4 +1,4 @@
-"""One channel of many, written as 16-bit WAV: a sum or mean of files, or one of their channels."""
+"""Mixing of several files or channels to one channel, written as 16-bit WAV."""
 
 import os
 import tempfile
@@ -16,12 +16,12 @@ _BLOCK = 1 << 18
 
 
 def write_mono(path: Path, sources: Sequence[Path], how: str) -> float:
-    """Return by what the samples were multiplied, after writing ``path`` from ``sources``.
+    """Write ``path`` from ``sources``; return the factor applied to the samples.
 
     ``how`` is ``sum`` or ``mean`` over all channels of all files, or the number of a channel of
-    one file, from 0.  Shorter files count as silent at their end.  A sum beyond [-1, 1] is made
-    less loud as a whole, which is the factor returned (else 1).  A file that is there with the
-    right length is left as it is, and 1 is returned.  Raises DiarizeError for other sample rates
+    one file, from 0.  Shorter files are padded with zeros.  A sum beyond [-1, 1] is scaled as a
+    whole by the returned factor, which is 1 otherwise.  An existing file of the right length is
+    kept, and 1 is returned.  Raises DiarizeError for other sample rates
     in one recording, no such channel, or what `AudioSource.info` raises.
     """
     infos = [AudioSource(str(source)).info() for source in sources]

@@ -1,4 +1,4 @@
-"""RIRS_NOISES (SLR 28): its simulated room impulse responses, for simulated mixtures.
+"""RIRS_NOISES (SLR 28): simulated room impulse responses for simulated mixtures.
 
 Layout: ``RIRS_NOISES/simulated_rirs/{small,medium,large}room/{rir_list,Room###/*.wav}``.  The
 names of the files repeat, so ids are ``<size>-<room>-<name>``, with the room once where the name
@@ -23,12 +23,12 @@ _EACH = 20000
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this corpus."""
-    parser.add_argument("--root", metavar="DIR", help="where RIRS_NOISES lies")
+    parser.add_argument("--root", metavar="DIR", help="directory of RIRS_NOISES")
     parser.add_argument("--rooms", default=ROOMS, metavar="SIZE,...", help="default %(default)s")
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Write the data directory; DiarizeError where it is not what was published."""
+    """Write the data directory; DiarizeError if it differs from the published corpus."""
     root = corpus_root(args.root, "RIRS_NOISES", "RIRS_NOISES")
     base = one_of(root, "RIRS_NOISES/simulated_rirs", "simulated_rirs")
     found: dict[str, str] = {}
@@ -62,10 +62,10 @@ def find_responses(folder: Path) -> dict[str, str]:
                 continue
             key, path = _id(folder.name, room, stem), str(folder / room / name)
             if key in found:
-                raise DiarizeError(f"{key} is there twice: {found[key]} and {path}; remove one")
+                raise DiarizeError(f"{key} occurs twice: {found[key]} and {path}; remove one")
             found[key] = path
     if not found:
-        raise DiarizeError(f"{folder}: no Room*/*.wav in it: is RIRS_NOISES unpacked here, whole?")
+        raise DiarizeError(f"{folder}: no Room*/*.wav; unpack the whole rirs_noises.zip here")
     missing = sorted(_listed(folder) - found.keys())
     if missing:
         raise DiarizeError(

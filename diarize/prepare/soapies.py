@@ -1,7 +1,7 @@
 """South African soap operas (SADiLaR, 20.500.12185/545): code-switched speech, by language.
 
-Four balanced corpora of English with isiZulu, isiXhosa, Setswana and Sesotho: one WAV (32 kHz) to
-an utterance, and an XML to a corpus, whose scheme is not published.  Assumed, and checked:
+Four balanced corpora of English with isiZulu, isiXhosa, Setswana and Sesotho, with one WAV (32 kHz)
+per utterance and one XML per corpus.  The XML scheme is not published.  Assumed, and checked:
 
     <episode> <ep_number/> ...
       <utterance> <audio>NAME.wav</audio> <speaker_id/>
@@ -50,9 +50,9 @@ class Said(NamedTuple):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the soap operas need."""
+    """Add the options of the soap operas."""
     add = parser.add_argument
-    add("--root", metavar="DIR", help="where the archives are unpacked: SOAPIES of db.sh")
+    add("--root", metavar="DIR", help="directory of the unpacked archives: SOAPIES of db.sh")
     add("--pairs", default=",".join(PAIRS), metavar="NAME,...", help="default %(default)s")
     add("--split", default="official", choices=("official", "episode"),
         help="official: the authors' lists of ids, in which episodes are on several sides; "
@@ -103,7 +103,7 @@ def prepare(args: argparse.Namespace) -> None:
 
 
 def read_utterances(path: Path) -> Iterator[Said]:
-    """Yield the utterances of an XML; DiarizeError naming the utterance that is not understood."""
+    """Yield the utterances of an XML; DiarizeError, naming it, for one of another scheme."""
     try:
         root = ET.parse(path).getroot()
     except ET.ParseError as err:
@@ -193,7 +193,7 @@ def pair_part(pair: str, said: Sequence[Said], audio: Mapping[str, Path], xml: P
 
 
 def drop_shared(split: dict[str, str]) -> int:
-    """Take out of ``split`` utterances that another pair has on a side nearer to the test.
+    """Remove from ``split`` utterances that another pair has in a set nearer to the test set.
 
     The balanced corpora draw on the same recordings.  Returns how many were taken out.
     """

@@ -1,8 +1,8 @@
-"""Speech bounds of a whole data directory: found by parallel jobs, then a directory of their own.
+"""Speech bounds of a data directory, detected by parallel jobs.
 
 A job writes one line ``<utterance> <seconds> [<start> <end>]...`` for each utterance of its part:
-the length of the utterance's audio, and its stretches of speech, from the beginning of the
-recording.  Of all lines together comes a data directory in which these are the ``segments``.
+the length of its audio and its stretches of speech, in seconds from the beginning of the recording.
+The lines of all jobs become the ``segments`` of a new data directory.
 """
 
 import os
@@ -56,7 +56,7 @@ def apply_speech(
     split: bool = False,
     max_silent: float = 0.01,
 ) -> str:
-    """Return what was done, in one line, after writing ``target``: ``source`` with speech only.
+    """Write ``target``, the speech of ``source``; return a summary in one line.
 
     ``parts`` are the files of all jobs.  With ``split`` an utterance may become several, called
     ``<utterance>-<start>-<end>`` (milliseconds, 7 digits), else it keeps its name.  Utterances

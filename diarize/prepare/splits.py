@@ -1,7 +1,7 @@
-"""Splits of a corpus that has no validation set: by a rule, kept as a list with a checksum.
+"""Split of a corpus without validation set: a rule, and lists with a checksum.
 
-The rule: the ids are ordered by the SHA-256 of ``<seed>:<id>``, and the first
-``round(share * n)`` of them are for validation.  It depends on no library's random numbers.
+The ids are ordered by the SHA-256 of ``<seed>:<id>``; the first ``round(share * n)`` are for
+validation.  The split does not depend on the random numbers of a library.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ def seeded_split(
 ) -> dict[str, str]:
     """Return id -> ``train`` or ``dev`` in the order of the ids; at least one is in each.
 
-    Raises DiarizeError for fewer than two ids, or one that is there twice.
+    Raises DiarizeError for fewer than two ids, or one that occurs twice.
 
     >>> seeded_split(["a", "b", "c", "d", "e"])
     {'a': 'train', 'b': 'train', 'c': 'train', 'd': 'dev', 'e': 'train'}
@@ -32,7 +32,7 @@ def seeded_split(
     names = sorted(ids)
     if len(set(names)) != len(names):
         twice = next(a for a, b in itertools.pairwise(names) if a == b)
-        raise DiarizeError(f"cannot be split: {twice} is there twice")
+        raise DiarizeError(f"cannot be split: {twice} occurs twice")
     if len(names) < 2:
         raise DiarizeError(f"{len(names)} recordings cannot be split into training and validation")
     number = min(max(round(share * len(names)), 1), len(names) - 1)
@@ -64,7 +64,7 @@ def read_split(path: str | os.PathLike) -> dict[str, str]:
         if len(fields) != 2:
             raise DiarizeError(f"{path}:{number}: {len(fields)} fields where id and set are needed")
         if fields[0] in split:
-            raise DiarizeError(f"{path}:{number}: {fields[0]} is there twice")
+            raise DiarizeError(f"{path}:{number}: {fields[0]} occurs twice")
         split[fields[0]] = fields[1]
     if _digest(_body(split)) != head[2]:
         raise DiarizeError(

@@ -1,4 +1,4 @@
-"""Units of text without spaces: characters joined to pieces of a sentencepiece model."""
+"""Units of text without blanks: characters joined to sentencepiece units."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,14 +7,14 @@ from pathlib import Path
 from diarize.errors import DiarizeError
 from diarize.io.ctm import Word
 
-_SPACE = "\u2581"  # sentencepiece's sign for a blank
+_SPACE = "\u2581"  # a blank in sentencepiece
 
 
 def train_units(sentences: Iterable[str], out: str | os.PathLike, size: int = 1000) -> int:
     """Train a unigram model on ``sentences`` and write it to ``out``; return its size.
 
-    The vocabulary is smaller than ``size`` where the text has not so many pieces.
-    Raises DiarizeError where there is no text.
+    The vocabulary is smaller than ``size`` if the text has fewer units.
+    Raises DiarizeError without text.
     """
     import sentencepiece
 
@@ -41,7 +41,7 @@ def train_units(sentences: Iterable[str], out: str | os.PathLike, size: int = 10
 
 
 def load_units(path: str | os.PathLike):
-    """Return the sentencepiece model of ``path``; raises DiarizeError where it is none."""
+    """Return the sentencepiece model of ``path``; raises DiarizeError for any other file."""
     import sentencepiece
 
     if not Path(path).is_file():

@@ -1,8 +1,8 @@
-"""VoxConverse 0.3: debates and news of YouTube, by the references of joonson/voxconverse.
+"""VoxConverse 0.3: debates and news of YouTube, with the references of joonson/voxconverse.
 
 ``--root`` holds ``audio`` (development) and ``voxconverse_test_wav``, ``--references`` is a clone
 with ``dev/*.rttm`` and ``test/*.rttm``.  There is no training set: 20 % of the development
-recordings validate, the others train.  Writes {train,dev,test}.
+recordings are for validation, the others for training.  Writes {train,dev,test}.
 """
 
 import argparse
@@ -27,7 +27,7 @@ AUDIO = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add where audio and references lie."""
+    """Add the options of VoxConverse."""
     parser.add_argument("--root", metavar="DIR", help="the unpacked audio archives")
     parser.add_argument("--references", metavar="DIR", help="clone of joonson/voxconverse")
     add_split_options(parser)

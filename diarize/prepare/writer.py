@@ -1,7 +1,7 @@
-"""Data directories written whole: made beside their place, validated, then moved there.
+"""Data directories written as a whole: in a temporary place, validated, then moved.
 
-Writing the same again changes nothing, not even the times of the files.  ``prepare.json`` says
-what there is: counts, what was cut or left out, and the options that can move a DER.
+Writing the same data again changes nothing, not even modification times.  ``prepare.json`` lists
+the counts, cut and left-out annotation, and the options that can move a DER.
 """
 
 import json
@@ -25,7 +25,7 @@ from diarize.prepare.counts import Counts
 from diarize.prepare.part import Part, Recording
 
 REPORT = "prepare.json"
-# Left from an older preparation they would change what the directory means.
+# Tables of an older preparation would change the meaning of the directory.
 _OWN_TABLES = ("segments", "text", "utt2lang", "reco2num_spk")
 _MOST_FAULTS = 5
 _LABELS = {"speakers": "speaker", "languages": "language"}
@@ -34,7 +34,7 @@ _LABELS = {"speakers": "speaker", "languages": "language"}
 class Spoken(NamedTuple):
     """One utterance of one speaker; ``end`` None: all of its recording.
 
-    The id begins with the speaker's, as Kaldi's tools want it.  ``text`` and ``language`` are
+    The id begins with that of the speaker, as Kaldi requires.  ``text`` and ``language`` are
     '' where not known; all utterances of a directory have them, or none.
     """
 
@@ -58,9 +58,9 @@ def write_part(
     The utterances (segments, utt2spk, spk2utt, for languages utt2lang) are those of
     `diarize.kaldi.reference.turn_tables`.
 
-    ``options``, and ``differs`` (what is not as published), go into prepare.json and from there
-    to RESULTS.md.  Raises DiarizeError, with
-    nothing changed, where the directory would not be valid or is not one of a preparation.
+    ``options`` and ``differs`` (differences from the published figures) go to prepare.json and
+    RESULTS.md.  Raises DiarizeError, with nothing changed, if the directory would not be valid or
+    was not made by a preparation.
     """
     if not part.recordings:
         raise DiarizeError(f"{path}: {part.name} has no recordings")
@@ -120,12 +120,12 @@ def write_utterances(
     for recording in recordings:
         if recording.id in found:
             both = f"{found[recording.id].audio} and {recording.audio}"
-            raise DiarizeError(f"{path}: recording {recording.id} is there twice: {both}")
+            raise DiarizeError(f"{path}: recording {recording.id} occurs twice: {both}")
         found[recording.id] = recording
     spoken: dict[str, Spoken] = {}
     for utterance in utterances:
         if utterance.id in spoken:
-            raise DiarizeError(f"{path}: utterance {utterance.id} is there twice")
+            raise DiarizeError(f"{path}: utterance {utterance.id} occurs twice")
         if utterance.recording not in found:
             raise DiarizeError(f"{path}: {utterance.id}: no recording {utterance.recording}")
         spoken[utterance.id] = utterance

@@ -147,7 +147,7 @@ def test_a_split_follows_from_the_rule_alone(tmp_path):
     write_split(tmp_path / "s.txt", split, "rule")
     assert read_split(tmp_path / "s.txt") == split
     assert split_ids(ids, tmp_path / "s.txt") == split
-    with pytest.raises(DiarizeError, match="r001 is there twice"):
+    with pytest.raises(DiarizeError, match="r001 occurs twice"):
         seeded_split([*ids, "r001"])
 
 
@@ -235,7 +235,7 @@ def test_utterances_with_segments_and_without(wavs, tmp_path):
     assert names == {"wav.scp", "utt2spk", "spk2utt", "prepare.json"}
     with pytest.raises(DiarizeError, match="t-b has no text, though others have"):
         write_utterances(tmp_path / "w", known, [spoken[0], spoken[1]._replace(text="")], {})
-    with pytest.raises(DiarizeError, match="s-a is there twice"):
+    with pytest.raises(DiarizeError, match="s-a occurs twice"):
         write_utterances(tmp_path / "w", known, [spoken[0], spoken[0]], {})
 
 

@@ -138,7 +138,7 @@ def no_audio_file(folders):
         (audio_too_much, "recording m9: audio ("),
         (rttm_too_much, "recording m9: an RTTM ("),
         (other_name, "there is audio of the file's name, m3: --names files"),
-        (twice, "recording m1 is there twice"),
+        (twice, "recording m1 occurs twice"),
         (labelled_twice, "recording m1 is labelled twice"),
         (blank, "must not have blanks"),
         (bad_line, "m3.rttm:1"),
@@ -159,7 +159,7 @@ def test_what_is_incomplete_can_be_skipped(folders, capsys):
     (folders / "rttm/m9.rttm").rename(folders / "rttm/m8.rttm")
     (folders / "rttm/m8.rttm").write_text(line("m8", 0, 1, "zoe"))
     assert prepare(folders, "--incomplete", "skip") == 0
-    assert "left out for want of RTTM: recording m9" in capsys.readouterr().err
+    assert "left out, no RTTM: recording m9" in capsys.readouterr().err
     assert sorted(name for names in sets(folders).values() for name in names) == sorted(SPEAKERS)
 
 
