@@ -2,8 +2,8 @@
 
 The development part of the 2024 edition has labels: 35 recordings.  The split keeps recordings
 whole, since windows of one recording must not be in two sets.  The default globs match the layout
-of 2024; that of 2023 is not published, so its globs must be given.  A label file has the name of its
-audio file, with ``_LANGUAGE``.
+of 2024; that of 2023 is not published, so its globs must be given.  A label file has the name of
+its audio file, with ``_LANGUAGE``.
 """
 
 import argparse

@@ -193,7 +193,7 @@ def test_turns_beyond_the_audio_are_cut(folders, capsys):
 
 def test_no_such_folder(tmp_path, capsys):
     assert prepare(tmp_path) == 1
-    assert "no such file or folder of audio" in capsys.readouterr().err
+    assert "no such file or directory of audio" in capsys.readouterr().err
 
 
 def test_groups_through_others():
