@@ -61,7 +61,8 @@ an RTX A6000; `gradient_checkpointing` adds up to a third, which they leave out.
 {store:.3f} GB an hour, once.
 The count is that of real tensors (`test/train/test_needs.py`); with 4 crops of pretraining a
 process on a CPU grew by 1.06 times of it in float32 and 0.89 in bfloat16, where it reused memory
-of a first crop (`bench/needs.py --check 4`). No GPU was at hand: `bench/memory.py` measures it there.
+of a first crop (`bench/needs.py --check 4`). On a GPU
+`bench/memory.py` measures it; none was at hand.
 """
 
 
