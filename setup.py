@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 COMMANDS = {
     "diarize-simulate": "simulate",
+    "diarize-check-start": "check_start",
     "diarize-train": "train",
     "diarize-align": "align",
     "diarize-average": "average",

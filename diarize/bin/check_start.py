@@ -1,6 +1,6 @@
 """Checks before the first stage of a recipe: configurations, initial weights, disk space.
 
-    python3 -m diarize.bin.check_start --task speaker -- --config conf/train.yaml
+    diarize-check-start --task speaker -- --config conf/train.yaml
 
 They take seconds; the same faults would otherwise be reported by a stage that runs hours later.
 The options after ``--`` are those for diarize-train.
@@ -15,7 +15,7 @@ from pathlib import Path
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
 
-PROG = "check_start"
+PROG = "diarize-check-start"
 SECONDS = 120.0  # of a simulated mixture of unknown length
 BYTES = 2 * 16000  # of a second of audio
 

@@ -38,6 +38,7 @@ def world(tmp_path_factory):
         rttm.append(f"SPEAKER {name} 1 0.800 1.000 <NA> <NA> B <NA> <NA>\n")
     (data / "wav.scp").write_text("".join(scp))
     (data / "rttm").write_text("".join(rttm))
+    (data / "uem").write_text("".join(f"r{i} 1 0.000 {2 + i / 2:.3f}\n" for i in range(3)))
     (root / "train.yaml").write_text(CONFIG)
     exp = root / "exp"
     command = ["--config", str(root / "train.yaml"), "--train", str(data), "--valid", str(data)]
