@@ -9,10 +9,10 @@ PYTEST_OPTIONS ?= -n 2 --dist worksteal
 DEMO_OPTIONS ?=
 ACTIVATE := . tools/activate_python.sh
 
-.PHONY: help env lint test demo demo-short demo-lang demo-lang-short clean
+.PHONY: help env lint test demo demo-short demo-lang demo-lang-short demo-bf16 clean
 
 help:
-	@echo "make env | lint | test | demo | demo-short | demo-lang | demo-lang-short | clean"
+	@echo "make env | lint | test | demo | demo-short | demo-lang | demo-lang-short | demo-bf16 | clean"
 
 env:
 	@$(MAKE) --no-print-directory --silent -C tools
@@ -34,6 +34,10 @@ demo-lang: env
 
 demo-lang-short: env
 	@cd egs/mini/langdiar1 && ./run.sh --short true $(DEMO_OPTIONS)
+
+# Both recipes in bfloat16 on a CPU; the data are those of demo-short and demo-lang-short.
+demo-bf16: env
+	@egs/mini/bf16.sh
 
 # The environment goes; data and experiments of the recipes stay.
 clean:

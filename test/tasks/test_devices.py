@@ -43,17 +43,21 @@ MODELS = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Two recordings of noise with two labels, one of them longer than an inference window."""
+    """Two recordings of noise with two labels.
+
+    Gaps in the UEM lie in every crop.
+    """
     root = tmp_path_factory.mktemp("noise")
     rng = np.random.default_rng(1)
     scp, rttm = [], []
-    for name, seconds in (("r0", 26.0), ("r1", 2.5)):
+    for name, seconds in (("r0", 2.6), ("r1", 2.5)):
         write_wav(root / f"{name}.wav", 0.1 * rng.standard_normal(round(16000 * seconds)), 16000)
         scp.append(f"{name} {root}/{name}.wav\n")
         rttm += [f"SPEAKER {name} 1 0.1 2.0 <NA> <NA> A <NA> <NA>\n",
                  f"SPEAKER {name} 1 0.9 1.5 <NA> <NA> B <NA> <NA>\n"]
     (root / "wav.scp").write_text("".join(scp))
     (root / "rttm").write_text("".join(rttm))
+    (root / "uem").write_text("r0 1 0.0 1.2\nr0 1 1.5 2.6\nr1 1 0.0 1.1\nr1 1 1.4 2.5\n")
     return root
 
 
@@ -119,11 +123,12 @@ def stepper_of(task, precision, checkpointing=False):
     return Stepper(task, options, Group(0, 1, GPU))
 
 
-def walk_loss(task, precision="auto", checkpointing=False, whole=False):
+def walk_loss(task, precision="auto", checkpointing=False, unpadded=False):
     """Return the loss of two crops and its terms."""
     stepper = stepper_of(task, precision, checkpointing)
     batch = task.collate([task.example(0), task.example(1)])
-    batch.whole = whole
+    batch.unpadded = unpadded
+    assert batch.evaluated is not None
     normalizers = task.normalizers(batch).to(GPU)
     return task.loss(stepper.forward, batch.to(GPU), normalizers)
 
@@ -154,7 +159,7 @@ def walk_inference(task, precision="auto"):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_features_model_and_criterion(task, on_a_gpu, precision, checkpointing):
-    loss, stats = walk_loss(task, precision, checkpointing, whole=not checkpointing)
+    loss, stats = walk_loss(task, precision, checkpointing, unpadded=not checkpointing)
     assert loss.device == GPU
     assert loss.dtype == torch.float32
     assert {value.device for value in stats.values()} == {GPU}
