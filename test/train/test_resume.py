@@ -102,6 +102,20 @@ def test_lost_rank_ends_the_job_and_the_job_resumes(start_toy, toy, options, wei
         assert torch.allclose(one[key], two[key], rtol=0, atol=1e-6), key
 
 
+def test_a_kill_in_validation_loses_no_step(start_toy, weights, tmp_path):
+    plan = {"steps": 6, "valid_interval": 4, "log_interval": 1, "device": "cpu"}
+    process = start_toy(tmp_path / "cut", plan, die=[0, 0])
+    assert process.wait(timeout=120) == -signal.SIGKILL
+    assert load_model(tmp_path / "cut/last.pth")[1]["step"] == 4
+    for name in ("cut", "whole"):
+        assert start_toy(tmp_path / name, plan).wait(timeout=120) == 0
+    one, two = weights(tmp_path / "cut"), weights(tmp_path / "whole")
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    lines = (tmp_path / "cut/train_log.jsonl").read_text().splitlines()
+    found = [(r["kind"], r["step"]) for r in map(json.loads, lines) if r["kind"] != "event"]
+    assert found[4:] == [("valid", 4), ("train", 5), ("train", 6), ("valid", 6)]
+
+
 def test_sigterm_to_all_processes_of_the_job_saves(start_toy, tmp_path):
     """As torchrun, Slurm and terminals send it: to the data workers too."""
     plan = {"steps": 5000, "batch_size": 4, "log_interval": 1, "num_workers": 1}
