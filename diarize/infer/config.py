@@ -12,15 +12,18 @@ from diarize.infer.tune import TuneOptions
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Where and how the network runs; ``auto`` is the GPU with bf16 where there is one.
+    """Options of the network; ``auto`` is a GPU with bf16 if one is present, else the CPU.
 
-    min_activity, min_queries: of queries below the one, only as many as the other are stored
-    max_memory: GB that may be used, of a GPU: its own; null: 4, on a GPU 80 % of what is free
-    max_whole: recordings longer than this (s) are never taken whole; null: memory decides
-    window, overlap: seconds, of what is not taken whole
-    batch_seconds: recordings are padded and taken together up to this; null: 1200 on a GPU,
-        on a CPU one at a time
-    storage: ``float32``, or ``int16`` for Kaldi's compressed matrix of two bytes a value
+    min_activity, min_queries: queries with an activity below ``min_activity`` are not stored,
+        except the ``min_queries`` most active ones
+    max_memory: memory limit in GB, of the GPU if one is used; null: 4, on a GPU 80 % of its
+        free memory
+    max_whole: recordings longer than this (s) are always processed in windows; null: the
+        memory limit decides
+    window, overlap: length and overlap (s) of the windows of long recordings
+    batch_seconds: padded length (s) of a batch of recordings; null: 1200 on a GPU, on a CPU
+        one recording at a time
+    storage: ``float32``, or ``int16`` for Kaldi's compressed matrix of two bytes per value
     """
 
     device: str = "auto"
@@ -49,10 +52,10 @@ class NetworkOptions:
 
 @dataclass(frozen=True)
 class InferenceConfig:
-    """What an inference config may hold; ``best.yaml`` has the same form.
+    """Inference configuration; ``best.yaml`` has the same form.
 
-    network: how diarize-posteriors and diarize-infer run the model
-    postprocess: from its output to segments
+    network: options of the network in diarize-posteriors and diarize-infer
+    postprocess: options of the post-processing
     tune: the values that diarize-make-rttm tries
     chosen, table: how they came out, for people and for RESULTS.md
     """
@@ -65,14 +68,14 @@ class InferenceConfig:
 
 
 def load_inference_config(path: str | Path | None) -> InferenceConfig:
-    """Return the config in ``path``, the paper's values without one; DiarizeError for a fault."""
+    """Return the config in ``path``, or the paper's values for None; DiarizeError for a fault."""
     return from_dict(InferenceConfig, read_yaml(path), str(path)) if path else InferenceConfig()
 
 
 def override(options: PostprocessOptions, given: dict[str, Any]) -> PostprocessOptions:
-    """Return ``options`` with what the command line gives; None stands for not given.
+    """Return ``options`` with the values of the command line; None means not given.
 
-    A number of speakers takes the place of limits, and limits that of a number.
+    A number of speakers replaces limits, and limits replace a number.
     """
     given = {name: value for name, value in given.items() if value is not None}
     if not given:
@@ -92,10 +95,10 @@ def override_network(
     window: float | None,
     **others: Any,
 ) -> NetworkOptions:
-    """Return ``options`` with what the command line gives; None stands for not given.
+    """Return ``options`` with the values of the command line; None means not given.
 
-    ``window`` is also the length up to which recordings are taken whole; the overlap is at
-    most a quarter of it.
+    Recordings up to the length ``window`` are processed whole; the overlap is at most a
+    quarter of it.
     """
     given = {"device": device, "max_memory": max_memory, "window": window, **others}
     given = {name: value for name, value in given.items() if value is not None}

@@ -24,7 +24,7 @@ SILENCE = -1
 
 
 class LanguageRuns:
-    """The decisions of one recording for any choice of queries, each made once."""
+    """Decisions of one recording for any choice of queries, each computed once."""
 
     def __init__(self, posteriors: np.ndarray, threshold: float, median: int) -> None:
         self.posteriors = posteriors
@@ -33,10 +33,10 @@ class LanguageRuns:
         self._decisions: dict[tuple[int, ...], np.ndarray] = {}
 
     def decision(self, queries: Sequence[int]) -> np.ndarray:
-        """Return the query of each frame, int (T,), SILENCE where nobody speaks.
+        """Return the query of each frame, int (T,), SILENCE in frames without speech.
 
         It is the one of ``queries`` with the greatest probability; with a median filter,
-        the one that most speech frames of the window have (the frame's own where equal).
+        the most frequent one in the speech frames of the window (in a tie the frame's own).
         """
         key = tuple(queries)
         if key not in self._decisions:
@@ -47,7 +47,7 @@ class LanguageRuns:
         if not queries:
             return np.full(len(self.speech), SILENCE)
         columns = np.array(queries)
-        best = self.posteriors[:, columns].argmax(1)  # (T,), of equal ones the more active
+        best = self.posteriors[:, columns].argmax(1)  # (T,), in a tie the more active
         if self.median > 1 and len(queries) > 1:
             own = (best[:, None] == np.arange(len(queries))) & self.speech[:, None]  # (T, K)
             half = self.median // 2
@@ -61,11 +61,12 @@ class LanguageRuns:
 
 
 def smooth(decision: np.ndarray, min_gap: int, min_duration: int) -> list[tuple[int, int, int]]:
-    """Return the runs (first, last + 1, query) of ``decision`` (T,), silence left out; frames.
+    """Return the runs (first, last + 1, query) of ``decision`` (T,) without silence, in frames.
 
-    A pause below ``min_gap`` goes to the language before it.  Speech below ``min_duration``
-    is dropped; a language's turn below it, in longer speech, goes to the turn before it, or
-    at the start of speech to the next one: to drop it would only turn confusion into a miss.
+    A pause below ``min_gap`` is assigned to the preceding language.  Speech below
+    ``min_duration`` is dropped; a shorter turn within longer speech is assigned to the
+    preceding turn, or at the start of speech to the next one: dropping it would only turn
+    confusion into a miss.
 
     >>> smooth(np.array([-1, 1, 1, 1, 2, 1, 1, -1, 2, -1]), 0, 2)
     [(1, 7, 1)]
@@ -92,12 +93,12 @@ def smooth(decision: np.ndarray, min_gap: int, min_duration: int) -> list[tuple[
 
 
 def _absorb(island: list[tuple[int, int, int]], shortest: int) -> list[tuple[int, int, int]]:
-    """Return the turns of one stretch of speech, the short ones given to their neighbours."""
+    """Return the turns of one stretch of speech, short turns merged into their neighbours."""
     out: list[tuple[int, int, int]] = []
     begin = island[0][0]
     for _, hi, query in island:
         if hi - begin < shortest and not out:
-            continue  # too short to begin with: the next turn takes it
+            continue  # too short at the start: merged into the next turn
         if out and (hi - begin < shortest or query == out[-1][2]):
             out[-1] = (out[-1][0], hi, out[-1][2])
         else:
@@ -109,18 +110,18 @@ def _absorb(island: list[tuple[int, int, int]], shortest: int) -> list[tuple[int
 def name_queries(
     probabilities: np.ndarray, queries: Sequence[int], names: Sequence[str], threshold: float
 ) -> dict[int, str]:
-    """Return the names of those of ``queries`` that are known languages.
+    """Return the names of the ``queries`` that are known languages.
 
-    ``probabilities`` (N, C) are the language head's.  Each query has the most probable name;
-    where its probability is at most ``threshold`` it has none: the language is an unknown one.
-    Queries of one name are one language, which the network has divided.
+    ``probabilities`` (N, C) are the output of the language head.  Each query has the most
+    probable name, or none (an unknown language) if its probability is at most ``threshold``.
+    Queries of one name are one language that the network has split.
     """
     best = {query: int(probabilities[query].argmax()) for query in queries}
     return {q: names[c] for q, c in best.items() if probabilities[q, c] > threshold}
 
 
 class LanguagePostProcessor(PostProcessor):
-    """The most probable kept language of each speech frame; query 0 decides about speech."""
+    """Most probable kept language of each speech frame; query 0 decides about speech."""
 
     num_fixed = 1
 
@@ -145,7 +146,7 @@ class LanguagePostProcessor(PostProcessor):
         """Return the turns of ``queries`` as segments, sorted by time.
 
         The label of a query is its name, else L1, L2, … in the order of the first turns.
-        Turns of one label that abut are one.
+        Adjacent turns of one label are joined.
         """
         gap, shortest = grid.to_frame(options.min_gap), grid.to_frame(options.min_duration)
         labels = dict(names or {})

@@ -15,7 +15,7 @@ from diarize.timebase import FrameGrid
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the torch device called ``name``; ``auto`` is cuda where there is one."""
+    """Return the torch device ``name``; ``auto`` is cuda if available, else the CPU."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -54,10 +54,10 @@ def _widest(model: nn.Module) -> int:
 
 
 def find_model(path: Path) -> tuple[Path, Path | None]:
-    """Return the weights and, if it is there, the tuned post-processing behind ``path``.
+    """Return the paths of the weights and of the tuned post-processing (None without one).
 
     ``path`` is a model file or a directory (an experiment or a packed model) with
-    ``final.pth``; thresholds are taken from ``best.yaml`` beside it, or from the
+    ``final.pth``; thresholds are read from ``best.yaml`` in the same directory, or from the
     ``infer_*/best.yaml`` of the validation set.
     """
     if path.is_dir():

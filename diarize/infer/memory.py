@@ -1,4 +1,4 @@
-"""How much memory a recording will take: the formula of doc/performance.md, which a test checks."""
+"""Memory that a recording requires: the formula of doc/performance.md, checked by a test."""
 
 import os
 import resource
@@ -9,21 +9,21 @@ import torch
 
 GB = 1e9
 _FLOAT = 4
-# Sequences (T', D) that are there at once: in the attention of a Conformer layer input, norm,
-# query, key, value, result, projection, sum; in the decoder memory, E, key and value.
+# Sequences (T', D) held at once: in the attention of a Conformer layer input, norm, query, key,
+# value, result, projection, sum; in the decoder memory, E, key and value.
 _ENCODER, _DECODER = 8, 4
-# What libraries take when they are first used.
+# Memory of the libraries, allocated at their first use.
 _FIRST_USE = 120_000_000
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What of a model decides about its memory.
+    """Sizes of a model that determine its memory.
 
-    features: numbers per frame of the front-end; ``kept`` whether they stay while windows
-        are worked on (log-mel), or are made for each window (self-supervised front-ends)
+    features: numbers per frame of the front-end; ``kept``: whether all features stay in memory
+        (log-mel) or are computed for each window (self-supervised front-ends)
     factor: frames per frame of the encoder, which has ``dim`` numbers
-    piece: frames that are worked on at a time where a piece is enough
+    piece: frames that are processed at a time in layers that can be computed in pieces
     """
 
     features: int
@@ -40,7 +40,7 @@ class Sizes:
         sequence = _FLOAT * low * self.dim
         enter = 3 * _FLOAT * num_frames * self.features + sequence
         encode = _ENCODER * sequence
-        # Logits, the mask in bits twice, and as numbers for the attention.
+        # Logits, two boolean masks, and the attention mask as numbers.
         decode = _DECODER * sequence + 10 * low * self.queries
         masks = 2 * sequence + _FLOAT * num_frames * self.queries
         features = 0 if self.kept else _FLOAT * num_frames * self.features
@@ -48,24 +48,22 @@ class Sizes:
         return features + max(enter, encode, decode, masks) + work + _FIRST_USE
 
     def recording(self, num_frames: int) -> int:
-        """Return the bytes of ``num_frames`` frames that stay however they are cut."""
+        """Return the bytes that ``num_frames`` frames occupy with any choice of windows."""
         return _FLOAT * num_frames * self.features if self.kept else 0
 
     def whole(self, num_frames: int) -> int:
-        """Return the bytes for a recording in one pass, while the masks of another such are
-        being written.
-        """
+        """Return the bytes for a recording in one pass, while another's masks are written."""
         waiting = _FLOAT * num_frames * self.queries
         return self.recording(num_frames) + self.network(num_frames) + waiting
 
     def windows(self, num_frames: int, window: int) -> int:
-        """Return the bytes for a recording in windows, masks with two bytes each."""
+        """Return the bytes for a recording in windows, with masks of two bytes per value."""
         masks = 2 * num_frames * self.queries + 2 * _FLOAT * window * self.queries
         return self.recording(num_frames) + self.network(window) + masks
 
 
 def resident_bytes() -> int:
-    """Return what the process has in memory now."""
+    """Return the resident memory of the process in bytes."""
     try:
         with open("/proc/self/statm", encoding="ascii") as handle:
             return int(handle.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -74,12 +72,12 @@ def resident_bytes() -> int:
 
 
 def peak_bytes(device: torch.device | None = None) -> int:
-    """Return the most that the process had in memory so far, on a GPU: of the GPU's."""
+    """Return the peak memory of the process so far in bytes; for a GPU, of its memory."""
     if device is not None and device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
         with open("/proc/self/status", encoding="ascii") as handle:
-            # getrusage would count what the parent had when it forked, too.
+            # getrusage would include the memory of the parent at the fork.
             return next(int(x.split()[1]) for x in handle if x.startswith("VmHWM:")) * 1024
     except (OSError, StopIteration):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -87,7 +85,7 @@ def peak_bytes(device: torch.device | None = None) -> int:
 
 
 def memory_limit(device: torch.device, gigabytes: float | None) -> int:
-    """Return the bytes that may be used; by default 4 GB, of a GPU 80 % of what is free."""
+    """Return the memory limit in bytes; by default 4 GB, on a GPU 80 % of its free memory."""
     if gigabytes is not None:
         return int(gigabytes * GB)
     if device.type == "cuda":

@@ -20,7 +20,7 @@ from diarize.timebase import FrameGrid
 # Probabilities (N, C) of the language head, and the names of its C languages.
 LanguageId = tuple[np.ndarray, Sequence[str]]
 
-_BLOCK = 1 << 16  # frames that are checked at once
+_BLOCK = 1 << 16  # frames per check
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class PostprocessOptions:
     median: length of the median filter in frames, odd; 1 is off
     min_duration: turns shorter than this (s) are dropped, after gaps are filled; 0 is off
     min_gap: pauses of one speaker shorter than this (s) are filled; 0 is off
-    num_speakers: exactly this many speakers, whatever theta says
-    min_speakers, max_speakers: limits on the number that theta gives
+    num_speakers: exactly this number of speakers, regardless of theta
+    min_speakers, max_speakers: limits on the number that theta yields
     merge_iou: of queries whose masks overlap with an intersection over union above this,
         only the most active one is kept (extension, not in the paper); null is off
-    name_threshold: a language has its name as label where the probability of the name is above
-        this, else L1, L2, …; null: never a name
+    name_threshold: the label of a language is its name if the probability of the name is above
+        this, else L1, L2, …; null: no names
     """
 
     theta: float = 0.8
@@ -84,11 +84,11 @@ def select_queries(
 ) -> list[int]:
     """Return the indices of the queries that are speakers, the most active one first.
 
-    Queries are taken in the order of their ``activities`` (N,), the lower index first
-    where two are equal, for as long as the activity is above theta; ``num_speakers``,
-    ``min_speakers`` and ``max_speakers`` override theta.  A query of which
-    ``is_duplicate(query, taken)`` is true is passed over and does not count.  Raises
-    DiarizeError where more speakers are asked for than there are queries.
+    Queries are selected in descending order of their ``activities`` (N,), the lower index
+    first in a tie, while the activity is above theta; ``num_speakers``, ``min_speakers`` and
+    ``max_speakers`` override theta.  A query for which ``is_duplicate(query, taken)`` is true
+    is skipped and not counted.  Raises DiarizeError if more speakers than queries are
+    requested.
     """
     upper, lower = options.max_speakers, options.min_speakers or 0
     if options.num_speakers is not None:
@@ -112,7 +112,7 @@ def select_queries(
 def binary_median(mask: np.ndarray, length: int) -> np.ndarray:
     """Return ``mask`` (T,) after a median filter of ``length`` frames; outside is silence.
 
-    The median of an odd number of bits is their majority, so a running sum does it.
+    The median of an odd number of bits is their majority, so a running sum suffices.
 
     >>> binary_median(np.array([1, 0, 1, 1, 0, 0, 1, 0], dtype=bool), 3).astype(int)
     array([0, 1, 1, 1, 0, 0, 0, 0])
@@ -155,7 +155,7 @@ def clean_runs(runs: np.ndarray, min_gap: int, min_duration: int) -> np.ndarray:
 
 
 class QueryRuns:
-    """The runs of each query of one recording, computed when asked for, once.
+    """Runs of each query of one recording, computed once, on first use.
 
     One object serves every theta and minimum duration, so a grid search filters each mask once.
     """
@@ -208,7 +208,7 @@ def check_output(
         )
     if num_fixed and len(activities) <= num_fixed:
         raise DiarizeError(f"recording {recording}: no query besides the VAD slot")
-    # By blocks: posteriors may not fit into memory.
+    # In blocks: posteriors may not fit into memory.
     blocks = (posteriors[i : i + _BLOCK] for i in range(0, len(posteriors), _BLOCK))
     if not (all(np.isfinite(p).all() for p in blocks) and np.isfinite(activities).all()):
         raise DiarizeError(
@@ -224,7 +224,7 @@ def postprocess(
     options: PostprocessOptions,
     grid: FrameGrid,
 ) -> list[Segment]:
-    """Return the speakers' turns, sorted by time, labels ``spk1`` … by first appearance.
+    """Return the speakers' turns, sorted by time; labels are ``spk1``, … by first appearance.
 
     posteriors: (T, N) mask probabilities on the frames of ``grid``
     activities: (N,) probabilities that a query is a speaker
@@ -236,8 +236,8 @@ def postprocess(
 class PostProcessor(ABC):
     """Post-processing of a task: from posteriors to segments, in three steps.
 
-    Tuning repeats only the steps that an option changes.  The first ``num_fixed`` queries are
-    slots with a fixed meaning, which are never chosen.
+    Tuning repeats only the steps that an option affects.  The first ``num_fixed`` queries are
+    slots with a fixed meaning, which are never selected.
     """
 
     num_fixed = 0
@@ -273,7 +273,7 @@ class PostProcessor(ABC):
         grid: FrameGrid,
         language_id: LanguageId | None = None,
     ) -> list[Segment]:
-        """Return the segments of a recording, sorted by time; [] where no query is kept.
+        """Return the segments of a recording, sorted by time; [] if no query is kept.
 
         posteriors: (T, N) mask probabilities on the frames of ``grid``
         activities: (N,) probabilities that a query is active
@@ -297,7 +297,7 @@ class PostProcessor(ABC):
         options: PostprocessOptions,
         language_id: LanguageId | None,
     ) -> Mapping[int, str]:
-        """Return the labels of those queries that have a name; by default none has."""
+        """Return the labels of the queries that have a name; by default none."""
         return {}
 
 
@@ -326,8 +326,8 @@ class SpeakerPostProcessor(PostProcessor):
         """Return the cleaned runs of ``queries`` as segments of spk1, spk2, …, sorted by time.
 
         Speakers are numbered in the order in which they first speak, the more active query
-        (the earlier one in ``queries``) first where two begin in the same frame.  A query
-        with an empty mask has no segment and no number.
+        (the earlier one in ``queries``) first if two begin in the same frame.  A query with an
+        empty mask has no segment and no number.
         """
         gap, shortest = grid.to_frame(options.min_gap), grid.to_frame(options.min_duration)
         cleaned = [clean_runs(runs.runs(query), gap, shortest) for query in queries]

@@ -1,4 +1,4 @@
-"""Recordings to posteriors: several short ones at once, one whole, or a long one in windows."""
+"""Posteriors of recordings: short ones in batches, others whole, long ones in windows."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class Network(Protocol):
-    """What inference wants of a model; see EendM2f."""
+    """Interface of a model for inference; see EendM2f."""
 
     features: Any
     factor: int
@@ -37,12 +37,12 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class Posteriors:
-    """What the network says of one recording, before any threshold.
+    """Output of the network for one recording, before any threshold.
 
     ``masks`` (T, N) are the speech probabilities of N queries on the frame grid,
-    ``activities`` (N,) the probabilities that a query stands for a speaker; float32, the
-    most active query first, behind those with a place of their own (the VAD slot).
-    ``names`` (N, C) are the probabilities of the names that a language head knows.
+    ``activities`` (N,) the probabilities that a query represents a speaker; float32, in
+    descending order of activity after the fixed queries (the VAD slot).
+    ``names`` (N, C) are the probabilities of the languages known to the language head.
     """
 
     masks: np.ndarray | StitchedMasks
@@ -51,11 +51,11 @@ class Posteriors:
 
 
 class Predictor:
-    """Applies a model to recordings.
+    """Application of a model to recordings.
 
-    Queries whose activity is below ``min_activity`` are left out, but for the
-    ``min_queries`` most active ones: nobody sets theta that low, and on disk they would
-    be nine tenths of the posteriors.  The first ``fixed_queries`` stay, and stay first.
+    Queries with an activity below ``min_activity`` are omitted, except the ``min_queries``
+    most active ones: useful values of theta are higher, and on disk these queries would be
+    nine tenths of the posteriors.  The first ``fixed_queries`` are kept and remain first.
     """
 
     def __init__(
@@ -75,24 +75,24 @@ class Predictor:
         self.sizes = sizes
         self.options = options
         self.fixed_queries = fixed_queries
-        # What is there before any recording, the model included.
+        # Memory before any recording, including the model.
         self.base_bytes = resident_bytes() if device.type == "cpu" else 0
         self.limit = memory_limit(device, options.max_memory)
-        # The most that was foreseen for any recording so far.
+        # Largest prediction for any recording so far.
         self.foreseen = self.base_bytes
-        # The frames of each pass over the recording before.
+        # Frames of each pass over the previous recording.
         self.passes: list[tuple[int, int]] = []
 
     def __call__(self, waveform: np.ndarray, name: str = "input") -> Posteriors:
         """Return the posteriors of ``waveform``, float32 (n,) at the model's sample rate.
 
-        Raises DiarizeError, naming the recording, where it is shorter than half a frame or
-        the network's output is not finite.
+        Raises DiarizeError, naming the recording, if it is shorter than half a frame or the
+        network's output is not finite.
         """
         return self.predict(Recording(name, waveform, self.grid))
 
     def predicted_bytes(self, recording: Recording, window: int | None = None) -> int:
-        """Return the peak of memory for a recording, whole or in windows of so many frames."""
+        """Return the peak memory for a recording, whole or in windows of ``window`` frames."""
         frames = recording.num_frames
         need = self.sizes.whole(frames) if window is None else self.sizes.windows(frames, window)
         return self.base_bytes + 4 * recording.resident_samples + need
@@ -100,7 +100,7 @@ class Predictor:
     def windows(self, recording: Recording) -> list[tuple[int, int]]:
         """Return the frames [first, last) of each pass over a recording, one if it is whole.
 
-        Raises DiarizeError where not even windows fit into the memory allowed.
+        Raises DiarizeError if windows do not fit into the memory limit either.
         """
         o = self.options
         fits = self.predicted_bytes(recording) <= self.limit
@@ -120,7 +120,7 @@ class Predictor:
         return plan_windows(recording.num_frames, window, overlap, self.model.factor)
 
     def memory_line(self) -> str:
-        """Return a line about the peak of memory so far, and what was foreseen."""
+        """Return a line with the peak memory so far and the predicted peak."""
         return (
             f"peak memory {peak_bytes(self.device) / GB:.2f} GB, "
             f"foreseen {self.foreseen / GB:.2f} GB, allowed {self.limit / GB:.2f} GB"
@@ -128,7 +128,7 @@ class Predictor:
 
     @torch.inference_mode()
     def predict(self, recording: Recording) -> Posteriors:
-        """Return the posteriors of one recording, in windows where it is too long."""
+        """Return the posteriors of one recording, computed in windows if it is too long."""
         recording.device = self.device
         windows = self.passes = self.windows(recording)
         longest = windows[0][1] if len(windows) > 1 else None
@@ -152,7 +152,7 @@ class Predictor:
     def predict_batch(self, recordings: Sequence[Recording]) -> list[Posteriors]:
         """Return the posteriors of recordings, which are padded to the longest.
 
-        What a recording gives depends on the others only in how sums are rounded.
+        The other recordings affect the result only by the rounding of sums.
         """
         if len(recordings) == 1:
             return [self.predict(recordings[0])]
@@ -226,8 +226,8 @@ class Predictor:
 def _checked(
     masks: np.ndarray, chosen: tuple[np.ndarray, np.ndarray | None], name: str
 ) -> np.ndarray:
-    """Return ``masks``; DiarizeError where the network gave NaN or Inf."""
-    # The sum of numbers is finite only if they all are, and takes no memory.
+    """Return ``masks``; raises DiarizeError if the output has NaN or Inf."""
+    # A sum is finite only if all its terms are, and requires no memory.
     if not (np.isfinite(masks.sum(dtype=np.float64)) and np.isfinite(chosen[0]).all()):
         raise DiarizeError(
             f"recording {name}: the network's output is not finite; the model or the "

@@ -1,4 +1,4 @@
-"""One recording on its way into the network, decoded a block at a time and ahead of need."""
+"""A recording as input of the network, decoded in blocks in advance."""
 
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -16,11 +16,11 @@ BLOCK_SECONDS = 60
 
 
 class Recording:
-    """The samples of ``source`` at the rate of ``grid``, as `features.recording.Samples`.
+    """Samples of ``source`` at the rate of ``grid``, as `features.recording.Samples`.
 
-    Up to ``ahead`` seconds are decoded by ``pool`` before they are asked for, from now on.
-    Commands and members of an ark, of which no part can be read, are decoded as a whole.
-    Raises DiarizeError, naming ``name``, where it is shorter than half a frame.
+    From construction on, ``pool`` decodes up to ``ahead`` seconds in advance.  Commands and
+    members of an ark cannot be read in part and are decoded as a whole.
+    Raises DiarizeError, naming ``name``, if the recording is shorter than half a frame.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        """The length of the recording."""
+        """Length of the recording in seconds."""
         return self.num_samples / self.grid.sample_rate
 
     @property
     def resident_samples(self) -> int:
-        """How many samples stay in memory."""
+        """Number of samples that stay in memory."""
         return 0 if self._whole is None else self.num_samples
 
     def blocks(self) -> Iterator[Tensor]:
@@ -91,7 +91,7 @@ class Recording:
         return torch.cat(list(self.blocks())).cpu().numpy()
 
     def close(self) -> None:
-        """Decode nothing more ahead."""
+        """Stop decoding in advance."""
         if self._blocks is not None:
             self._blocks.close()
 

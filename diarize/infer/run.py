@@ -1,4 +1,4 @@
-"""A set of recordings through the network: decoded ahead of it, written behind it."""
+"""Inference for a set of recordings; audio is decoded in advance."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -9,16 +9,16 @@ from diarize.infer.recording import Recording
 from diarize.infer.threads import Prefetcher
 from diarize.io.audio import AudioSource
 
-# On a GPU, which is faster than a thread decodes.
+# For a GPU, which is faster than the decoding in one thread.
 _GPU_BATCH_SECONDS = 1200.0
 _GPU_THREADS = 4
 _GPU_AHEAD, _CPU_AHEAD = 3600.0, 300.0
 
 
 def plan_batches(seconds: Sequence[float], limit: float) -> list[list[int]]:
-    """Return the indices of recordings that are taken together, shortest first.
+    """Return batches of recordings as lists of indices, shortest recording first.
 
-    Padded to the longest they last at most ``limit`` seconds; what is longer stays alone.
+    The padded length of a batch is at most ``limit`` seconds; a longer recording is alone.
 
     >>> plan_batches([5.0, 2.0, 30.0, 4.0], 10.0)
     [[1, 3], [0], [2]]
@@ -35,7 +35,7 @@ def plan_batches(seconds: Sequence[float], limit: float) -> list[list[int]]:
 def predict_all(
     predictor: Predictor, sources: Mapping[str, AudioSource]
 ) -> Iterator[tuple[Recording, Posteriors]]:
-    """Yield each recording with its posteriors; in order where they are taken one by one.
+    """Yield each recording with its posteriors; in input order unless they are batched.
 
     Raises DiarizeError, naming the recording, as `Recording` and `Predictor` do.
     """
@@ -75,7 +75,7 @@ def _predict_all(
 
 
 def _seconds_that_fit(predictor: Predictor) -> float:
-    """Return how many seconds of recordings can be taken together."""
+    """Return the seconds of recordings in a batch that fits into the memory limit."""
     free = predictor.limit - predictor.base_bytes
     minute = predictor.grid.to_frame(60.0)
     return 60.0 * max(0, free) / predictor.sizes.whole(minute)

@@ -1,12 +1,12 @@
-"""Overlapping windows of a long recording to one table of speakers.
+"""Stitching of overlapping windows of a long recording: one table of speakers.
 
-The queries of a window are assigned to the speakers of the table twice.  First by what both
-windows hear in their overlap: the assignment that maximises the speech that is shared.
-Then, for those who were silent there, by memory: the mask embedding that a speaker had in
-its last window is applied to the frames of this one (eq. 2 of EEND-M2F), and a query
-whose mask comes out is that speaker.  The first is evidence; the second goes as far as the
-network gives a voice the same embedding in another window, which it was never trained for.
-A query that is neither becomes a new speaker.
+The queries of a window are assigned to the speakers of the table in two steps.  The first step
+uses the overlap of both windows: the assignment maximises the shared speech.  The second step
+is for speakers who were silent in the overlap: the mask embedding that a speaker had in its
+last window is applied to the frames of this one (eq. 2 of EEND-M2F), and the query with a
+similar mask is assigned to that speaker.  The second step requires that the embeddings of a
+voice agree between windows, for which the network was not trained.  A query that neither step
+assigns becomes a new speaker.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def plan_windows(
 ) -> list[tuple[int, int]]:
     """Return windows [first, last) of equal length, at most ``window``, over ``num_frames``.
 
-    Neighbours share at least ``overlap`` frames; all begin at multiples of ``factor``.
+    Neighbours overlap by at least ``overlap`` frames; all begin at multiples of ``factor``.
 
     >>> plan_windows(1000, 500, 100, 10)
     [(0, 400), (300, 700), (600, 1000)]
@@ -45,9 +45,9 @@ def plan_windows(
 
 @dataclass(frozen=True)
 class Window:
-    """What the network says of the frames [first, last) of a recording.
+    """Output of the network for the frames [first, last) of a recording.
 
-    masks (T, K), activities (K,) as in Posteriors, the first ones fixed; names (K, C);
+    masks (T, K), activities (K,) as in Posteriors, the fixed queries first; names (K, C);
     embeddings (K, D) and coarse (T', D) are MLP(Q) and E at the encoder's rate.
     """
 
@@ -70,7 +70,7 @@ class Speaker:
     names: np.ndarray | float = 0.0
 
     def add(self, window: Window, query: int, speech: float) -> None:
-        """Take in what a window says of this speaker."""
+        """Add the output of a window for this speaker."""
         weight = speech + 1.0
         self.weight += weight
         self.activity += weight * float(window.activities[query])
@@ -80,18 +80,19 @@ class Speaker:
 
     @property
     def mean_activity(self) -> float:
-        """The probability that this is a speaker, a mean over its windows."""
+        """Mean probability, over the windows, that this is a speaker."""
         return self.activity / self.weight
 
 
 @dataclass(frozen=True)
 class StitchOptions:
-    """When two masks are one speaker's.
+    """Criteria by which two masks belong to one speaker.
 
-    shared: least intersection over union of the masks in the overlap
-    evidence: least speech in common there, in frames
-    recalled: least intersection over union of a remembered speaker's mask and a query's
-    most: speakers in the table; the one least likely to be one makes place
+    shared: minimum intersection over union of the masks in the overlap
+    evidence: minimum common speech in the overlap, in frames
+    recalled: minimum intersection over union of a query's mask and the mask from a speaker's
+        last embedding
+    most: size of the table; in a full table the least probable speaker is replaced
     """
 
     shared: float = 0.3
@@ -101,9 +102,9 @@ class StitchOptions:
 
 
 class StitchedMasks:
-    """Masks (T, S) of a recording, kept with two bytes each and only where a window has them.
+    """Masks (T, S) of a recording, two bytes per value, stored only where a window has them.
 
-    Of numpy's indexing it has what post-processing wants: rows [a:b], columns [:, s].
+    Supports the indexing that post-processing requires: rows [a:b], columns [:, s].
     """
 
     ndim = 2
@@ -138,7 +139,7 @@ class StitchedMasks:
 
 
 class Stitcher:
-    """Takes windows in their order and keeps the table of speakers."""
+    """Table of speakers, updated with one window after the other."""
 
     def __init__(self, fixed: int = 0, options: StitchOptions | None = None) -> None:
         self.fixed = fixed
@@ -149,7 +150,7 @@ class Stitcher:
         self._before: tuple[Window, np.ndarray, int] | None = None
 
     def add(self, window: Window) -> None:
-        """Give each query of ``window`` its speaker, and take over the window before."""
+        """Assign the queries of ``window`` to speakers, and store the previous window."""
         speech = window.masks.sum(0, dtype=np.float64)  # (K,)
         links = np.full(len(speech), -1)
         links[: self.fixed] = np.arange(self.fixed)
@@ -157,7 +158,7 @@ class Stitcher:
             self._link_by_overlap(window, links)
             self._link_by_memory(window, links)
         for query in range(len(links)):
-            # One that is silent all the time is nobody.
+            # A query that is silent throughout is no speaker.
             silent = links[query] < 0 and speech[query] < _SILENT
             if not silent and links[query] not in self._speakers:
                 links[query] = self._enter(window, query, links)
@@ -172,8 +173,8 @@ class Stitcher:
     def finish(
         self, min_activity: float, min_queries: int
     ) -> tuple[StitchedMasks, np.ndarray, np.ndarray | None]:
-        """Return masks (T, S), activities (S,) and names (S, C): the fixed ones, then those
-        of ``min_activity``, or the ``min_queries`` most active ones, the most active first.
+        """Return masks (T, S), activities (S,) and names (S, C): the fixed ones, then those of
+        at least ``min_activity``, or the ``min_queries`` most active, in descending order.
         """
         assert self._before is not None, "no window was added"
         self._keep(self._before[0].last)
@@ -185,7 +186,7 @@ class Stitcher:
         column[order] = np.arange(len(order))
         blocks = []
         for first, links, masks in self._blocks:
-            at = column[links]  # -1 stays -1: the last place is nobody's
+            at = column[links]  # -1 stays -1: the last entry is no speaker
             blocks.append((first, at[at >= 0], masks[:, at >= 0]))
         self._blocks = []
         table = [self._speakers[s] for s in order]
@@ -196,7 +197,7 @@ class Stitcher:
         return StitchedMasks(blocks, len(order)), activities, names
 
     def _keep(self, end: int) -> None:
-        """Store the rows of the window before, up to frame ``end``."""
+        """Store the rows of the previous window, up to frame ``end``."""
         window, links, begin = self._before
         rows = window.masks[begin - window.first : end - window.first]
         coded = np.empty(rows.shape, dtype=np.uint16)
@@ -208,10 +209,10 @@ class Stitcher:
         before, before_links, _ = self._before
         old = before.masks[window.first - before.first :]  # (O, K')
         new = window.masks[: before.last - window.first]  # (O, K)
-        common = old.T @ new  # (K', K): frames of speech that both have
+        common = old.T @ new  # (K', K): frames of common speech
         union = old.sum(0)[:, None] + new.sum(0)[None] - common
         good = (common >= self.options.evidence) & (common > self.options.shared * union)
-        good[before_links < self.fixed] = False  # nobody, or fixed
+        good[before_links < self.fixed] = False  # no speaker, or fixed
         good[:, : self.fixed] = False
         worth = common * before.activities[:, None] * window.activities
         for i, k in zip(*linear_sum_assignment(np.where(good, worth, 0), True), strict=True):
@@ -230,7 +231,7 @@ class Stitcher:
         common = old.T @ new
         union = old.sum(0)[:, None] + new.sum(0)[None] - common
         similar = (common / union.clamp(min=1e-6)).cpu().numpy()  # (G, K)
-        # Where it fits a query of somebody else better, it tells no voices apart.
+        # An embedding that fits another speaker's query better does not discriminate voices.
         good = (similar > self.options.recalled) & (similar >= similar.max(1, keepdims=True))
         good[:, links >= 0] = False
         for g, k in zip(*linear_sum_assignment(np.where(good, similar, 0), True), strict=True):
@@ -238,7 +239,7 @@ class Stitcher:
                 links[k] = absent[g]
 
     def _enter(self, window: Window, query: int, links: np.ndarray) -> int:
-        """Return the number of a new speaker, -1 where the table is full of likelier ones."""
+        """Return the number of a new speaker, -1 if all in a full table are more probable."""
         number = int(links[query])
         if number < 0:
             taken = set(links.tolist())

@@ -1,4 +1,4 @@
-"""Files between the network and the RTTM, and the data directory of a diarization."""
+"""Stored posteriors, and the data directory of a diarization."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -17,10 +17,10 @@ from diarize.timebase import FrameGrid
 
 
 class PosteriorDir:
-    """The network's output for a set: ``posteriors.scp``, ``activities.scp``, ``frame_shift``.
+    """Output of the network for a set: ``posteriors.scp``, ``activities.scp``, ``frame_shift``.
 
-    frame_shift (seconds) is optional, 0.01 without it; ``task`` too, speaker without it.
-    With a language head there are ``names.scp`` (N x C) and its names in ``labels``.
+    ``frame_shift`` (seconds, default 0.01) and ``task`` (default speaker) are optional.
+    A language head adds ``names.scp`` (N x C) and ``labels``, the names of its languages.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -50,7 +50,7 @@ class PosteriorDir:
         return sorted(self._posteriors)
 
     def load(self, recording: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return posteriors (T, N), read from disk where looked at, and activities (N,)."""
+        """Return posteriors (T, N), read from disk on access, and activities (N,)."""
         return self._posteriors.mapped(recording), self._activities[recording]
 
     def num_queries(self, recording: str) -> int:
@@ -83,7 +83,7 @@ class PosteriorDir:
 
 
 def write_layout(directory: Path, grid: FrameGrid, task: str, labels: list[str]) -> None:
-    """Write what `PosteriorDir` must know besides the arrays."""
+    """Write the files of `PosteriorDir` other than the arrays."""
     directory.mkdir(parents=True, exist_ok=True)
     lines = {"frame_shift": [f"{grid.frame_seconds:.10g}"], "task": [task], "labels": labels}
     for name, words in lines.items():
@@ -108,7 +108,7 @@ def read_counts(path: str | Path, recordings: list[str]) -> dict[str, int]:
 
 
 def some_names(names: list[str], most: int = 3) -> str:
-    """Return the first names and how many more there are, for messages.
+    """Return the first names and the number of the others, for messages.
 
     >>> some_names(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'

@@ -1,4 +1,4 @@
-"""Threads beside the network: input is loaded ahead of it, output written behind it."""
+"""Threads that load input in advance and write output while the network runs."""
 
 import queue
 import threading
@@ -13,10 +13,10 @@ R = TypeVar("R")
 
 
 class Prefetcher(Generic[R]):
-    """The results of ``load`` for each of ``items``, in order, ``depth`` of them begun early.
+    """Results of ``load`` for each of ``items``, in order, with ``depth`` calls in advance.
 
-    The first ones are handed to ``pool`` at once, each further one when a result is taken.
-    An error is raised where its result is asked for.
+    The first calls are submitted to ``pool`` at once, each further one when a result is read.
+    An error of ``load`` is raised when its result is read.
     """
 
     def __init__(
@@ -43,18 +43,18 @@ class Prefetcher(Generic[R]):
         return result
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Submit no further calls."""
         self._items = iter(())
         while self._begun:
             self._begun.popleft().cancel()
 
 
 class BackgroundWriter(Generic[T]):
-    """Calls ``work`` with each item that is put, in order, in a thread of its own.
+    """Queue whose items are passed to ``work``, in order, in a separate thread.
 
-    At most ``depth`` items wait.  In a ``with`` block; at its end everything is done, and
-    an error of ``work`` is raised there or at the next ``put``, whichever is first.  Where
-    the block ends by an error, what still waits is dropped.
+    At most ``depth`` items wait.  Used in a ``with`` block, whose end waits for all items.  An
+    error of ``work`` is raised there or at the next ``put``, whichever is first.  If the block
+    ends by an error, waiting items are dropped.
     """
 
     def __init__(self, work: Callable[[T], None], depth: int = 4) -> None:
@@ -65,7 +65,7 @@ class BackgroundWriter(Generic[T]):
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def put(self, item: T) -> None:
-        """Hand over ``item``; waits where too many are under way."""
+        """Add ``item``; blocks while the queue is full."""
         self._raise()
         self._queue.put(item)
 

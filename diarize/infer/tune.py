@@ -1,9 +1,8 @@
-"""Thresholds chosen by grid search on the validation set, from stored posteriors.
+"""Grid search of thresholds on the validation set, from stored posteriors.
 
-The network is not needed.  Every point of the grid theta x threshold x median x
-min_duration is scored exactly (the scorer is handed in); a recording whose kept queries
-are the same for two thetas is scored once for both, which makes the exact scorer fast
-enough.
+The network is not required.  Every point of the grid theta x threshold x median x
+min_duration is scored exactly (the scorer is an argument).  If two thetas keep the same
+queries of a recording, it is scored once for both, which makes exact scoring fast enough.
 """
 
 import itertools
@@ -31,7 +30,7 @@ Scorer = Callable[[Sequence[Segment], Sequence[list[Segment]], Regions], list[Er
 
 @dataclass(frozen=True)
 class TuneOptions:
-    """The values that the grid search tries, as in ``PostprocessOptions``."""
+    """Values of the grid search, as in ``PostprocessOptions``."""
 
     theta: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
     threshold: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -54,7 +53,7 @@ GRID_NAMES = ("theta", "threshold", "median", "min_duration")
 
 @dataclass(frozen=True)
 class TuneRecording:
-    """One recording of the validation set; ``num_speakers`` where its count is given."""
+    """One recording of the validation set; ``num_speakers`` if it is known."""
 
     recording: str
     posteriors: np.ndarray
@@ -87,8 +86,8 @@ def grid_options(
 ) -> list[PostprocessOptions]:
     """Return ``base`` with every combination of the values in ``tune``.
 
-    Where the number of speakers is given (in ``base``, or otherwise: ``theta_matters``
-    false) theta decides nothing and stays.
+    If the number of speakers is given (in ``base``, or otherwise: ``theta_matters`` false),
+    theta has no effect and is not varied.
     """
     theta = tune.theta if theta_matters and base.num_speakers is None else (base.theta,)
     return [
@@ -107,7 +106,7 @@ def tune_postprocessing(
     """Return every point with its pooled errors, in the order of ``points``.
 
     One recording is in memory at a time.  Raises DiarizeError for output that is not
-    finite, and where there is no recording or no reference speech to tune on.
+    finite, and for a set without recordings or without reference speech.
     """
     sums = np.zeros((len(points), 4))
     right = np.zeros(len(points), dtype=int)
@@ -130,9 +129,9 @@ def tune_postprocessing(
 
 
 def best_point(points: Sequence[TunePoint], default: PostprocessOptions) -> TunePoint:
-    """Return the point of least DER; of equal ones that nearest to ``default``.
+    """Return the point of least DER; in a tie the one nearest to ``default``.
 
-    Nearest in theta, then in threshold, median and min_duration.
+    Distance is compared in theta, then in threshold, median and min_duration.
     """
 
     def rank(point: TunePoint) -> tuple[float, ...]:
@@ -144,9 +143,9 @@ def best_point(points: Sequence[TunePoint], default: PostprocessOptions) -> Tune
 
 
 def values_at_edge(best: PostprocessOptions, tune: TuneOptions) -> list[str]:
-    """Return the names whose best value is the least or greatest tried, a hint to try more.
+    """Return the names of options whose best value is at the edge of the values tried.
 
-    Values that cannot go further (median 1, min_duration 0) do not count, nor lists of one.
+    Values at a natural limit (median 1, min_duration 0) and lists of one do not count.
     """
     out = []
     for name in GRID_NAMES:
