@@ -12,10 +12,10 @@ _SECONDS = 0.05  # length of the impulse response: it falls off within about 60 
 def band_pass(wave: np.ndarray, band: tuple[float, float], sample_rate: int) -> np.ndarray:
     """Return ``wave`` (n,) restricted to ``band`` (low, high) in Hz, float32 (n,), without delay.
 
-    The filter is symmetric, lasts 50 ms and is 6 dB down at both edges; ``wave`` is continued
-    by silence.  An upper edge near or above half the sample rate is ignored.
+    The filter is symmetric, lasts 50 ms and attenuates by 6 dB at both edges; ``wave`` is
+    extended by silence.  An upper edge near or above half the sample rate is ignored.
     """
-    # scipy.signal takes most of a second to import, and speaker mixtures never need it.
+    # Importing scipy.signal lasts most of a second, and speaker mixtures do not require it.
     from scipy.signal import oaconvolve
 
     taps = _filter(tuple(band), sample_rate)

@@ -1,10 +1,10 @@
-"""Mixtures on disk: WAV files written by parallel jobs, then one Kaldi data directory of them.
+"""Mixtures on disk: WAV files written by parallel jobs, merged into one Kaldi data directory.
 
-The output directory has ``wav/00/00/<id>.wav`` (100 files to a directory) and, for each finished
-job, ``.simulate/parts/<jobs>/<job>/`` with its share of the tables.  A file or part is written
-beside its place and then moved there, so that a job that was killed continues when it is run
-again.  The jobs share one audio store (:mod:`diarize.simulate.mix.store`), which they fill
-together; it may be removed afterwards, or kept for training from the same manifest.
+The output directory contains ``wav/00/00/<id>.wav`` (100 files per directory) and, for each
+finished job, ``.simulate/parts/<jobs>/<job>/`` with its share of the tables.  Files and parts are
+written under a temporary name and then renamed.  A job that was killed therefore continues when
+it is run again.  The jobs share one audio store (:mod:`diarize.simulate.mix.store`), which they
+fill together; it may be removed afterwards, or kept for training from the same manifest.
 """
 
 import hashlib
@@ -37,21 +37,21 @@ from diarize.simulate.mix.store import StoreOptions
 INTRA, INTER, MONO = "intra", "inter", "mono"
 """Kinds of sentences: with a switch inside, between switches, in a mixture of one language."""
 
-# wav.scp comes last: a directory without it is not taken for a data directory.
+# wav.scp is written last: a directory without it is no data directory.
 _MERGED = ("segments", "utt2spk", "reco2dur", "reco2num_spk", "rttm", "wav.scp")
 _OF_LANGUAGES = ("utt2lang", "kinds.rttm")
 _FULL_SCALE = 32767 / 32768
 _WAV_HEADER = 44
 _PER_DIRECTORY = 100
 _NAMED = 5
-# Between speaker and mixture: sorts before letters, digits, '.' and single dashes, so
-# that a speaker whose name begins another's ("en", "en-us") keeps both in one order.
+# Between speaker and mixture: sorts before letters, digits, '.' and single dashes, so that
+# speakers and utterances have the same order if one name begins another ("en", "en-us").
 _SPEAKER_END = "--"
 
 
 @dataclass(frozen=True)
 class WriteOptions:
-    """Sample rate in Hz, length in seconds to cut mixtures to, and place of the audio store.
+    """Options of writing: sample rate in Hz, maximum length in seconds, path of the audio store.
 
     The default ``store`` is the directory ``store`` beside the manifest.
     """
@@ -71,12 +71,12 @@ class WriteOptions:
 
     @property
     def max_samples(self) -> int | None:
-        """Length to cut to in samples."""
+        """Maximum length in samples."""
         return None if self.max_duration is None else round(self.max_duration * self.sample_rate)
 
 
 class Written(NamedTuple):
-    """Content of the tables for one mixture.
+    """Table entries of one mixture.
 
     For mixtures of languages, ``utterances`` are (segment, speaker) and ``kinds`` the sentences
     by kind of switch; both are None for mixtures of speakers.
@@ -100,11 +100,10 @@ def write_job(
 ) -> int:
     """Write job ``job`` (from 1) of ``num_jobs``; return its number of mixtures.
 
-    A mixture whose WAV file exists is not made again.  ``report`` is called after each one with
-    its length in seconds and whether it was skipped.  A mixture that would clip is scaled down
-    to full scale as a whole; others are not scaled.  Raises DiarizeError for audio that cannot
-    be read, an output that cannot be written to, or one that holds the mixtures of another
-    manifest or other options.
+    A mixture whose WAV file exists is skipped.  ``report`` is called after each mixture with its
+    length in seconds and whether it was skipped.  A mixture that would clip is scaled down to
+    full scale as a whole; others are not scaled.  Raises DiarizeError for unreadable audio, and
+    for an output directory that is not writable or belongs to another manifest or other options.
     """
     if not 1 <= job <= num_jobs:
         raise DiarizeError(f"job {job} of {num_jobs}: jobs are numbered from 1 to {num_jobs}")
@@ -165,8 +164,8 @@ class _Writer:
 def _voices(
     mixture: dict, layout: MixtureLayout, index: int, stop: int
 ) -> list[tuple[Segment, str]]:
-    """Return segments with their speakers, sorted: neither changes inside of one."""
-    # Names hold no blanks, so that one can separate them.
+    """Return segments with their speakers, sorted; label and speaker are constant within each."""
+    # Names contain no blanks, so that a blank can separate them.
     labels = [
         f"{layout.labels[label]} {parse_utterance(utt).voice or speaker['spkid']}"
         for label, (speaker, utt) in zip(
@@ -182,7 +181,7 @@ def _voices(
 def _kinds(mixture: dict, layout: MixtureLayout, index: int, stop: int) -> list[Segment]:
     """Return the sentences as segments labelled INTRA, INTER or MONO, sorted.
 
-    Utterances without the number of a sentence are left out.
+    Utterances without a sentence number are omitted.
     """
     rows, rate = layout.rows(index), layout.sample_rate
     several = len(set(rows.label.tolist())) > 1
@@ -281,7 +280,7 @@ def _make_directory(path: Path) -> None:
 
 
 def _claim(out: Path, manifest: Manifest, options: WriteOptions) -> None:
-    """Record the manifest and options of ``out``; refuse a directory made from others."""
+    """Record the manifest and options of ``out``; raises DiarizeError if others are recorded."""
     note = out / ".simulate" / "made_from"
     digest = hashlib.blake2b(digest_size=16)
     with open(manifest.path, "rb") as handle:
@@ -302,10 +301,10 @@ def finish(manifest: Manifest, out: str | os.PathLike, num_jobs: int) -> int:
     """Merge the parts of ``num_jobs`` jobs into data directory ``out``; return its mixtures.
 
     Writes wav.scp, segments, utt2spk, spk2utt, rttm, uem (whole recordings), reco2dur and
-    reco2num_spk, and for languages utt2lang and kinds.rttm (sentences by kind of switch), the
-    same bytes for every number of jobs.  Raises DiarizeError, before anything is written, where
-    a job has not finished, a mixture of ``manifest`` is not in the parts, or a WAV file is
-    missing; and afterwards where the result has a fault.
+    reco2num_spk, and for languages utt2lang and kinds.rttm (sentences by kind of switch).  The
+    files are identical for every number of jobs.  Raises DiarizeError, before anything is
+    written, if a job has not finished, a mixture of ``manifest`` is not in the parts, or a WAV
+    file is missing; and afterwards if the data directory is invalid.
     """
     out = Path(out)
     parts = [_part(out, job, num_jobs) for job in range(1, num_jobs + 1)]
@@ -335,7 +334,7 @@ def finish(manifest: Manifest, out: str | os.PathLike, num_jobs: int) -> int:
 
 
 def _check_complete(manifest: Manifest, parts: list[Path]) -> int:
-    """Return the number of mixtures, all of them in the parts and on disk."""
+    """Return the number of mixtures after checking that all are in the parts and on disk."""
     count = 0
     absent, gone = [], []
     found = (line.split(maxsplit=1) for part in parts for line in _lines(part / "wav.scp"))
@@ -359,10 +358,10 @@ def _check_complete(manifest: Manifest, parts: list[Path]) -> int:
 
 
 def _merge(name: str, parts: list[Path], out: Path) -> None:
-    """Write table ``name`` of all parts, sorted; reads them line by line."""
+    """Write table ``name`` of all parts, sorted; reads the parts line by line."""
     with ExitStack() as stack:
         handles = [stack.enter_context(open(part / name, encoding="utf-8")) for part in parts]
-        # The parts of an RTTM hold recordings in order already, one part after the other.
+        # The parts of an RTTM are in order already: one part follows the other.
         rows: Iterable[str] = (line for handle in handles for line in handle)
         if not name.endswith("rttm"):
             rows = heapq.merge(*handles, key=lambda line: line.split(" ", 1)[0])

@@ -8,7 +8,7 @@ for the simulation of code-switching, an object::
      "sentence": number, "gain": decibel}
 
 of which only ``file`` is required.  ``label`` replaces the speaker's name in the reference, and
-utterances of one label that abut form one segment.  A mixture may have a ``band`` [low, high] in
+adjacent utterances of one label form one segment.  A mixture may have a ``band`` [low, high] in
 Hz, to which every utterance is filtered, and a ``fade`` in seconds at both ends of each.
 """
 
@@ -30,7 +30,7 @@ _KEYS = frozenset(("file", "start", "end", "label", "speaker", "sentence", "gain
 class UtteranceEntry(NamedTuple):
     """Utterance of a mixture: seconds [start, end) of ``file``, both None for the whole file.
 
-    ``label`` and ``voice`` are None where the speaker entry holds them; ``gain`` is in dB.
+    ``label`` and ``voice`` are None if they are those of the speaker entry; ``gain`` is in dB.
     """
 
     file: str
@@ -53,10 +53,10 @@ def parse_utterance(utt: str | list | dict) -> UtteranceEntry:
 
 
 def write_manifest(path: str | os.PathLike, mixtures: Iterable[tuple[str, dict]]) -> int:
-    """Return the number of mixtures written to ``path``, which appears whole or not at all.
+    """Write the manifest ``path``, whole or not at all; return its number of mixtures.
 
-    The ids must come in strictly rising C order.  Raises DiarizeError otherwise, and
-    where ``path`` cannot be written.
+    The ids must be in strictly rising C order.  Raises DiarizeError otherwise, and if ``path``
+    cannot be written.
     """
     count, last = 0, b""
     with atomic_write(path) as handle:
@@ -78,8 +78,8 @@ def read_manifest(path: str | os.PathLike) -> "Manifest":
 class Manifest(Sequence):
     """Mixtures of a manifest file as a sequence of (id, mixture).
 
-    Only the offset of each line is kept in memory (8 bytes a mixture); a line is read and
-    parsed on access.  An instance can be sent to worker processes.  Opening checks the ids
+    Only the offset of each line is kept in memory (8 bytes per mixture); a line is read and
+    parsed on access.  Instances can be sent to worker processes.  Opening checks the ids
     (unique, in C order), access checks the mixture; both raise DiarizeError with file and line.
     """
 

@@ -3,13 +3,15 @@
 After UniCoM, the simulation that SAGE-LD (arXiv 2510.00582, section 3.2) is pretrained on:
 
 * between sentences (inter): whole utterances of two or more languages in turn;
-* within a sentence (intra): words of a sentence of the first, the matrix language, give way to
-  words of an embedded one, to those of the parallel sentence where it is known, of the same
-  part of speech where tags are known, else from about the same place in another sentence.
+* within a sentence (intra): words of a sentence in the first language, the matrix language, are
+  replaced by words of an embedded language.  These are taken from the parallel sentence if it
+  is known, and have the same part of speech if tags are known; otherwise they are taken from
+  about the same position in another sentence.
 
-One voice says it all: a speaker of all the languages; else voices are converted; else the
-sentences stay in voices of their own, with a warning.  Every piece is band-passed (80 to
-7000 Hz), every utterance put to one level; noise and reverberation come over the whole.
+A mixture has one voice, that of a speaker of all its languages.  If there is no such speaker,
+voices are converted; without conversion, the sentences keep their own voices, with a warning.
+Every utterance is band-passed (80 to 7000 Hz) and scaled to one level.  Noise and reverberation
+are added to the mixture as a whole.
 
 A mixture is a manifest entry like that of speaker mixtures (:mod:`diarize.simulate.draw.mixtures`)
 with one row of utterances whose labels are languages (:mod:`diarize.simulate.manifest`).
@@ -32,22 +34,22 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 VOICES = ("one", "differ")
-_MIN_LEVEL = -70.0  # dB: an utterance below is not raised, it would be noise
+_MIN_LEVEL = -70.0  # dB: an utterance below is not amplified, which would only raise its noise
 
 
 @dataclass(frozen=True)
 class CodeSwitchOptions:
-    """What is drawn for every mixture.
+    """Options of the code-switching simulation.
 
-    ``groups`` are the languages of a mixture, the matrix language first; () stands for all
-    that the data allow, ``num_languages`` at a time.  ``seconds`` (low, high): the length drawn
-    for.  ``intra``: the probability that a sentence has a switch within it; ``embedded``: the
-    share of the other sentences that are not in the matrix language; ``pause``: mean silence
-    between sentences.  ``voices``: "one" for a single voice, "differ" for a voice of its own
-    for each language (naive concatenation), or, with one language, for two voices in turn.
-    ``decoys``: the share of sentences in which words of the same language are put in, so that
-    a cut does not mean a switch.  ``augment``: the probability of noise, and that of
-    reverberation; ``snrs`` (low, high) in dB.  ``level``: dB below full scale, None: as it is.
+    ``groups`` are the languages of a mixture, the matrix language first; () means all groups of
+    ``num_languages`` languages that the data allow.  ``seconds`` (low, high): range of the
+    length.  ``intra``: probability of a switch within a sentence; ``embedded``: share of the
+    other sentences that are not in the matrix language; ``pause``: mean silence between
+    sentences.  ``voices``: "one" for a single voice, "differ" for one voice per language
+    (naive concatenation), or, with one language, for two voices in turn.  ``decoys``: share of
+    sentences with words of the same language spliced in, so that a splice does not imply a
+    switch.  ``augment``: probability of noise, and that of reverberation; ``snrs`` (low, high)
+    in dB.  ``level``: dB re full scale, None: unchanged.
     """
 
     num_mixtures: int
@@ -92,7 +94,7 @@ class CodeSwitchOptions:
 
 
 class Stream(NamedTuple):
-    """What is in one language, and, unless voices differ within it, by one voice."""
+    """Utterances of a mixture's language that one voice speaks."""
 
     language: str
     voice: str
@@ -108,12 +110,11 @@ def make_code_switch_manifest(
 ) -> Iterator[tuple[str, dict]]:
     """Yield (id, mixture) for each mixture, ids ``<prefix>0000001``... in C order.
 
-    Mixture i depends on ``options.seed`` and i alone; the groups of languages come in turn.
-    ``noises`` and ``rirs`` are audio files; with or without them, the speech is the same.
-    ``conversions`` gives utterances another voice where no speaker has all languages of a
-    mixture; without it such mixtures keep the voices that they are made from, and a warning
-    says so once.  Raises DiarizeError for languages that the data lack, or word times that
-    are missing where sentences are to be mixed.
+    Mixture i depends on ``options.seed`` and i alone; the groups of languages are used in turn.
+    ``noises`` and ``rirs`` are audio files, which do not change the speech.  ``conversions``
+    converts utterances to one voice if no speaker has all languages of a mixture; without it,
+    the utterances keep their voices, with one warning.  Raises DiarizeError for languages that
+    the data lack, and for missing word times if switches within sentences are requested.
     """
     groups = _groups(corpus, options, conversions)
     intra = max(options.intra, options.decoys)
@@ -204,7 +205,7 @@ class _Drawer:
         self._warned: set[tuple[str, ...]] = set()
 
     def row(self, group: tuple[str, ...], rng: np.random.Generator) -> dict:
-        """Return the speaker entry of one mixture, its room left open."""
+        """Return the speaker entry of one mixture, without a room."""
         streams, target = self._streams(group, rng)
         sentences = self._sentences(streams, rng)
         pieces, intervals = [], []
@@ -218,7 +219,7 @@ class _Drawer:
     def _streams(
         self, group: tuple[str, ...], rng: np.random.Generator
     ) -> tuple[list[Stream], str | None]:
-        """Return the streams, matrix first, and the voice to convert to, if any is."""
+        """Return the streams, matrix language first, and the target voice of conversion or None."""
         corpus, spoken = self.corpus, self.corpus.spoken
         if self.options.voices == "one":
             common = corpus.voices_of_all(group)
@@ -253,7 +254,7 @@ class _Drawer:
             )
 
     def _sentences(self, streams: list[Stream], rng: np.random.Generator) -> list[list[Part]]:
-        """Return sentences of about the length drawn, every stream in one of them at least."""
+        """Return sentences of about the drawn length; each stream is in at least one of them."""
         options = self.options
         target = float(rng.uniform(*options.seconds))
         decks = [_Deck(stream.pool, rng) for stream in streams]
@@ -309,7 +310,7 @@ class _Drawer:
 
 
 class _Deck:
-    """The utterances of a stream in an order of their own, again and again."""
+    """Utterances of a stream in a random order, repeated endlessly."""
 
     def __init__(self, pool: list[Spoken], rng: np.random.Generator) -> None:
         self.all = [pool[i] for i in rng.permutation(len(pool))]

@@ -26,18 +26,18 @@ from diarize.simulate.draw.turn_taking import TurnStatistics
 if TYPE_CHECKING:
     from diarize.kaldi.datadir import DataDir
 
-_DECIMALS = 6  # of silences: a microsecond, finer than a sample
+_DECIMALS = 6  # of silences in seconds: a microsecond, finer than a sample
 _TRIES = 100
 
 
 @dataclass(frozen=True)
 class ConversationOptions:
-    """What is drawn for every conversation.
+    """Options of simulated conversations.
 
-    ``speakers`` (low, high): how many there are, each number in turn.  A conversation has as
-    many turns as Alg. 1 of Fujita 2019 would give its speakers: ``min_utts`` to ``max_utts`` for
-    each, drawn for each, but who has them is left to the turn-taking; everybody has at least
-    one.  The rest is as in :class:`diarize.simulate.draw.mixtures.MixtureOptions`.
+    ``speakers`` (low, high): range of the number of speakers, each number in turn.  The number
+    of turns is that of Alg. 1 of Fujita 2019: ``min_utts`` to ``max_utts`` are drawn for each
+    speaker and added.  The turn-taking distributes the turns; each speaker has at least one.
+    The other options are as in :class:`diarize.simulate.draw.mixtures.MixtureOptions`.
     """
 
     num_mixtures: int
@@ -68,7 +68,7 @@ class ConversationOptions:
 
 @dataclass
 class _Pool:
-    """The utterances of one speaker: as a manifest writes them, and their lengths in seconds."""
+    """Utterances of one speaker, in manifest form, and their lengths in seconds."""
 
     name: str
     items: list
@@ -84,10 +84,10 @@ def make_conversations(
 ) -> Iterator[tuple[str, dict]]:
     """Yield (id, mixture) for each conversation, ids ``<prefix>0000001``... in C order.
 
-    ``noises`` and ``rirs`` are audio files; with or without them, speakers, utterances and times
-    are the same.  Conversation i depends on ``options.seed`` and i alone.  Of each, only itself
-    is held.  Raises DiarizeError where ``data`` has too few speakers, or ``statistics`` lack
-    what they need.
+    ``noises`` and ``rirs`` are audio files, which do not change speakers, utterances and times.
+    Conversation i depends on ``options.seed`` and i alone.  One conversation is in memory at a
+    time.  Raises DiarizeError for too few speakers in ``data``, and for ``statistics`` that
+    lack a required distribution.
     """
     pools = _pools(data)
     low, high = options.speakers
@@ -132,28 +132,28 @@ def _draw_all(
 
 
 def draw_order(speakers: int, turns: int, hold: float, rng: np.random.Generator) -> list[int]:
-    """Return who has each turn, every speaker at least one, speaker 0 the first."""
+    """Return the speaker of each turn; speaker 0 has the first, each speaker at least one."""
     if speakers == 1:
         return [0] * turns
     for _ in range(_TRIES):
-        # A step of 0 is a hold; the others lead to the other speakers, all equally probable.
+        # A step of 0 is a hold; the other steps lead to the other speakers, equally probable.
         steps = rng.integers(1, speakers, size=turns) * (rng.random(turns) >= hold)
         steps[0] = 0
         order = np.cumsum(steps) % speakers
         if len(np.unique(order)) == speakers:
             return order.tolist()
-    # Hardly ever: few turns, or a hold next to certain.  Then everybody begins once, in turn.
+    # Rare: few turns, or a probability of a hold near 1.  Each speaker then begins once, in turn.
     return [*range(speakers), *order[speakers:].tolist()]
 
 
 def _place(
     chosen: list[_Pool], order: list[int], statistics: TurnStatistics, rng: np.random.Generator
 ) -> list[dict]:
-    """Return a row for each speaker, utterances at the times of their turns."""
+    """Return a row for each speaker, with the utterances at the times of the turns."""
     firsts = [int(rng.integers(len(pool.items))) for pool in chosen]
     rows = [{"spkid": pool.name, "rir": None, "utts": [], "intervals": []} for pool in chosen]
     ends = [0.0] * len(chosen)  # of each speaker's last turn
-    last, end, before = None, 0.0, 0.0  # speaker, end and length of the turn before
+    last, end, before = None, 0.0, 0.0  # speaker, end and length of the previous turn
     for speaker, coin, share in zip(order, *rng.random((2, len(order))).tolist(), strict=True):
         pool, row = chosen[speaker], rows[speaker]
         item = (firsts[speaker] + len(row["utts"])) % len(pool.items)

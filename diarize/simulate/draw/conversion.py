@@ -1,9 +1,9 @@
-"""Voice conversion as a plug-in: utterances said again by another voice, kept as files.
+"""Voice conversion by a plug-in; converted utterances are kept as files.
 
 A plug-in is a command with the words ``{wav}``, ``{reference}`` and ``{out}``, or a Python
 function ``module:name`` called with these three paths.  It reads an utterance and a reference of
-the wanted voice, and writes the converted utterance, of the same length, to ``out``.  None is
-shipped.
+the target voice, and writes the converted utterance, of the same length, to ``out``.  No plug-in
+is included.
 """
 
 import importlib
@@ -23,13 +23,13 @@ Convert = Callable[[str, str, str], object]
 _RATE = 16000
 _PLACES = ("{wav}", "{reference}", "{out}")
 _PLACE = re.compile("|".join(map(re.escape, _PLACES)))
-_LENGTH_SLACK = 0.1  # s and share by which the converted length may differ
+_LENGTH_SLACK = 0.1  # permitted difference in length, in seconds and as a share
 
 
 def load_converter(text: str) -> Convert:
-    """Return the plug-in that ``text`` names, a command or ``module:function``.
+    """Return the plug-in of ``text``, a command or ``module:function``.
 
-    Raises DiarizeError for a command without its places, or a function that is not there.
+    Raises DiarizeError for a command without its placeholders, or a missing function.
     """
     if any(place in text for place in _PLACES):
         missing = [place for place in _PLACES if place not in text]
@@ -66,16 +66,16 @@ class _Command:
 
 
 class Conversions:
-    """Converted utterances below ``directory``, each made once."""
+    """Converted utterances in ``directory``; each is converted once."""
 
     def __init__(self, corpus: Corpus, directory: str | os.PathLike, convert: Convert) -> None:
         self.corpus, self.directory, self.convert = corpus, Path(directory), convert
         self._references: dict[str, str] = {}
 
     def file(self, spoken: Spoken, voice: str) -> str:
-        """Return the file of ``spoken`` said by ``voice``, made now if it is not there.
+        """Return the file of ``spoken`` converted to ``voice``, made if it does not exist.
 
-        Raises DiarizeError where the plug-in fails, or changes the length.
+        Raises DiarizeError if the plug-in fails or changes the length.
         """
         path = self.directory / voice / f"{spoken.id}.wav"
         if not path.is_file():
@@ -102,7 +102,7 @@ class Conversions:
         return self._references[voice]
 
     def _source(self, spoken: Spoken) -> str:
-        """Return a WAV file of the utterance alone."""
+        """Return a WAV file that contains the utterance only."""
         if spoken.whole and spoken.file.endswith(".wav"):
             return spoken.file
         path = self.directory / "sources" / f"{spoken.id}.wav"

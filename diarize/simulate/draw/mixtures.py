@@ -1,4 +1,4 @@
-"""Speaker mixtures: which voices speak when, before what noise and in which room.
+"""Speaker mixtures: speakers, times of utterances, noise and room impulse responses.
 
 Algorithm 1 of Fujita et al., "End-to-end neural speaker diarization with
 permutation-free objectives" (Interspeech 2019), for any number of speakers.  A mixture
@@ -25,18 +25,18 @@ from diarize.errors import DiarizeError
 if TYPE_CHECKING:
     from diarize.kaldi.datadir import DataDir
 
-# Silences are kept to a microsecond: finer than a sample, and half the size of the file.
+# Silences are rounded to a microsecond, which is finer than a sample and halves the file size.
 _INTERVAL_DECIMALS = 6
 
 
 @dataclass(frozen=True)
 class MixtureOptions:
-    """What is drawn for every mixture; the defaults are those of hitachi-speech/EEND.
+    """Options of speaker mixtures; the defaults are those of hitachi-speech/EEND.
 
     ``beta`` is the mean of the silence before each utterance in seconds (exponentially
-    distributed); Fujita et al. and the EEND-M2F paper take 2, 2, 5 and 9 for 1 to 4
+    distributed); Fujita et al. and the EEND-M2F paper use 2, 2, 5 and 9 for 1 to 4
     speakers.  ``rir_prob`` is the probability that a speaker is reverberated, ``snrs``
-    are the choices in dB for the noise.  Raises DiarizeError for impossible values.
+    are the possible SNRs of the noise in dB.  Raises DiarizeError for invalid values.
     """
 
     num_mixtures: int
@@ -76,11 +76,10 @@ def make_manifest(
 ) -> Iterator[tuple[str, dict]]:
     """Yield (id, mixture) for each mixture, ids ``<prefix>0000001``... in C order.
 
-    Mixture i depends on ``options.seed`` and i alone, so a longer manifest begins with
-    the shorter one, and switching noise or reverberation on changes neither speakers
-    nor utterances nor silences.  A speaker with too few utterances repeats them after
-    all have been used.  Raises DiarizeError where ``data`` has too few speakers or a
-    directory has no recordings.
+    Mixture i depends on ``options.seed`` and i alone.  A longer manifest therefore begins
+    with the shorter one, and noise and reverberation change neither speakers nor utterances
+    nor silences.  A speaker with too few utterances repeats them after all have been used.
+    Raises DiarizeError if ``data`` has too few speakers or a directory has no recordings.
     """
     voices = _utterances_by_speaker(data)
     if len(voices) < options.num_speakers:
@@ -111,7 +110,7 @@ def _draw(
     options: MixtureOptions,
     rng: np.random.Generator,
 ) -> dict:
-    """Return one mixture without its id (Alg. 1, lines 1 to 9, as draws only)."""
+    """Return one mixture without its id (the random draws of Alg. 1, lines 1 to 9)."""
     names = list(voices)
     chosen = rng.choice(len(names), size=options.num_speakers, replace=False)
     speakers = []
@@ -136,7 +135,7 @@ def _draw(
 
 
 def _utterances_by_speaker(data: "DataDir") -> dict[str, list]:
-    """Return for each speaker, in C order, its utterances as the manifest writes them."""
+    """Return the utterances of each speaker in manifest form, speakers in C order."""
     voices: dict[str, list] = {}
     names: dict[str, str] = {}
     for utt in data.utterances:

@@ -1,4 +1,4 @@
-"""A switch within a sentence: words of one utterance in the place of words of another."""
+"""Switches within a sentence: words of one utterance replaced by words of another."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,14 +8,14 @@ import numpy as np
 from diarize.io.ctm import Word
 from diarize.simulate.draw.utterances import Spoken
 
-_MIN_PART = 0.06  # s: what would be shorter goes with its neighbour
-_MIN_SPAN = 0.2  # s of foreign words: less is hardly a word
-_SHARE = (0.15, 0.5)  # of the words of a sentence that give way
+_MIN_PART = 0.06  # s: shorter parts are dropped
+_MIN_SPAN = 0.2  # s of inserted words: less is hardly a word
+_SHARE = (0.15, 0.5)  # of the words of a sentence that are replaced
 _TWO_SPANS_FROM = 6  # words
 
 
 class Part(NamedTuple):
-    """[start, end) seconds of an utterance, from its beginning; ``end`` None: to its end."""
+    """Part [start, end) of an utterance, seconds from its beginning; ``end`` None: to its end."""
 
     of: Spoken
     start: float = 0.0
@@ -28,17 +28,17 @@ class Part(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Whether it is the whole utterance."""
+        """True for the whole utterance."""
         return self.end is None and self.start == 0
 
 
 def mixed_sentence(
     matrix: Spoken, others: Sequence[Spoken], rng: np.random.Generator
 ) -> list[Part]:
-    """Return parts of ``matrix`` and, in place of some of its words, of one of ``others``.
+    """Return parts of ``matrix``, with some of its words replaced by parts of one of ``others``.
 
-    The other utterance is the parallel one where there is one, else the first that has words.
-    [] where the words of either are not known, or are too few for a switch.
+    The other utterance is a parallel one if there is any, else a random one with known words.
+    Returns [] if the words of either are unknown or too few for a switch.
     """
     donors = [other for other in others if other.words and other.id != matrix.id]
     if len(matrix.words) < 2 or not donors:
@@ -66,9 +66,9 @@ def mixed_sentence(
 
 
 def cut_times(spoken: Spoken, first: int, last: int) -> tuple[float, float]:
-    """Return where words [first, last) begin and end: in the middle of the gaps around them.
+    """Return the times at which to cut out words [first, last): the middles of the gaps around.
 
-    At its first and last word that is the beginning and the end of the utterance.
+    For the first and the last word these are the beginning and the end of the utterance.
     """
 
     def edge(before: Word, after: Word) -> float:
@@ -81,7 +81,7 @@ def cut_times(spoken: Spoken, first: int, last: int) -> tuple[float, float]:
 
 
 def _spans(count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Return one or two spans [first, last) of ``count`` words, not touching, not all of them."""
+    """Return one or two separate spans [first, last) that leave out some of ``count`` words."""
     wanted = min(count - 1, max(1, round(count * rng.uniform(*_SHARE))))
     if count >= _TWO_SPANS_FROM and wanted >= 2 and rng.random() < 0.5:
         half = count // 2
@@ -90,7 +90,7 @@ def _spans(count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
         blocks = [(0, count, wanted)]
     spans = []
     for low, high, most in blocks:
-        # Between two blocks a word stays, so that their spans do not touch.
+        # A word between two blocks is kept, so that their spans are not adjacent.
         room = high - low - (1 if high < count else 0)
         size = max(1, min(most, room - 1 if len(blocks) > 1 else room))
         first = low + int(rng.integers(0, room - size + 1))
@@ -99,10 +99,10 @@ def _spans(count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
 
 
 def _counterpart(matrix: Spoken, donor: Spoken, first: int, last: int) -> tuple[int, int]:
-    """Return the words [first, last) of ``donor`` for those of ``matrix``.
+    """Return the words [first, last) of ``donor`` that replace those of ``matrix``.
 
-    They begin with the same part of speech where tags are known, nearest to the same place in
-    the sentence, and last _MIN_SPAN at least.
+    They begin near the same position in the sentence, at the same part of speech if tags are
+    known, and last at least _MIN_SPAN, if the donor is that long.
     """
     count, size = len(donor.words), min(last - first, len(donor.words))
     place = round(first / max(1, len(matrix.words) - 1) * (count - 1))

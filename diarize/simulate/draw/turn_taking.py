@@ -1,17 +1,17 @@
-"""Turn-taking statistics of real conversations: learnt from a reference, kept in a readable file.
+"""Turn-taking statistics of real conversations, estimated from a reference and kept as JSON.
 
 After Landini et al., "From simulated mixtures to simulated conversations as training data for
 end-to-end neural diarization" (Interspeech 2022, arXiv 2204.00890).  The segments of a recording,
-those of one speaker joined where they overlap, are taken in the order of their beginnings.  Each
-is compared with the one before it that ends last, which holds the floor:
+those of one speaker joined where they overlap, are sorted by their beginnings.  Each is compared
+with the earlier segment that ends last, which holds the floor:
 
-* the same speaker goes on (a hold), after a pause;
-* another speaker begins (a switch), after a pause, or before the floor is free: an overlap, as
-  long as both speak.
+* the same speaker continues (a hold), after a pause;
+* another speaker begins (a switch), after a pause, or before the floor is free: an overlap,
+  whose length is the time during which both speak.
 
-From that come the probability of a hold, that of an overlap at a switch, and the distributions
-of the three times.  The paper draws the order of speakers at random; the probability of a hold
-is an addition to it.
+The statistics are the probability of a hold, that of an overlap at a switch, and the
+distributions of the three times.  The paper draws the order of speakers at random; the
+probability of a hold is an addition to it.
 """
 
 import bisect
@@ -36,7 +36,7 @@ _PER_LINE = 20
 
 
 class Distribution:
-    """Times in seconds, as the quantiles (i + 0.5) / n for i < n, straight lines between them.
+    """Distribution of times in seconds: quantiles (i + 0.5) / n for i < n, linear in between.
 
     >>> [Distribution([1.0, 3.0]).quantile(share) for share in (0.0, 0.25, 0.5, 1.0)]
     [1.0, 1.0, 2.0, 3.0]
@@ -46,22 +46,22 @@ class Distribution:
 
     def __init__(self, quantiles: Sequence[float], count: int | None = None,
                  mean: float | None = None) -> None:  # fmt: skip
-        # Plain numbers: times are drawn one by one, for which numpy is ten times as slow.
+        # Plain numbers: times are drawn one by one, for which numpy is ten times slower.
         self.quantiles = [float(value) for value in quantiles]
         self.count = len(self.quantiles) if count is None else count
         self.mean = float(np.mean(self.quantiles)) if mean is None else mean
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Distribution":
-        """Return the distribution of ``values`` (n > 0), by at most 200 quantiles."""
+        """Return the distribution of ``values`` (n > 0), with at most 200 quantiles."""
         size = min(len(values), _MAX_QUANTILES)
-        # Hazen's rule puts value k of n at (k + 0.5) / n, so that few values stay themselves.
+        # Hazen's rule puts value k of n at (k + 0.5) / n, so that few values are kept exactly.
         places = (np.arange(size) + 0.5) / size
         quantiles = np.quantile(values, places, method="hazen")
         return cls(quantiles.tolist(), len(values), float(np.mean(values)))
 
     def quantile(self, share: float) -> float:
-        """Return the time below which ``share`` (0 to 1) of all times lie."""
+        """Return the quantile of ``share`` (0 to 1)."""
         values = self.quantiles
         place = share * len(values) - 0.5
         first = int(place) if place > 0 else 0
@@ -79,9 +79,9 @@ class Distribution:
         return (after - 0.5 + (time - values[after - 1]) / step) / len(values)
 
     def draw(self, share: float, limit: float = math.inf) -> float:
-        """Return the time that a uniform number ``share`` stands for, of those up to ``limit``.
+        """Return the time at uniform number ``share``, drawn from the times up to ``limit``.
 
-        Where all times are longer, it is ``limit`` itself.
+        If all times are longer, returns ``limit``.
         """
         if limit <= self.quantiles[0]:
             return max(limit, 0.0)
@@ -92,10 +92,10 @@ class Distribution:
 
 @dataclass(frozen=True)
 class TurnStatistics:
-    """How turns follow one another; a distribution is None where it was never seen.
+    """Turn-taking statistics; a distribution without observations is None.
 
-    ``turn_hold``: the probability that the next turn is of the same speaker; ``overlap``: that
-    another speaker begins before the floor is free.
+    ``turn_hold``: probability that the next turn is of the same speaker; ``overlap``:
+    probability that another speaker begins before the floor is free.
     """
 
     turn_hold: float
@@ -130,10 +130,10 @@ def learn_statistics(
     max_pause: float = math.inf,
     source: str = "",
 ) -> TurnStatistics:
-    """Return the statistics of a reference, of recordings with ``speakers`` (low, high) only.
+    """Return the statistics of the recordings of a reference with ``speakers`` (low, high).
 
-    A pause above ``max_pause`` seconds is none: there the conversation begins anew.  Raises
-    DiarizeError where nothing is left to learn from.
+    After a pause of more than ``max_pause`` seconds a new conversation begins; such pauses are
+    not counted.  Raises DiarizeError if there are no turns to count.
     """
     times: dict[str, list[float]] = {name: [] for name in TIMES}
     recordings = turns = 0
@@ -187,7 +187,7 @@ def turn_times(
 
 
 def write_statistics(path: str | os.PathLike, statistics: TurnStatistics) -> None:
-    """Write ``statistics`` as JSON that a person can read; times in seconds."""
+    """Write ``statistics`` as readable JSON; times in seconds."""
     head = {
         "format": FORMAT,
         "source": statistics.source,
@@ -212,7 +212,7 @@ def _text(times: Distribution | None) -> str:
 
 
 def read_statistics(path: str | os.PathLike) -> TurnStatistics:
-    """Return the statistics of a file; DiarizeError, naming it, where it is not one."""
+    """Return the statistics in a file; raises DiarizeError, naming the file, if it is invalid."""
     try:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as err:

@@ -1,4 +1,4 @@
-"""Monolingual utterances to mix: by language and voice, with word times, levels, counterparts."""
+"""Monolingual utterances by language and voice, with word times, levels and translations."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,11 @@ _LEVEL_RATE = 16000  # Hz, at which levels are measured
 
 
 class Spoken(NamedTuple):
-    """One utterance: [start, end) seconds of ``file``, by one voice in one language.
+    """Utterance of one voice in one language: [start, end) seconds of ``file``.
 
-    ``whole``: nothing else is in the file.  ``words`` are timed from the utterance's beginning,
-    ``tags`` are their parts of speech, both empty where not known.  ``sentence`` is the same
-    for translations of each other.
+    ``whole``: the file contains nothing else.  The times of ``words`` count from the beginning
+    of the utterance; ``tags`` are their parts of speech; both are empty if unknown.
+    ``sentence`` is the same for translations of each other.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Spoken(NamedTuple):
 
 @dataclass
 class Corpus:
-    """The utterances of a data directory by (language, voice), each list in C order of ids."""
+    """Utterances of a data directory by (language, voice), each list in C order of ids."""
 
     path: Path
     spoken: dict[tuple[str, str], list[Spoken]]
@@ -63,12 +63,12 @@ class Corpus:
         return sorted(voice for spoken, voice in self.spoken if spoken == language)
 
     def voices_of_all(self, languages: Sequence[str]) -> list[str]:
-        """Return the voices that speak every one of ``languages``, sorted."""
+        """Return the voices that speak all ``languages``, sorted."""
         common = set.intersection(*(set(self.voices(language)) for language in languages))
         return sorted(common)
 
     def check_languages(self, languages: Sequence[str]) -> None:
-        """Raise DiarizeError, naming what there is, unless all ``languages`` are spoken."""
+        """Raise DiarizeError, with the known languages, unless all ``languages`` are spoken."""
         missing = [language for language in languages if language not in self.languages]
         if missing:
             raise DiarizeError(
@@ -77,9 +77,9 @@ class Corpus:
             )
 
     def level(self, spoken: Spoken, band: tuple[float, float] | None) -> float:
-        """Return the level of an utterance within ``band``, dB below full scale, measured once.
+        """Return the level of an utterance within ``band`` in dB re full scale, measured once.
 
-        A silent one has -inf.
+        The level of a silent utterance is -inf.
         """
         if spoken.id not in self.levels:
             first, last = round(spoken.start * _LEVEL_RATE), round(spoken.end * _LEVEL_RATE)
@@ -95,10 +95,10 @@ class Corpus:
 def load_corpus(data: DataDir, words: Mapping[str, Sequence[Word]] | None = None) -> Corpus:
     """Return the utterances of ``data``, which must have utt2lang and utt2spk.
 
-    ``words`` are the word times of each utterance.  Two more tables are read where they are:
+    ``words`` are the word times of each utterance.  Two optional tables are read:
     ``utt2sentence`` (the same value for translations of each other) and ``pos`` (a part of
-    speech for each word).  Raises DiarizeError where a language or speaker is not known, or
-    the tables do not fit together.
+    speech for each word).  Raises DiarizeError for an unknown language or speaker, and for
+    tables that disagree.
     """
     for name in ("utt2lang", "utt2spk"):
         if not getattr(data, name):
@@ -144,9 +144,9 @@ def _optional(data: DataDir, name: str) -> dict[str, str]:
 
 
 def audio_files(data: DataDir) -> list[str]:
-    """Return the audio of every recording of ``data`` as a manifest names it.
+    """Return the audio of every recording of ``data``, in manifest form.
 
-    Raises DiarizeError where there is none.
+    Raises DiarizeError if there is none.
     """
     names = [data.source(recording).resolved() for recording in data.recordings]
     if not names:

@@ -1,14 +1,14 @@
-"""Layout of the mixtures of a manifest: which samples of the store go where, and the labels.
+"""Layout of the mixtures of a manifest: positions of all utterances in samples, and the labels.
 
 A row is an utterance; the rows of a mixture are in the manifest's order, speaker by speaker.
 Each speaker is a sequence of silences and utterances.  Silences and the edges of utterances
-[file, start, end] are rounded to samples, and the labels are those very samples.  A mixture ends
-with the last utterance of all speakers.
+[file, start, end] are rounded to samples, and the labels are exactly these samples.  A mixture
+ends with the last utterance of all speakers.
 
 The arrays are made once and mapped into memory afterwards.  Two of them are filled in later: the
-factor that keeps an utterance's energy in its room, and that which puts the noise at the SNR of
+gain that preserves an utterance's energy under reverberation, and the noise gain for the SNR of
 the whole mixture (:mod:`diarize.simulate.mix.mixer`).  Both depend on the mixture alone, so that
-any process may find them; unknown ones are NaN.
+any process may compute them; unknown gains are NaN.
 """
 
 import hashlib
@@ -49,12 +49,12 @@ _GAINS = ("wet_gain", "noise_gain")
 
 
 class Rows(NamedTuple):
-    """Utterances of one mixture: arrays of one value each.
+    """Utterances of one mixture: arrays with one value per utterance.
 
-    ``begin`` is the place in the mixture, ``first`` that in the source, both in samples;
-    ``source`` and ``room`` (-1: none) number the layout's sources, ``speaker`` the mixture's
-    speakers, ``label`` the layout's labels; ``own`` marks a label of the utterance rather than
-    of the speaker; ``level`` is the linear factor of the gain in dB.
+    ``begin`` is the first sample in the mixture, ``first`` that in the source; ``source`` and
+    ``room`` (-1: none) are indices of the layout's sources, ``speaker`` of the mixture's
+    speakers, ``label`` of the layout's labels; ``own`` marks a label of the utterance rather
+    than of the speaker; ``level`` is the linear gain of the utterance.
     """
 
     begin: np.ndarray
@@ -70,9 +70,9 @@ class Rows(NamedTuple):
 
 @dataclass
 class MixtureLayout:
-    """Mixtures of a manifest; can be sent to worker processes, which map the arrays anew.
+    """Layout of the mixtures of a manifest; worker processes that receive it map the arrays.
 
-    ``sources`` are keys of the audio store by number, ``labels`` those of the reference.
+    ``sources`` are keys of the audio store by index, ``labels`` those of the reference.
     """
 
     path: Path
@@ -104,15 +104,15 @@ class MixtureLayout:
         return self._ids[index].decode()
 
     def num_samples(self, index: int) -> int:
-        """Return the length of a mixture."""
+        """Return the length of a mixture in samples."""
         return int(self._num_samples[index])
 
     def fade(self, index: int) -> int:
-        """Return the number of samples over which utterances are faded at both ends."""
+        """Return the length of the fade at both ends of an utterance in samples."""
         return int(self._fade[index])
 
     def noise(self, index: int) -> tuple[int, float]:
-        """Return the number of a mixture's noise among the sources (-1: none), and its SNR."""
+        """Return the source index of a mixture's noise (-1: none), and its SNR in dB."""
         return int(self._noise[index]), float(self._snr[index])
 
     def rows(self, index: int) -> Rows:
@@ -121,18 +121,18 @@ class MixtureLayout:
         return Rows(*(getattr(self, f"_{name}")[part] for name in _ROW_ARRAYS))
 
     def gains(self, index: int) -> tuple[np.ndarray, float] | None:
-        """Return the factors of the rows in their rooms and of the noise; None if unknown."""
+        """Return the gains of the reverberated rows and of the noise; None if unknown."""
         part = slice(*self._pointer[index : index + 2])
         wet, noise = np.array(self._wet_gain[part]), float(self._noise_gain[index])
         return None if np.isnan(noise) or np.isnan(wet).any() else (wet, noise)
 
     def keep_gains(self, index: int, wet: np.ndarray, noise: float) -> None:
-        """Store the factors of a mixture, for all processes."""
+        """Store the gains of a mixture, for all processes."""
         self._wet_gain[slice(*self._pointer[index : index + 2])] = wet
         self._noise_gain[index] = noise
 
     def flush(self) -> None:
-        """Write stored factors to disk now."""
+        """Write stored gains to disk."""
         for name in _GAINS:
             getattr(self, f"_{name}").flush()
 
@@ -141,8 +141,8 @@ class MixtureLayout:
     ) -> list[Segment]:
         """Return the labels of samples [start, stop), sorted; times in seconds from ``start``.
 
-        Utterances of one speaker that have the same label of their own and abut are one
-        segment.  ``labels``, one for each row, replaces those of the reference.
+        Adjacent utterances of one speaker with the same label of their own form one segment.
+        ``labels``, one for each row, replaces those of the reference.
         """
         rows, name = self.rows(index), self.name(index)
         if labels is None:
@@ -166,12 +166,12 @@ class MixtureLayout:
 def open_layout(
     manifest: Manifest, store_path: str | os.PathLike, options: StoreOptions
 ) -> tuple[MixtureLayout, AudioStore]:
-    """Return the layout of ``manifest`` and its audio store, made if need be.
+    """Return the layout of ``manifest`` and its audio store; both are made if necessary.
 
     Several processes may call this at once: one reads the manifest, all decode.  Raises
-    DiarizeError for a file that cannot be read, a silent room impulse response, and, naming
-    mixture and speaker, for a segment without samples or more than half a second beyond the
-    end of its file; within that it is cut, as by Kaldi's ``extract-segments``.
+    DiarizeError for an unreadable file, a silent room impulse response, and, naming mixture
+    and speaker, for a segment without samples or more than half a second beyond the end of its
+    file; a shorter excess is cut, as by Kaldi's ``extract-segments``.
     """
     folder = Path(store_path) / "layouts" / _digest(manifest, options)
     names, draft = folder.with_suffix(".json"), None
@@ -200,7 +200,7 @@ def sources_of(manifest: Manifest, sample_rate: int = 16000) -> list[AudioKey]:
 
 
 def _facts(store: AudioStore, sources: Sequence[AudioKey]) -> np.ndarray:
-    """Return length and checksum of each source, int64 (n, 2)."""
+    """Return length in samples and checksum of each source, int64 (n, 2)."""
     entries = [store.entries[source] for source in sources]
     return np.array([(entry.length, entry.crc32) for entry in entries], dtype=np.int64)
 
@@ -211,7 +211,7 @@ def _is_current(folder: Path, facts: np.ndarray) -> bool:
 
 
 class _Numbers(dict):
-    """Numbers of keys in the order of their first use."""
+    """Indices of keys in the order of first use."""
 
     def __missing__(self, key: object) -> int:
         self[key] = number = len(self)
@@ -219,7 +219,7 @@ class _Numbers(dict):
 
 
 class _Draft:
-    """A manifest read once: all that is known before the lengths of the files are."""
+    """Content of a manifest, before the lengths of the files are known."""
 
     def __init__(self, manifest: Manifest, sample_rate: int) -> None:
         self.manifest, self.sample_rate = manifest, sample_rate
@@ -265,7 +265,7 @@ class _Draft:
             self.utts[key].append(value)
 
     def arrays(self, facts: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the layout's arrays for sources of these lengths and checksums."""
+        """Return the layout's arrays; ``facts`` are lengths and checksums of the sources."""
         lengths = facts[:, 0]
         utt = {key: np.asarray(value) for key, value in self.utts.items()}
         count, room = (np.asarray(self.voices[key]) for key in ("count", "room"))
@@ -279,7 +279,7 @@ class _Draft:
         ends = np.cumsum(count)  # rows up to the end of each speaker
         pointer = np.concatenate([[0], ends[np.cumsum(speakers) - 1]])
         self._check(bad | (length <= 0), pointer, total)
-        # Where an utterance ends if all speakers followed one another, less where its began.
+        # Ends of utterances if the speakers followed one another; base: where each speaker begins.
         flow = np.cumsum(grid.to_samples_all(utt["silence"]) + length)
         base = np.concatenate([[0], flow[ends[:-1] - 1]])
         begin = flow - length - np.repeat(base, count)

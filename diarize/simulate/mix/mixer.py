@@ -1,20 +1,20 @@
-"""Mixer: waveforms of mixtures, for training and for sets on disk, by few and large operations.
+"""Mixer: waveforms of mixtures, for training and for data directories.
 
-* Utterances of a layout are added at their places, at their levels and faded where the manifest
-  says so.  Filtering to a band is done in the audio store, once.
-* Reverberation: an utterance is convolved with the speaker's room impulse response, whose
-  strongest sample is taken as the direct path and put at delay 0.  The response before it is
+* The utterances of a layout are added at their positions with their gains, and faded if the
+  manifest has a fade.  The band-pass filter is applied once, in the audio store.
+* Reverberation: an utterance is convolved with the speaker's room impulse response.  Its
+  strongest sample is taken as the direct path and has delay 0.  The response before it is
   dropped where it precedes the label.  The tail after the label is kept, up to the end of the
   mixture, and not labelled.  Each utterance is scaled so that its energy, tail included, is that
-  of the dry one, as by Kaldi's ``wav-reverberate``, which hitachi-speech/EEND uses.
+  of the dry utterance, as by Kaldi's ``wav-reverberate``, which hitachi-speech/EEND uses.
 * Noise is cut, or repeated with a short cross-fade, to the length of the mixture, and scaled so
   that the ratio of the mean powers of speech and noise over the whole mixture is the SNR.
 
 The sum is neither clipped nor normalised: its samples may exceed 1.
 
-The utterances of a reverberated speaker are put on a track of their own and the whole track is
+The utterances of a reverberated speaker form a track of their own, and the whole track is
 convolved with the room at once, by overlap-save in blocks of a power of two.  The blocks of all
-speakers are transformed together, added up as spectra, and transformed back once.
+speakers are transformed together, added as spectra, and transformed back once.
 """
 
 from typing import NamedTuple
@@ -26,14 +26,14 @@ from torch import Tensor
 from diarize.simulate.mix.layout import MixtureLayout, Rows
 from diarize.simulate.mix.store import AudioStore, Entry
 
-_LOOP_FADE = 0.02  # s over which the end of a repeated noise is faded into its beginning
+_LOOP_FADE = 0.02  # s, cross-fade of the end of a repeated noise into its beginning
 _MIN_FFT, _MAX_FFT = 1 << 14, 1 << 16
 _SUM_BLOCK = 1024
-_ROWS = 48  # transforms at once: more would not fit into a CPU's cache, less plans too often
+_ROWS = 48  # transforms at once: more exceed a CPU's cache, fewer require too many plans
 
 
 class Room(NamedTuple):
-    """An impulse response (n,), its strongest sample, and whether there is sound before it."""
+    """Room impulse response (n,), its strongest sample, and whether sound precedes it."""
 
     response: np.ndarray
     peak: int
@@ -41,7 +41,7 @@ class Room(NamedTuple):
 
 
 class Mixer:
-    """Makes windows of the mixtures of a layout; each process has its own."""
+    """Mixer of the mixtures of a layout; each process has its own."""
 
     def __init__(self, layout: MixtureLayout, store: AudioStore) -> None:
         self.layout, self.store = layout, store
@@ -63,9 +63,9 @@ class Mixer:
         return out
 
     def gains(self, index: int) -> tuple[np.ndarray, float]:
-        """Return the factors of a mixture's rows in their rooms (1: none) and of its noise.
+        """Return the gains of a mixture's reverberated rows (1: no room) and of its noise.
 
-        Unknown ones are computed from the whole mixture and stored in the layout.
+        Unknown gains are computed from the whole mixture and stored in the layout.
         """
         found = self.layout.gains(index)
         if found is None:
@@ -74,7 +74,7 @@ class Mixer:
         return found
 
     def room(self, number: int) -> Room:
-        """Return the room that is source ``number`` of the layout."""
+        """Return the room whose response is source ``number`` of the layout."""
         if number not in self._rooms:
             response = self.store.samples(self.entries[number])
             peak = int(np.argmax(np.abs(response)))
@@ -114,7 +114,7 @@ class Mixer:
             return
         tail = max(len(room.response) for room in rooms.values()) - 1
         shift = np.array([rooms[n].peak if n >= 0 else 0 for n in rows.room.tolist()])
-        # An utterance is put earlier by the delay of its direct path.
+        # An utterance is advanced by the delay of its direct path.
         begin = rows.begin - shift - (start - tail)
         low, high = np.maximum(begin, 0), np.minimum(begin + rows.length, len(out) + tail)
         heard = (rows.room >= 0) & (high > low)
@@ -141,7 +141,7 @@ class Mixer:
     def _take_early(
         self, out: np.ndarray, rows: Rows, gains: np.ndarray, fade: int, start: int
     ) -> None:
-        """Remove the responses of rooms before the direct path, where they precede a label."""
+        """Remove the response before the direct path where it precedes a label."""
         chosen = []
         for row in np.flatnonzero(rows.room >= 0).tolist():
             room, begin = self.room(int(rows.room[row])), int(rows.begin[row]) - start
@@ -165,7 +165,7 @@ class Mixer:
             out[lo:hi] -= early[at, lo - begin + room.peak : hi - begin + room.peak]
 
     def _find_gains(self, index: int) -> tuple[np.ndarray, float]:
-        """Return the factors of a mixture, from all of it."""
+        """Return the gains of a mixture, computed from the whole mixture."""
         layout, rows = self.layout, self.layout.rows(index)
         fade, total = layout.fade(index), layout.num_samples(index)
         noise, snr = layout.noise(index)
@@ -186,9 +186,9 @@ class Mixer:
     def _reverberate_each(
         self, out: np.ndarray, rows: Rows, chosen: np.ndarray, gains: np.ndarray, fade: int
     ) -> None:
-        """Add a speaker's utterances, convolved one by one, to ``out``; sets their ``gains``.
+        """Add a speaker's utterances, convolved one by one, to ``out``; set their ``gains``.
 
-        They follow one another on one track, far enough apart that no tail reaches the next.
+        On the track, each utterance begins after the tail of the previous one.
         """
         room = self.room(int(rows.room[chosen[0]]))
         tail = len(room.response) - 1
@@ -218,7 +218,7 @@ class Mixer:
             out[at : at + len(part)] += part * gains[row]
 
     def _noise_energy(self, number: int, total: int) -> float:
-        """Return the energy of ``total`` samples of a noise, repeated where it is shorter."""
+        """Return the energy of ``total`` samples of a noise, which is repeated if it is shorter."""
         entry = self.entries[number]
         period = entry.length - self._loop_fade(entry)
         if entry.length >= total:
@@ -240,7 +240,7 @@ class Mixer:
         return np.multiply(self.store.samples(entry, start, stop), factor, dtype=np.float32)
 
     def _looped(self, entry: Entry, start: int, stop: int, gain: float = 1.0) -> np.ndarray:
-        """Return samples [start, stop) of a noise repeated, its end faded into its beginning."""
+        """Return samples [start, stop) of a repeated noise, cross-faded from end to beginning."""
         fade = self._loop_fade(entry)
         period = entry.length - fade
         out = np.empty(stop - start, dtype=np.float32)
@@ -261,7 +261,7 @@ class Mixer:
 
 
 def fft_size(length: int, tail: int) -> int:
-    """Return the size of the transforms, a power of two, that convolves ``length`` samples best.
+    """Return the transform size, a power of two, that convolves ``length`` samples fastest.
 
     ``tail`` is the length of the response less 1.
     """
@@ -277,10 +277,10 @@ def fft_size(length: int, tail: int) -> int:
 
 
 def overlap_save(tracks: Tensor, responses: Tensor, tail: int) -> Tensor:
-    """Return the sum over tracks of each convolved with its response, float32 (n,).
+    """Return the sum of the tracks, each convolved with its response, float32 (n,).
 
     ``tracks`` is (S, tail + n), n a multiple of the step, which is the responses' second size
-    (the transform's) less ``tail``; the result's sample t belongs to that at tail + t.
+    (the transform size) less ``tail``; sample t of the result is at tail + t in the tracks.
     """
     size = responses.shape[1]
     blocks = tracks.unfold(1, size, size - tail)  # (S, n / step, size)
@@ -288,7 +288,7 @@ def overlap_save(tracks: Tensor, responses: Tensor, tail: int) -> Tensor:
     runs = -(-speakers * count // _ROWS)
     parts, rooms = [], None
     for part in torch.tensor_split(blocks, runs, dim=1):
-        # The rooms go with the first: each call makes a plan for its transforms first.
+        # The responses are transformed with the first blocks: each call plans its transforms.
         held = part.reshape(-1, size)
         spectra = torch.fft.rfft(torch.cat([held, responses]) if rooms is None else held)
         if rooms is None:
@@ -302,7 +302,7 @@ def overlap_save(tracks: Tensor, responses: Tensor, tail: int) -> Tensor:
 
 
 def _energy(wave: np.ndarray) -> float:
-    """Return the sum of squares: in float32 within short blocks, in float64 over them."""
+    """Return the sum of squares: in float32 within short blocks, in float64 over blocks."""
     whole = len(wave) // _SUM_BLOCK * _SUM_BLOCK
     blocks = wave[:whole].reshape(-1, _SUM_BLOCK)
     rest = wave[whole:]

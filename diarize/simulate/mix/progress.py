@@ -1,4 +1,4 @@
-"""Announcement and progress of decoding into an audio store."""
+"""Progress of decoding into an audio store, and the disk space required."""
 
 import shutil
 import sys
@@ -10,11 +10,11 @@ from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
 
 _EVERY = 10.0  # s between lines
-_QUIET_BYTES = 64 << 20  # a smaller need is not announced: it is decoded in seconds
+_QUIET_BYTES = 64 << 20  # less is not announced: it is decoded in seconds
 
 
 class DecodingProgress:
-    """Lines on stderr: what will be decoded and the disk space needed, then the progress.
+    """Progress lines on stderr, after the amount of audio and the disk space required.
 
     The headers of all files ``names`` are read first, so that a missing file or a full disk is
     reported before hours of decoding.  Raises DiarizeError for both.
@@ -27,7 +27,7 @@ class DecodingProgress:
         self.done = self.samples = self.total = 0
         unknown = 0
         for source in (AudioSource(name, allow_pipes) for name in names):
-            # The length of a permitted pipe or a member of an ark costs as much as its samples.
+            # Measuring a permitted pipe or a member of an ark is as slow as decoding it.
             if source.is_seekable or (source.is_pipe and not allow_pipes):
                 self.total += source.info().samples_at(sample_rate)
             else:

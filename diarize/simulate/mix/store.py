@@ -1,4 +1,4 @@
-"""Audio store: every source decoded once, as int16, in flat files that are mapped into memory.
+"""Audio store: all sources, decoded once to int16, in flat files that are mapped into memory.
 
 A store is a directory::
 
@@ -7,14 +7,14 @@ A store is a directory::
     shard-00000.json     their places, scales and checksums; sizes and times of their files
 
 A shard is written whole or not at all, its index last.  A build that was killed continues with
-the missing shards; a shard whose files have changed (size or time) is made again.  Processes that
-open one store at the same time share the work, shard by shard.  The directory can be removed at
-any time when no process uses it.
+the missing shards; a shard whose files have changed (size or time) is written again.  Processes
+that open one store at the same time share the work, shard by shard.  The directory can be removed
+whenever no process uses it.
 
-Samples are value * scale of int16 values.  The scale is 1 / 32768 where that is exact, as for
+Samples are int16 values times a scale.  The scale is 1 / 32768 where that is exact, as for
 single-channel 16-bit files at the store's rate; otherwise it is the peak of the source / 32767,
 and samples differ from `diarize.io.audio.read_audio` by up to half a step, peak / 65534.  Room
-impulse responses are kept as float32, since rounding at their peak would drown a long tail.
+impulse responses are kept as float32, since quantisation noise would mask a long tail.
 """
 
 import fcntl
@@ -42,7 +42,7 @@ from diarize.simulate.mix.progress import DecodingProgress
 _LOG = logging.getLogger(__name__)
 _FORMAT = 1
 _SHARD_BYTES = 256 << 20  # of source files: about 2 h of FLAC
-_VERIFY_BYTES = 1 << 30  # up to this size checksums are compared whenever a store is opened
+_VERIFY_BYTES = 1 << 30  # up to this size, opening a store compares the checksums
 _ARK_OFFSET = re.compile(r":\d+$")
 _UNKNOWN_BYTES = 1 << 20  # assumed for a pipe or a member of an ark
 INT16, FLOAT32 = "int16", "float32"
@@ -78,7 +78,7 @@ class StoreOptions:
 class AudioStore:
     """Sources of a built store, made by `open_store`.
 
-    It can be sent to worker processes, which map the files anew.
+    Worker processes that receive it map the files themselves.
     """
 
     def __init__(self, path: Path, entries: dict[AudioKey, Entry], kinds: dict[int, str]) -> None:
@@ -90,14 +90,14 @@ class AudioStore:
 
     @property
     def num_bytes(self) -> int:
-        """Size of the samples."""
+        """Size of the samples in bytes."""
         return sum(_samples_path(self.path, i).stat().st_size for i in self.kinds)
 
     def _shard(self, number: int) -> np.ndarray:
         if number not in self._shards:
             path, kind = _samples_path(self.path, number), self.kinds[number]
             try:
-                # Views of np.memmap cost several times those of a plain array.
+                # Views of np.memmap are several times slower than those of a plain array.
                 self._shards[number] = np.asarray(np.memmap(path, kind, "r"))
             except (OSError, ValueError) as err:
                 raise DiarizeError(f"cannot map {path}: {err}; remove {self.path}") from err
@@ -111,7 +111,7 @@ class AudioStore:
     def read(self, key: AudioKey, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return samples [start, stop) of source ``key``, float32 (n,).
 
-        ``stop`` may lie beyond the end, ``start`` may not (DiarizeError).
+        ``stop`` may be beyond the end; raises DiarizeError if ``start`` is.
         """
         entry = self.entries[key]
         if start >= entry.length:
@@ -129,15 +129,15 @@ def open_store(
 ) -> AudioStore:
     """Return the store at ``path`` with all ``keys``, after decoding the missing ones.
 
-    Before decoding, every missing source is looked at, and the disk space needed is printed.
-    The checksums of a store of up to 1 GiB are compared, and damaged shards are made again.
-    Raises DiarizeError for audio that cannot be read, and where nothing can be written.
+    Before decoding, the header of every missing source is read, and the disk space required is
+    printed.  The checksums of a store of up to 1 GiB are compared, and damaged shards are written
+    again.  Raises DiarizeError for unreadable audio and for a directory that is not writable.
     """
     options, path = options or StoreOptions(), Path(path)
     wanted = set(keys)
     with locked(path):
         shards = _assign(path, sorted(wanted, key=_sort_key), options)
-    # Other shards, of manifests no longer in use, may have lost their files.
+    # Files of other shards, of manifests no longer in use, may be missing.
     numbers = [i for i, shard in enumerate(shards) if not wanted.isdisjoint(shard)]
     _build(path, {i: shards[i] for i in numbers}, options)
     return _load(path, shards, numbers)
@@ -155,7 +155,7 @@ def _sort_key(key: AudioKey) -> tuple:
 
 
 def _assign(path: Path, keys: Sequence[AudioKey], options: StoreOptions) -> list[list[AudioKey]]:
-    """Return the sources of each shard: those assigned before, and new shards for new ones."""
+    """Return the sources of each shard; new sources are assigned to new shards."""
     table, shards = path / "assigned.json", []
     if table.exists():
         held = read_json(table)
@@ -176,7 +176,7 @@ def _assign(path: Path, keys: Sequence[AudioKey], options: StoreOptions) -> list
 
 
 def _split(keys: Sequence[AudioKey], limit: int) -> Iterator[list[AudioKey]]:
-    """Yield runs of sources of one kind whose files have about ``limit`` bytes."""
+    """Yield runs of sources of one kind, with files of about ``limit`` bytes in total."""
     run: list[AudioKey] = []
     size = 0
     for key in keys:
@@ -192,14 +192,14 @@ def _split(keys: Sequence[AudioKey], limit: int) -> Iterator[list[AudioKey]]:
 
 
 def key_of(row: list) -> AudioKey:
-    """Return the key that JSON holds as a list."""
+    """Return the key of a list from JSON."""
     return AudioKey(row[0], row[1], None if row[2] is None else tuple(row[2]))
 
 
 def _build(path: Path, shards: dict[int, list[AudioKey]], options: StoreOptions) -> None:
-    """Write the shards that are missing, damaged, or made from files that have changed since.
+    """Write the shards that are missing, damaged, or older than a change of their files.
 
-    Shards that another process is writing are left to it, and waited for at the end.
+    A shard that another process is writing is waited for at the end.
     """
     sizes = [p.stat().st_size for p in path.glob("shard-*.samples")]
     check = sum(sizes) <= _VERIFY_BYTES
@@ -244,7 +244,7 @@ def _write_shard(
     _index_path(path, number).unlink(missing_ok=True)
     with atomic_write(_samples_path(path, number), "wb") as handle:
         for key in keys:
-            # Before reading: a file that changes meanwhile counts as changed.
+            # Taken before reading: a file that changes meanwhile counts as changed.
             stamps.append(_stamp(key.name))
             length, scale, crc32 = _append(handle, key, options, path)
             places.append([total, length, scale, crc32])
@@ -286,8 +286,8 @@ def _to_int16(
 ) -> tuple[float, Iterator[np.ndarray]]:
     """Return the scale and the int16 values of ``blocks``.
 
-    The scale depends on all samples.  Audio of more than one block therefore passes through a
-    temporary file (float32), and a recording of any length is never in memory as a whole.
+    The scale depends on all samples.  Audio of more than one block is therefore written to a
+    temporary file (float32) first; memory does not grow with the length of a recording.
     """
     head = list(itertools.islice(blocks, 2))
     spool = make_file() if len(head) > 1 else None
@@ -324,7 +324,7 @@ def _load(path: Path, shards: list[list[AudioKey]], numbers: Iterable[int]) -> A
 
 
 def _read_index(path: Path, number: int) -> dict | None:
-    """Return the index of a shard; None where it is missing or its samples have another size."""
+    """Return the index of a shard; None if it is missing or its samples have another size."""
     try:
         index = read_json(_index_path(path, number))
         width = np.dtype(index["kind"]).itemsize
@@ -335,7 +335,7 @@ def _read_index(path: Path, number: int) -> dict | None:
 
 
 def read_json(path: Path) -> dict:
-    """Return the content of a JSON file in a store; DiarizeError where it is damaged."""
+    """Return the content of a JSON file in a store; raises DiarizeError if it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as err:
@@ -343,7 +343,7 @@ def read_json(path: Path) -> dict:
 
 
 def _is_fresh(index: dict) -> bool:
-    """Return whether the files are as they were when decoded; a missing file is no change."""
+    """Return whether the files are unchanged since decoding; a missing file counts as unchanged."""
     for row, stamp in zip(index["sources"], index["stamps"], strict=True):
         now = _stamp(row[0])
         if now is not None and stamp is not None and now != stamp:
@@ -384,16 +384,16 @@ def _index_path(path: Path, number: int) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold directory ``path``, made if need be, for this process; other processes wait."""
+    """Make and lock directory ``path`` for this process; other processes wait."""
     with _lock(path, 0, wait=True):
         yield
 
 
 @contextmanager
 def _lock(path: Path, place: int, wait: bool) -> Iterator[bool]:
-    """Lock byte ``place`` of the lock file of ``path``; yield whether it is held.
+    """Lock byte ``place`` of the lock file of ``path``; yield whether this succeeded.
 
-    It is not where another process holds it and ``wait`` is false.
+    It fails if another process holds the lock and ``wait`` is false.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
