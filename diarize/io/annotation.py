@@ -22,12 +22,12 @@ from diarize.io.rttm import (
 from diarize.io.textgrid import read_textgrid_tiers
 from diarize.segments import Segment, merge_segments
 
-# CTM gives words; between words of a turn there are pauses.
+# CTM contains words; within a turn there are pauses between them.
 CTM_JOIN = 0.5
 
 
 class Format(NamedTuple):
-    """``read`` takes a path, ``write`` the segments of one file, and returns its text."""
+    """Format of annotations: ``read(path)`` returns segments, ``write(segments)`` a file's text."""
 
     read: Callable[[Path], list[Segment]]
     write: Callable[[list[Segment]], str]
@@ -54,10 +54,10 @@ def _text(path: Path) -> str:
 
 
 def read_audacity(path: Path) -> list[Segment]:
-    """Return the labels of an Audacity label track: start, end and label by tabs."""
+    """Return the labels of an Audacity label track: start, end and label, tab-separated."""
     out = []
     for number, line in enumerate(_text(path).split("\n"), 1):
-        # A line that begins with a backslash holds frequencies of the label before.
+        # A line that begins with a backslash contains frequencies of the preceding label.
         if not line.strip() or line.startswith("\\"):
             continue
         fields = line.rstrip("\r").split("\t")
@@ -77,8 +77,8 @@ def write_audacity(segments: list[Segment]) -> str:
 def read_textgrid(path: Path) -> list[Segment]:
     """Return the labelled intervals of a Praat TextGrid, long or short form.
 
-    A tier's name is the label where the interval's text is not one: with several tiers each is
-    a speaker; with one tier its texts are the labels.
+    With several tiers, each is a speaker and its name is the label; with one tier, the texts of
+    the intervals are the labels.
     """
     tiers = read_textgrid_tiers(path)
     out = []
@@ -133,7 +133,7 @@ def read_ctm(path: Path) -> list[Segment]:
 
 
 def write_ctm(segments: list[Segment]) -> str:
-    """Return CTM lines with the label in the place of the word, channel 1."""
+    """Return CTM lines with the label in place of the word, channel 1."""
     return "".join(
         f"{s.recording} 1 {s.start:.3f} {s.end - s.start:.3f} {s.label}\n" for s in sorted(segments)
     )
@@ -168,8 +168,8 @@ _START = ("start", "start_time")
 def read_json_lines(path: Path) -> list[Segment]:
     """Return segments from JSON lines or one JSON list of objects.
 
-    Each has ``recording``, ``start``, ``end`` (or ``duration``) and ``label``, or the names that
-    meeteval (``session_id``, ``start_time``), lhotse and pyannote use.
+    Each object has ``recording``, ``start``, ``end`` (or ``duration``) and ``label``, or the
+    corresponding names of meeteval (``session_id``, ``start_time``), lhotse and pyannote.
     """
     out = []
     for where, row in _json_rows(path):
@@ -209,7 +209,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, object]]:
 
 
 def write_json_lines(segments: list[Segment]) -> str:
-    """Return an object a line: recording, start, end, label."""
+    """Return one object per line: recording, start, end, label."""
     rows = (
         {"recording": s.recording, "start": round(s.start, 6), "end": round(s.end, 6),
          "label": s.label}
@@ -234,9 +234,9 @@ FORMATS: dict[str, Format] = {
 
 
 def format_of(path: str, given: str | None = None) -> str:
-    """Return the name of the format: ``given``, else by the suffix or the whole name of the file.
+    """Return the name of the format: ``given``, else by the suffix or the name of the file.
 
-    A file in a data directory is called ``rttm``, ``stm`` or ``ctm``; standard input is RTTM.
+    Files of a data directory are named ``rttm``, ``stm`` or ``ctm``; standard input is RTTM.
     """
     if given:
         return given
@@ -256,7 +256,7 @@ def read_annotation(path: str, given: str | None = None) -> list[Segment]:
 
 
 def write_annotations(segments: Iterable[Segment], given: str) -> dict[str, str]:
-    """Return the text by recording, or all under "" for a format that holds many recordings."""
+    """Return the text by recording, or all under "" if a file may contain several recordings."""
     rows = list(segments)
     form = FORMATS[given]
     if not form.one_recording:

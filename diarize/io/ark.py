@@ -1,4 +1,4 @@
-"""Matrices and vectors on disk as Kaldi's ark and scp."""
+"""Matrices and vectors in Kaldi's ark and scp files."""
 
 import io
 import os
@@ -16,12 +16,12 @@ from diarize.io.atomic import atomic_write
 from diarize.io.table import read_table
 
 _OFFSET = re.compile(r"(.+):(\d+)")
-# Values that are worked on at a time.
+# Number of values that are processed at a time.
 _BLOCK = 1 << 20
 
 
 class Rows(Protocol):
-    """What a matrix has to be for its rows to be written: an array, or like one."""
+    """Matrix with the array interface that is required to write its rows."""
 
     shape: tuple[int, int]
 
@@ -29,13 +29,13 @@ class Rows(Protocol):
 
 
 class ArkWriter:
-    """Writes ``<directory>/<name>.ark`` and, when it is closed, ``<name>.scp``.
+    """Writer of ``<directory>/<name>.ark`` and, when it is closed, of ``<name>.scp``.
 
     With ``job`` the files are ``<name>.<job>.ark`` and ``<name>.<job>.scp``, whose
-    concatenation in C order is ``<name>.scp`` (``merge_scp``).  An scp of before, also
-    a merged one, is removed at once and the new one appears only when everything is
-    written, so that a set that was interrupted is never taken for whole.  Use it in a
-    ``with`` block: where that ends by an error there is no scp.
+    concatenation in C order is ``<name>.scp`` (``merge_scp``).  An earlier scp, also a
+    merged one, is removed at once, and the new one is written last, so that an interrupted
+    set is never mistaken for a complete one.  Use it in a ``with`` block: if the block ends
+    by an error, there is no scp.
     """
 
     def __init__(self, directory: str | os.PathLike, name: str, job: int | None = None) -> None:
@@ -46,7 +46,7 @@ class ArkWriter:
         try:
             self.ark.parent.mkdir(parents=True, exist_ok=True)
             self.scp.unlink(missing_ok=True)
-            # What was merged of before would soon point into this job's new ark.
+            # An earlier merged scp would point into the new ark of this job.
             self.scp.with_name(f"{name}.scp").unlink(missing_ok=True)
             self._handle = io.BufferedWriter(io.FileIO(self.ark, "w"))
         except OSError as err:
@@ -55,8 +55,8 @@ class ArkWriter:
     def write(self, key: str, array: np.ndarray) -> None:
         """Append a float matrix (T, D) or vector (D,) as float32.
 
-        Raises DiarizeError for a key with blanks or a second time, values that are NaN or
-        infinite, or where the disk is full.
+        Raises DiarizeError for a key with blanks, a repeated key, NaN or infinite values, and
+        if the disk is full.
         """
         array = np.ascontiguousarray(array, dtype=np.float32)
         if array.ndim not in (1, 2):
@@ -70,10 +70,10 @@ class ArkWriter:
         self._entries[key] = offset
 
     def write_rows(self, key: str, rows: Rows, two_bytes: bool = False) -> None:
-        """Append a float matrix (T, D), of which slices of rows are taken and written in turn.
+        """Append a float matrix (T, D), read and written by slices of rows.
 
-        With ``two_bytes`` it is Kaldi's compressed matrix CM2 for values in [0, 1], half as
-        long, with an error of at most 1 / 131070.  Raises DiarizeError as ``write`` does.
+        With ``two_bytes`` it is Kaldi's compressed matrix CM2 for values in [0, 1], of half the
+        size, with an error of at most 1 / 131070.  Raises DiarizeError as ``write`` does.
         """
         offset = self._begin(key)
         num_rows, num_columns = rows.shape
@@ -92,7 +92,7 @@ class ArkWriter:
         self._entries[key] = offset
 
     def _begin(self, key: str) -> int:
-        """Write ``key`` and return where its array begins."""
+        """Write ``key`` and return the offset of its array."""
         if key.split() != [key]:
             raise DiarizeError(f"{self.ark}: key {key!r} is empty or holds blanks")
         if key in self._entries:
@@ -139,7 +139,7 @@ class ArkWriter:
 
 
 class ArkTable(Mapping[str, np.ndarray]):
-    """The arrays of an scp, each read when it is asked for."""
+    """Arrays of an scp, each read on access."""
 
     def __init__(self, scp: str | os.PathLike) -> None:
         self.scp = Path(scp)
@@ -151,13 +151,13 @@ class ArkTable(Mapping[str, np.ndarray]):
         try:
             with open(path, "rb") as handle:
                 handle.seek(offset)
-                # kaldiio would also unpickle what it finds; only Kaldi's binary form is data.
+                # kaldiio would also unpickle; only Kaldi's binary form is accepted.
                 if handle.read(2) != b"\0B":
                     raise DiarizeError(
                         f"{self.scp}: {key}: no Kaldi matrix or vector at {self._entries[key]}"
                     )
                 handle.seek(offset)
-                # A copy, because what kaldiio gives may be read only.
+                # A copy, because kaldiio may return a read-only array.
                 return np.array(kaldiio.matio.read_kaldi(handle))
         except OSError as err:
             raise DiarizeError(f"{self.scp}: {key}: cannot read {path}: {err.strerror}") from err
@@ -165,9 +165,9 @@ class ArkTable(Mapping[str, np.ndarray]):
             raise self._damaged(key) from err
 
     def mapped(self, key: str) -> np.ndarray:
-        """Return a matrix of ``key`` as it lies on disk, read only, loaded where it is looked at.
+        """Return the matrix of ``key`` as a read-only memory map.
 
-        What is no plain float32 matrix is read as ``[]`` does.
+        Any form other than a plain float32 matrix is read as by ``[]``.
         """
         path, offset = self._place(key)
         try:
@@ -190,7 +190,7 @@ class ArkTable(Mapping[str, np.ndarray]):
         match = _OFFSET.fullmatch(entry)
         path, offset = (match[1], int(match[2])) if match else (entry, 0)
         if not os.path.exists(path) and (self.scp.parent / Path(path).name).exists():
-            path = self.scp.parent / Path(path).name  # the folder has been moved
+            path = self.scp.parent / Path(path).name  # the directory was moved
         return path, offset
 
     def _damaged(self, key: str) -> DiarizeError:
@@ -208,9 +208,9 @@ class ArkTable(Mapping[str, np.ndarray]):
 
 
 def read_scp(scp: str | os.PathLike) -> ArkTable:
-    """Return a mapping from key to float array, which reads each array when it is asked for.
+    """Return a mapping from key to float array, which reads each array on access.
 
-    An ark that is not where the scp says is looked for beside the scp.
+    An ark that is missing at the path in the scp is searched in the directory of the scp.
     """
     return ArkTable(scp)
 
@@ -218,7 +218,7 @@ def read_scp(scp: str | os.PathLike) -> ArkTable:
 def merge_scp(directory: str | os.PathLike, name: str, num_jobs: int) -> Path:
     """Return ``<name>.scp``, made of ``<name>.1.scp`` ... ``<name>.<num_jobs>.scp``, sorted.
 
-    Raises DiarizeError where one is missing (that job did not end well) or two share a key.
+    Raises DiarizeError if one is missing (that job failed) or two share a key.
     """
     merged: dict[str, str] = {}
     for job in range(1, num_jobs + 1):

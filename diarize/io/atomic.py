@@ -1,4 +1,4 @@
-"""Files and directories that are written whole or not at all."""
+"""Atomic writing of files and directories: complete or not at all."""
 
 import os
 import shutil
@@ -12,11 +12,11 @@ from diarize.errors import DiarizeError
 
 @contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a temporary file beside ``path`` and move it there when the block ends well.
+    """Open a temporary file beside ``path`` and move it there when the block succeeds.
 
-    A reader of ``path`` sees the old file or the whole new one, also after a kill or a power
-    cut.  A device or FIFO, such as /dev/null, and the target of /dev/stdout are written in
-    place; a link stays a link.  Raises DiarizeError, naming ``path``, where it cannot be
+    A reader of ``path`` sees the old file or the complete new one, also after a kill or a
+    power cut.  A device or FIFO, such as /dev/null, and the target of /dev/stdout are written
+    in place; a link remains a link.  Raises DiarizeError, naming ``path``, if it cannot be
     written.
     """
     import tempfile  # not needed by commands that only read, and slow to import
@@ -54,10 +54,10 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextmanager
 def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
-    """Make a new directory beside ``path`` that takes its place when the block ends well.
+    """Make a new directory beside ``path`` and move it there when the block succeeds.
 
-    A directory that was there is replaced as a whole, and kept where the block fails.  Raises
-    DiarizeError, naming ``path``, where it cannot be written.
+    An existing directory is replaced as a whole, and kept if the block fails.  Raises
+    DiarizeError, naming ``path``, if it cannot be written.
     """
     path = Path(path)
     fresh, old = (path.parent / f".{path.name}.{kind}" for kind in ("new", "old"))
@@ -68,7 +68,7 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
         raise DiarizeError(f"cannot make {path}: {err.strerror}") from err
     try:
         yield fresh
-        if not fresh.exists():  # the block found that there is nothing to replace
+        if not fresh.exists():  # removed by the block: nothing to replace
             return
         try:
             shutil.rmtree(old, ignore_errors=True)
@@ -83,7 +83,7 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def _stream_of(path: Path) -> int | None:
-    """Return the descriptor that ``path`` names, as /dev/stdout and /dev/fd/3 do, or None."""
+    """Return the descriptor of a ``path`` such as /dev/stdout or /dev/fd/3, else None."""
     for place in (path, Path(os.readlink(path))) if path.is_symlink() else (path,):
         if place.name.isdigit() and place.parent.resolve().parts[:2] == ("/", "proc"):
             return int(place.name)
@@ -93,7 +93,7 @@ def _stream_of(path: Path) -> int | None:
 @contextmanager
 def _special_file(path: Path, mode: str, stream: int | None) -> Iterator[IO[Any]]:
     try:
-        # The descriptor itself: a file opened again would be written from its beginning.
+        # The descriptor itself: a reopened file would be written from its beginning.
         place = path if stream is None else os.dup(stream)
         with open(place, mode, encoding=None if "b" in mode else "utf-8") as handle:
             yield handle

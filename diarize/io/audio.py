@@ -1,7 +1,6 @@
-"""Audio as Kaldi names it: a file, ``path:offset`` into an ark, or ``command |``.
+"""Audio by Kaldi's rxfilenames: a file, ``path:offset`` into an ark, or ``command |``.
 
-Whatever the source, the caller sees one channel of float32 samples in [-1, 1) at the rate
-that it asks for.
+Samples of all sources are one channel of float32 values in [-1, 1) at the requested rate.
 """
 
 import io
@@ -32,7 +31,7 @@ _INT16_SCALE = np.float32(1 / 32768)
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a recording is made of: Hz, samples per channel at that rate, channels."""
+    """Audio format of a recording: rate in Hz, samples per channel at that rate, channels."""
 
     sample_rate: int
     num_samples: int
@@ -44,7 +43,7 @@ class AudioInfo:
         return self.num_samples / self.sample_rate
 
     def samples_at(self, sample_rate: int) -> int:
-        """Return how many samples ``read_audio`` gives of the whole at ``sample_rate`` Hz.
+        """Return the number of samples of the whole recording in ``read_audio`` at this rate.
 
         >>> AudioInfo(44100, 44101, 2).samples_at(16000)
         16001
@@ -58,9 +57,9 @@ class AudioSource:
     """One entry of wav.scp.
 
     ``rxfilename`` is a path, ``path:offset`` into an ark of WAV files, or ``command |``,
-    which runs in the shell and only with ``allow_pipes``.  A relative path is taken from
-    the current directory, as Kaldi does, and where it is not there, from ``base`` (the
-    data directory).  ``recording`` is named in messages.
+    which runs in the shell and requires ``allow_pipes``.  A relative path refers to the
+    current directory, as in Kaldi, and if it does not exist there, to ``base`` (the data
+    directory).  ``recording`` is named in messages.
     """
 
     rxfilename: str
@@ -79,14 +78,14 @@ class AudioSource:
 
     @property
     def is_seekable(self) -> bool:
-        """Whether a part can be read without the rest: not of pipes and members of an ark."""
+        """Whether a part can be read without the rest; not for pipes and members of an ark."""
         return not self.is_pipe and _ARK.fullmatch(self.rxfilename) is None
 
     def resolved(self) -> str:
-        """Return the rxfilename in a form that opens without ``base``.
+        """Return the rxfilename in a form that can be opened without ``base``.
 
-        A relative path that exists below ``base`` only is joined with it.  Raises DiarizeError
-        where it exists at neither place.
+        A relative path that exists only below ``base`` is joined with it.  Raises DiarizeError
+        if it exists at neither place.
         """
         name = self.rxfilename
         if self.is_pipe or os.path.isabs(name):
@@ -102,9 +101,9 @@ class AudioSource:
         )
 
     def info(self) -> AudioInfo:
-        """Return rate, length and channels, from the header where there is one.
+        """Return rate, length and channels, from the header if there is one.
 
-        Raises DiarizeError as ``read_audio`` does, also for a recording of no samples.
+        Raises DiarizeError as ``read_audio`` does, also for a recording without samples.
         """
         if self.is_seekable:
             fd = _open_file(self, self.rxfilename)
@@ -132,10 +131,10 @@ def read_audio(
     """Return the samples [start, stop) at ``sample_rate`` Hz, float32 of shape (n,).
 
     Channels are averaged.  Another rate is converted by a polyphase filter, with a notice;
-    a part is then exactly what the same cut of the whole would be.  Only the part asked
-    for is decoded, except from arks and pipes.  ``stop`` may lie beyond the end, ``start``
-    may not.  Raises DiarizeError, naming the recording, where it is missing, cut short,
-    empty, not audio, or has NaN or infinite samples.
+    a part is then identical to the same cut of the whole.  Only the requested part is
+    decoded, except from arks and pipes.  ``stop`` may lie beyond the end, ``start`` may not.
+    Raises DiarizeError, naming the recording, if it is missing, truncated, empty, not audio,
+    or has NaN or infinite samples.
     """
     if not isinstance(source, AudioSource):
         source = AudioSource(os.fspath(source), allow_pipes)
@@ -150,8 +149,8 @@ def read_blocks(
 ) -> Iterator[np.ndarray]:
     """Yield all samples at ``sample_rate`` Hz in blocks of ``seconds``, each float32 (n,).
 
-    The source is opened once, so that a pipe runs once.  The blocks are the samples of
-    `read_audio`, whose errors are raised.
+    The source is opened once, so that a pipe runs once.  Samples and errors are those of
+    `read_audio`.
     """
     block = round(seconds * sample_rate)
     with _opened(source) as handle:
@@ -182,8 +181,8 @@ def _read_part(
         return _read_frames(source, handle, start, stop)
     _notice(rate, sample_rate)
     half = _half_length(up, down)
-    # Output m lies at input m * down / up.  Beginning at a multiple of ``down`` keeps the
-    # outputs of the part on those of the whole.
+    # Output m lies at input m * down / up.  A start at a multiple of ``down`` aligns the
+    # outputs of the part with those of the whole.
     first = max(0, (start * down - half) // up) // down * down
     last = min(num_frames, ((stop - 1) * down + half) // up + 1)
     part = _read_frames(source, handle, first, last)
@@ -199,7 +198,7 @@ def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     """
     if from_rate == to_rate:
         return samples
-    # scipy.signal takes a third of a second to import, and most corpora never need it.
+    # The import of scipy.signal takes a third of a second, and most corpora do not require it.
     from scipy.signal import resample_poly
 
     up, down = _ratio(from_rate, to_rate)
@@ -207,10 +206,10 @@ def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
 
 
 def write_wav(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) -> int:
-    """Write ``samples`` (n,) as 16-bit mono WAV and return how many were clipped.
+    """Write ``samples`` (n,) as 16-bit mono WAV and return the number of clipped samples.
 
-    Clipped are samples outside [-1, 1].  The file is whole or not there.  Raises
-    DiarizeError for NaN or infinite samples, or where it cannot be written.
+    Samples outside [-1, 1] are clipped.  The file is complete or absent.  Raises
+    DiarizeError for NaN or infinite samples, or if it cannot be written.
     """
     if samples.ndim != 1:
         raise ValueError(f"one channel expected, not shape {samples.shape}")
@@ -234,7 +233,7 @@ def write_wav(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) ->
 
 @contextmanager
 def _opened(source: AudioSource) -> Iterator[soundfile.SoundFile]:
-    """Yield the open sound file, checked to be as long as its header says."""
+    """Yield the open sound file after a check of its length against its header."""
     if source.is_pipe:
         if not source.allow_pipes:
             raise DiarizeError(
@@ -256,7 +255,7 @@ def _opened(source: AudioSource) -> Iterator[soundfile.SoundFile]:
 
 
 def _open_file(source: AudioSource, path: str) -> int:
-    """Return a descriptor of the file; its directory is the current one, else the base."""
+    """Return a descriptor of the file, relative to the current directory, else to the base."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not hang
     try:
         try:
@@ -360,7 +359,7 @@ def _half_length(up: int, down: int) -> int:
 
 @lru_cache(maxsize=16)
 def _filter(up: int, down: int) -> np.ndarray:
-    """The low-pass that scipy.signal.resample_poly would design anew in every call."""
+    """Return the low-pass that scipy.signal.resample_poly would design in every call."""
     from scipy.signal import firwin
 
     taps = 2 * _half_length(up, down) + 1
@@ -369,5 +368,5 @@ def _filter(up: int, down: int) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _notice(from_rate: int, to_rate: int) -> None:
-    """Say once per process and pair of rates that audio is resampled."""
+    """Report the resampling of audio, once per process and pair of rates."""
     _LOG.warning("resampling audio of %d Hz to %d Hz (said once)", from_rate, to_rate)

@@ -1,4 +1,4 @@
-"""What soundfile does not do: pipes, members of arks, and files that are shorter than they say."""
+"""Audio input beyond soundfile: pipes, members of arks, headers, and truncated files."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import soundfile
 from diarize.errors import DiarizeError
 from diarize.io.audio_streams import part_of, size_of
 
-# Where libsndfile's log says that the samples end before the size in the header.
+# Messages of libsndfile's log for samples that end before the size in the header.
 _SHORT = {
     "WAV": re.compile(r"^data\s*: (\d+) \(should be (\d+)\)", re.M),
     "WAVEX": re.compile(r"^data\s*: (\d+) \(should be (\d+)\)", re.M),
@@ -26,11 +26,11 @@ _MAX_OGG_PAGE = 27 + 255 + 255 * 255
 
 @lru_cache(maxsize=1)
 def pipe_output(command: str, name: str) -> bytes:
-    """Return what ``command`` writes to its standard output, run by ``/bin/sh``.
+    """Return the standard output of ``command``, run by ``/bin/sh``.
 
-    Its standard input is empty, so it cannot wait for one.  The last output is kept:
+    Its standard input is empty, so that it cannot block.  The last output is cached:
     reading a recording in parts runs the command once.  Raises DiarizeError with the end
-    of its standard error where it fails or writes nothing.
+    of its standard error if it fails or its output is empty.
     """
     done = subprocess.run(
         command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -69,8 +69,8 @@ def ark_member(fd: int, offset: int, name: str) -> bytes:
 def plain_header(fd: int) -> tuple[int, int, int] | None:
     """Return rate, frames and channels of a FLAC, or a WAV of 16 bits in its simplest form.
 
-    None for everything else, and where anything about the header is unusual: libsndfile then has
-    the say.  It takes five times as long to open a file, which is felt with 100,000 of them.
+    None for all other files and for unusual headers, which are left to libsndfile.  libsndfile
+    takes five times as long to open a file, which matters for 100,000 files.
     """
     head = os.pread(fd, _PLAIN_HEADER, 0)
     if len(head) < _PLAIN_HEADER:
@@ -88,20 +88,20 @@ def plain_header(fd: int) -> tuple[int, int, int] | None:
     usual = (riff, wave, fmt, data) == (b"RIFF", b"WAVE", b"fmt ", b"data")
     usual = usual and (length, form, bits) == (16, 1, 16) and channels and rate and count
     usual = usual and block == 2 * channels and count % block == 0
-    # Nothing follows the samples: neither other chunks nor samples that the header leaves out.
+    # No data after the samples: neither other chunks nor samples beyond the header's length.
     whole = size + 8 == os.fstat(fd).st_size and count + 36 == size
     return (rate, count // block, channels) if usual and whole else None
 
 
 def find_truncation(handle: soundfile.SoundFile, content: int | bytes) -> str:
-    """Return what is missing of an open sound file, '' where nothing is.
+    """Return a description of the missing part of an open sound file, '' if it is complete.
 
-    ``content`` is the descriptor or the bytes that it was opened from.  libsndfile itself
-    shortens such a file silently.
+    ``content`` is the descriptor or the bytes from which it was opened.  libsndfile shortens
+    a truncated file without an error.
     """
     kind = handle.format
     if kind == "FLAC":
-        return ""  # the decoder itself fails where frames are missing
+        return ""  # the decoder itself fails for missing frames
     if kind in _SHORT:
         found = _SHORT[kind].search(handle.extra_info)
         if found and not _is_streaming_size(int(found[1])):
@@ -121,7 +121,7 @@ def find_truncation(handle: soundfile.SoundFile, content: int | bytes) -> str:
 
 
 def explain(content: int | bytes, error: str) -> str:
-    """Return why soundfile refused ``content`` and what to do, from its first bytes."""
+    """Return fault and remedy for ``content`` refused by soundfile, from its first bytes."""
     head = part_of(content, 0, 1024)
     if not head:
         return "an empty file; fetch or write it again"
@@ -137,12 +137,12 @@ def explain(content: int | bytes, error: str) -> str:
 
 
 def _is_streaming_size(size: int) -> bool:
-    """Whether a data size stands for 'unknown': what sox, ffmpeg and others write to pipes."""
+    """Whether a data size means 'unknown', as sox, ffmpeg and others write to pipes."""
     return 0x7FFFF000 <= size <= 0x80000100 or size >= 0xFFFFF000
 
 
 def _finish_wav_header(data: bytes) -> bytes:
-    """Return a WAV with a data size of 0, another way to say 'unknown', set to what is there."""
+    """Return the WAV with its actual data size in place of 0, which also means 'unknown'."""
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return data
     position = 12
@@ -159,7 +159,7 @@ def _finish_wav_header(data: bytes) -> bytes:
 
 
 def _ogg_is_cut(tail: bytes) -> bool:
-    """Whether the last Ogg page (RFC 3533, section 6) is longer than what is there of it."""
+    """Whether the last Ogg page (RFC 3533, section 6) is truncated."""
     page = tail.rfind(b"OggS\0")
     if page < 0:
         return False

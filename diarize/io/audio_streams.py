@@ -1,4 +1,4 @@
-"""Files that hold more than their first header says: joined FLAC, Ogg and MP3, short WAV headers.
+"""Files with samples beyond their first header: joined FLAC, Ogg and MP3, short WAV headers.
 
 libsndfile reads such a file up to the length in its first header and reports no fault.
 """
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 Content = int | bytes  # a descriptor, or the bytes of the file
 
-# Bytes after the samples of a WAV that are too few to matter, beginnings of tags, and chunks.
+# Number of bytes after the samples of a WAV that is ignored, beginnings of tags, and chunks.
 _FEW, _TAGS = 1024, (b"ID3", b"TAG", b"APETAGEX", b"\0" * 8)
 _CHUNKS = (b"LIST", b"bext", b"iXML", b"JUNK", b"PAD ", b"id3 ", b"ID3 ", b"cue ", b"smpl", b"fact")
-_WINDOW = 1 << 16  # bytes that hold a FLAC frame, where the file does not say how many
-_SEARCHED = 1 << 22  # bytes that are searched faster than frames are parsed
+_WINDOW = 1 << 16  # bytes that contain a FLAC frame if its size is not in the file
+_SEARCHED = 1 << 22  # size up to which a search is faster than parsing frames
 _JOINED = "files were joined byte by byte; join them by sox or ffmpeg instead"
-# MPEG audio (ISO 11172-3 and 13818-3): kbit/s by (MPEG-1 or not, layer), and Hz by version.
+# MPEG audio (ISO 11172-3 and 13818-3): kbit/s by (MPEG-1 or not, layer), Hz by version.
 _KBITS = {
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -41,9 +41,9 @@ def part_of(content: Content, offset: int, size: int) -> bytes:
 
 
 def excess(content: Content, kind: str, quick: bool = False) -> str:
-    """Return the fault of a file of the format ``kind`` with samples after its end, '' for none.
+    """Return the fault of a file of format ``kind`` with samples after its end, '' for none.
 
-    ``quick`` reads a few blocks of a FLAC file; short files of equal length that were joined pass.
+    ``quick`` reads a few blocks of a FLAC file; joined short files of equal length pass.
     """
     if kind == "FLAC" and _second_flac(content, quick):
         return f"a second FLAC stream follows the first: {_JOINED}"
@@ -77,9 +77,9 @@ def _has_streaminfo(data: bytes | mmap.mmap) -> bool:
 
 
 def _flac_in_order(content: Content) -> bool:
-    """Whether frames at three places of the file and its last one have growing sample numbers.
+    """Whether frames at three places of the file and its last one have ascending sample numbers.
 
-    The last one must hold the last sample that STREAMINFO promises.
+    The last one must contain the last sample according to STREAMINFO.
     """
     info = part_of(content, 8, 34)
     if len(info) < 34:
@@ -108,7 +108,7 @@ def _flac_in_order(content: Content) -> bool:
 
 
 def _flac_frames(data: bytes, like: bytes) -> Iterator[tuple[int, int]]:
-    """Yield coded number and samples of the frame headers in ``data`` (RFC 9639, section 9.1).
+    """Yield coded number and sample count of the frame headers in ``data`` (RFC 9639, 9.1).
 
     ``like`` is the beginning of the header of the first frame of the stream.
     """
@@ -121,7 +121,7 @@ def _flac_frames(data: bytes, like: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _flac_header(head: bytes, like: bytes) -> tuple[int, int] | None:
-    """Return coded number and samples of a frame header, None for other bytes."""
+    """Return coded number and sample count of a frame header, None for other bytes."""
     code = head[2] >> 4
     if code == 0 or (head[2] ^ like[2]) & 0x0F or (head[3] ^ like[3]) & 0x0F:
         return None
@@ -163,7 +163,7 @@ def _second_ogg(content: Content) -> bool:
 
 
 def _short_wav(content: Content) -> str:
-    """The fault of a WAV whose samples go on after the length in its header."""
+    """Return the fault of a WAV whose samples continue after the length in its header."""
     place, end, samples = 12, size_of(content), None
     while place + 8 <= end:
         name, size = struct.unpack("<4sI", part_of(content, place, 8))
@@ -188,9 +188,9 @@ def _short_wav(content: Content) -> str:
 def mpeg_audio(content: Content) -> tuple[bytes | None, str]:
     """Return an MP3 file with the number of its frames in its header, and its fault ('' for none).
 
-    The file is None if its own header has that number, so that libsndfile reads all of it.  It
-    estimates the length of files without such a header, and believes that of the first of joined
-    files.
+    The file is None if its own header has that number, so that libsndfile reads all of it.
+    libsndfile estimates the length of files without such a header, and uses the header of the
+    first of joined files.
     """
     data = part_of(content, 0, size_of(content))
     frames: list[tuple[int, int]] = []
@@ -238,12 +238,12 @@ def _mpeg_frames(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _kind(head: bytes) -> tuple[int, int]:
-    """What all frames of a stream share: version, layer and sample rate."""
+    """Return the common properties of all frames of a stream: version, layer, sample rate."""
     return head[1] & 0x1E, head[2] & 0x0C
 
 
 def _mpeg_size(head: bytes) -> int:
-    """The bytes of the frame with this header, 0 if it is none."""
+    """Return the size of the frame with this header in bytes, 0 if it is no header."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return 0
     version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
@@ -258,13 +258,13 @@ def _mpeg_size(head: bytes) -> int:
 
 
 def _side_info(head: bytes) -> int:
-    """The bytes between header and tag of a Xing frame: the side information of layer III."""
+    """Return the size of the layer III side information, between header and tag of a Xing frame."""
     mono, first = head[3] >> 6 == 3, head[1] >> 3 & 3 == 3
     return (17 if mono else 32) if first else (9 if mono else 17)
 
 
 def _xing_frames(data: bytes, offset: int) -> int | None:
-    """The number of frames in the Xing, Info or VBRI header at ``offset``, None without one."""
+    """Return the number of frames in the Xing, Info or VBRI header at ``offset``, else None."""
     for check in (0, 2):  # bytes of a checksum
         place = offset + 4 + check + _side_info(data[offset : offset + 4])
         if data[place : place + 4] in (b"Xing", b"Info"):
@@ -276,8 +276,8 @@ def _xing_frames(data: bytes, offset: int) -> int | None:
 
 
 def _xing_header(head: bytes, number: int) -> bytes:
-    """Return a frame with the header ``head`` that says that ``number`` frames follow."""
-    for bitrate in range(1, 15):  # the least that has room for the tag
+    """Return a Xing frame with the header ``head`` for ``number`` following frames."""
+    for bitrate in range(1, 15):  # the lowest with space for the tag
         own = bytes([head[0], head[1] | 1, bitrate << 4 | head[2] & 0x0C, head[3]])
         size, place = _mpeg_size(own), 4 + _side_info(own)
         if size >= place + 12:

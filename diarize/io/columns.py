@@ -1,7 +1,6 @@
-"""RTTM lines as systems write them, read in columns: a few array operations for all lines.
+"""Fast reader of plain RTTM lines in columns: a few array operations for all lines.
 
-Only this way reading is as fast as scoring.  Whatever is not plain is left to readers that look
-at every line.
+This makes reading as fast as scoring.  All other lines are left to readers that parse each line.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,16 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Longer numbers need not be exact as whole number / power of ten, longer names are not plain.
+# Longer numbers may be inexact as integer / power of ten; longer names are not plain.
 _MOST_DIGITS = 15
 _LONGEST_NAME = 256
 _POWERS = np.array([float(10**k) for k in range(_MOST_DIGITS + 1)])
-# What to keep of 8 bytes, read as one number with the first byte on top, of which n are meant.
+# Bit masks for the first n of 8 bytes, read as one big-endian number.
 _KEEP = np.array([(1 << 64) - (1 << (64 - 8 * n)) for n in range(9)], np.uint64)
 
 
 class NameColumn(Sequence):
-    """A column of names: row i is ``names[code[i]]``.  The names differ, and each one is used."""
+    """A column of names: row i is ``names[code[i]]``.  Names are distinct, and each is used."""
 
     def __init__(self, names: list, code: np.ndarray) -> None:
         self.names, self.code = names, code
@@ -34,7 +33,7 @@ class NameColumn(Sequence):
 
     @classmethod
     def of(cls, column: Sequence) -> "NameColumn":
-        """Return any sequence of names as such a column."""
+        """Return the column of a sequence of names."""
         if isinstance(column, cls):
             return column
         builder = NameBuilder()
@@ -49,13 +48,13 @@ class NameColumn(Sequence):
         return NameColumn([(self.names[i], other.names[k]) for i, k in rows], code)
 
     def lookup(self, number: dict) -> np.ndarray:
-        """Return ``number[name]`` of each row, (n,) int, -1 for a name that it lacks."""
+        """Return ``number[name]`` of each row, (n,) int, -1 for a missing name."""
         found = [number.get(name, -1) for name in self.names]
         return np.array(found, np.int64)[self.code]
 
 
 class NameBuilder:
-    """Joins columns of names to one."""
+    """Concatenation of columns of names."""
 
     def __init__(self) -> None:
         self._number: dict = {}
@@ -68,7 +67,7 @@ class NameBuilder:
         self._codes.append(new if code is None else new[code])
 
     def column(self) -> NameColumn:
-        """Return all rows that were added."""
+        """Return all added rows."""
         return NameColumn(list(self._number), np.concatenate([_NO_CODES, *self._codes]))
 
 
@@ -78,7 +77,7 @@ _NO_CODES = np.zeros(0, np.int64)
 class PlainTurns(NamedTuple):
     """SPEAKER lines as columns; ``start`` and ``duration`` are finite seconds, (n,) each.
 
-    ``subtype``: whether a seventh field is something else than ``<NA>``.
+    ``subtype``: whether any seventh field differs from ``<NA>``.
     """
 
     recording: NameColumn
@@ -92,7 +91,7 @@ class PlainTurns(NamedTuple):
 def plain_turns(block: bytes) -> PlainTurns | None:
     """Return the columns of plain lines, names as bytes, or None for any other block.
 
-    Plain is what systems write: each line a SPEAKER record, all of them of 9 or 10 fields.
+    In a plain block each line is a SPEAKER record, and all have 9 or all have 10 fields.
     """
     if not block.startswith(b"SPEAKER") or b"\0" in block:
         return None
@@ -109,18 +108,18 @@ def plain_turns(block: bytes) -> PlainTurns | None:
 
 
 class _Fields:
-    """Where the fields of a block of n lines begin, and their lengths: (n, 9 or 10) int each."""
+    """Offsets and lengths of the fields of a block of n lines: (n, 9 or 10) int each."""
 
     def __init__(self, block: bytes, start: np.ndarray, length: np.ndarray) -> None:
         self.block, self.start, self.length = block, start, length
         padded = block + bytes(_MOST_DIGITS)
         self.bytes = np.frombuffer(padded, np.uint8)
-        # The 8 bytes from each place on as a number that sorts as they do.
+        # The 8 bytes from each position on as a number with the same sort order.
         self.words = np.ndarray((len(padded) - 7,), ">u8", padded, strides=(1,))
 
     @classmethod
     def split(cls, block: bytes) -> "_Fields | None":
-        """Return the fields; None where the lines do not have 9 or 10 all alike."""
+        """Return the fields; None unless all lines have 9, or all have 10 fields."""
         text = np.frombuffer(block, np.uint8)
         # Unsigned, so that only tab, line end, \v, \f and \r are at most 4.
         blank = (text == ord(" ")) | (text - np.uint8(ord("\t")) <= 4)
@@ -136,7 +135,7 @@ class _Fields:
         return cls(block, start, end - start)
 
     def word(self, column: int, first: int = 0) -> np.ndarray:
-        """Return the 8 bytes from ``first`` on of each field, zeros behind its end, (n,)."""
+        """Return the 8 bytes from ``first`` on of each field, zeros after its end, (n,)."""
         place = np.minimum(self.start[:, column] + first, len(self.words) - 1)
         keep = _KEEP[np.clip(self.length[:, column] - first, 0, 8)]
         return self.words[place].astype(np.uint64) & keep
@@ -181,7 +180,7 @@ class _Fields:
             whole = np.where(inside, 10 * whole + digit, whole)
         if (length - (point < length) < 1).any():
             return None
-        # Both are exact, so that their quotient is the double that is nearest to the decimal.
+        # Both are exact, so that their quotient is the double nearest to the decimal number.
         return whole / _POWERS[np.maximum(length - point - 1, 0)]
 
     def _any_seconds(self, column: int) -> np.ndarray | None:
@@ -190,7 +189,7 @@ class _Fields:
             values = np.array(list(map(float, texts)))
         except ValueError:
             return None
-        # float() also takes "1_0", which no other reader of these files does.
+        # float() also accepts "1_0", unlike other readers of these files.
         return None if b"_" in b" ".join(texts) or not np.isfinite(values).all() else values
 
     def _texts(self, column: int, rows: np.ndarray) -> list[bytes]:

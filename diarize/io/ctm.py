@@ -21,7 +21,7 @@ def read_ctm(path: str | os.PathLike) -> dict[str, list[Word]]:
     """Return the words of each utterance (or recording) of ``path``, sorted by start.
 
     Raises DiarizeError naming file and line for a line without 5 or 6 fields, and for times
-    that are negative or no numbers.
+    that are negative or not numbers.
     """
     return {
         key: [word for word, _ in sorted(words)] for key, words in numbered_words(path).items()
@@ -29,7 +29,7 @@ def read_ctm(path: str | os.PathLike) -> dict[str, list[Word]]:
 
 
 def write_ctm(path: str | os.PathLike | IO[str], words: Mapping[str, Iterable[Word]]) -> None:
-    """Write the words, utterances in C order, channel 1, 3 decimals, as a whole file."""
+    """Write the words atomically: utterances in C order, channel 1, 3 decimals."""
     lines = []
     for key in sorted(words):
         for word in words[key]:

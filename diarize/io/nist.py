@@ -1,7 +1,7 @@
-"""RTTM and UEM as NIST's md-eval 22 reads them: more kinds of record, more forgiving numbers.
+"""RTTM and UEM as NIST's md-eval 22 reads them: more kinds of record, more tolerant numbers.
 
-Everything here is bytes, as there: blanks are ASCII, names keep their case, channels and types
-do not.  What md-eval refuses is refused with its words, its exit status and the line's number.
+All text is bytes, as in md-eval: blanks are ASCII, names are case-sensitive, channels and types
+are not.  Input refused by md-eval is refused with its message and exit status and the line number.
 """
 
 import math
@@ -41,9 +41,9 @@ SUBTYPES: dict[bytes, frozenset[bytes]] = {
     b"SPEAKER": frozenset((b"<na>",)),
     b"SPKR-INFO": frozenset(b"adult_male adult_female child unknown".split()),
 }
-# Records of the parts of md-eval that are not about speakers; they need words.
+# Records of the parts of md-eval other than speakers; they require words.
 METADATA = frozenset((b"SU", b"EDIT", b"FILLER", b"IP"))
-# Records that do not stretch the region of a file without UEM.
+# Records that do not extend the region of a file without UEM.
 _NO_EXTENT = frozenset((b"NOSCORE", b"NO_RT_METADATA", b"NON-SPEECH", b"SPKR-INFO"))
 
 _NUMBER = re.compile(rb"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")
@@ -53,7 +53,7 @@ Group = tuple[bytes, bytes]
 
 
 class RefusedError(DiarizeError):
-    """What md-eval refuses too: ``str()`` is the whole message, ``status`` the exit status."""
+    """Input refused by md-eval, too: ``str()`` is the full message, ``status`` the exit status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -62,7 +62,7 @@ class RefusedError(DiarizeError):
 
 @dataclass
 class NistRecord:
-    """One record that is not a SPEAKER: ``kind``, ``group`` (file, channel), seconds, subtype."""
+    """A record other than SPEAKER: ``kind``, ``group`` (file, channel), seconds, subtype."""
 
     kind: bytes
     group: Group
@@ -73,12 +73,12 @@ class NistRecord:
 
     @property
     def middle(self) -> float:
-        """Half way, computed as md-eval does: its words' middles meet boundaries to the bit."""
+        """Midpoint in seconds, bit for bit as in md-eval, which compares it with boundaries."""
         return self.start + self.duration / 2
 
     @property
     def has_extent(self) -> bool:
-        """Whether it stretches the region of a file without UEM."""
+        """Whether it extends the region of a file without UEM."""
         return self.kind not in _NO_EXTENT
 
 
@@ -106,13 +106,13 @@ def show(raw: bytes) -> str:
 
 
 def read_bytes(path: str, what: str) -> bytes:
-    """Return the bytes of a file, ``-`` for standard input; refuses in md-eval's words."""
+    """Return the bytes of a file, ``-`` for standard input; errors have md-eval's message."""
     if path == "-":
         return sys.stdin.buffer.read()
     try:
         return Path(path).read_bytes()
     except OSError as err:
-        # Status 2 also for other reasons than a missing file: it is not our errno that counts.
+        # Status 2 also for other causes than a missing file: our errno is irrelevant.
         raise RefusedError(
             f"\nCOMMAND LINE ERROR:  unable to open {what} '{path}'\n    ({err.strerror})\n",
             STATUS_MISSING,
@@ -120,7 +120,7 @@ def read_bytes(path: str, what: str) -> bytes:
 
 
 def perl_number(text: bytes) -> tuple[float, bool]:
-    """Return what Perl takes ``text`` for, and whether it is a number as a whole.
+    """Return the numeric value of ``text`` in Perl, and whether all of it is a number.
 
     >>> perl_number(b"10s"), perl_number(b"1e1"), perl_number(b"<na>")
     ((10.0, False), (10.0, True), (0.0, False))
@@ -146,7 +146,7 @@ def read_nist_rttm(paths: Sequence[str]) -> NistData:
 
 def _add_plain(data: NistData, block: bytes) -> bool:
     plain = plain_turns(block)
-    # A subtype, which md-eval refuses, is for the careful reader.
+    # A subtype, which md-eval refuses, is left to the line-by-line reader.
     if plain is None or plain.subtype or (plain.duration < 0).any():
         return False
     data.file.add(plain.recording.names, plain.recording.code)
@@ -215,7 +215,7 @@ def _record(line: bytes, last: bool) -> str:
 
 
 def _status(path: str, last: bool) -> int:
-    """Return the status for a bad record: at the end of the input no errno is left over."""
+    """Return the status for a bad record; it differs at the end of the input (no errno)."""
     return STATUS_OTHER if path == "-" or last else STATUS_RECORD
 
 
@@ -242,13 +242,13 @@ def _span(
 
 
 def read_list(path: str) -> list[str]:
-    """Return the paths in a list of RTTM files (``-R``, ``-S``), one a line."""
+    """Return the paths in a list of RTTM files (``-R``, ``-S``), one per line."""
     raw = read_bytes(path, "file list")
     return [os.fsdecode(line.strip()) for line in raw.split(b"\n") if line.strip()]
 
 
 def uem_file_name(name: bytes, keep_directory: bool) -> bytes:
-    """Return the recording that a UEM name stands for: no directory, no first ``.xxx``.
+    """Return the recording of a UEM name: without directory and without the first ``.xxx``.
 
     >>> uem_file_name(b"/x/some.audio.wav", False)
     b'some.wav'
@@ -261,9 +261,9 @@ def uem_file_name(name: bytes, keep_directory: bool) -> bytes:
 
 
 def read_nist_uem(path: str, keep_directory: bool = False) -> dict[Group, list]:
-    """Return the (start, end) regions by (file, channel), as they come; see `check_uem`.
+    """Return the (start, end) regions by (file, channel), in file order; see `check_uem`.
 
-    Of a time only digits and points count, as in md-eval: ``-5`` is 5 and ``1e1`` is 11.
+    Only digits and points of a time are used, as in md-eval: ``-5`` is 5 and ``1e1`` is 11.
     """
     out: dict[Group, list[tuple[float, float]]] = {}
     lines = read_bytes(path, "uem file").split(b"\n")
@@ -295,7 +295,7 @@ def _uem_seconds(text: bytes) -> float:
 
 
 def check_uem(uem: dict[Group, list], path: str) -> None:
-    """Sort the regions, in place; refuses empty and overlapping ones, as md-eval does last."""
+    """Sort the regions in place; refuses empty and overlapping ones, md-eval's last check."""
     for group, regions in uem.items():
         for start, end in regions:
             if not (end > start and math.isfinite(end)):

@@ -67,7 +67,7 @@ def data_lines(path: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
 
 
 def decode_fields(fields: Iterable[bytes], where: str) -> list[str]:
-    """Return the fields as text; raises DiarizeError beginning with ``where`` for no UTF-8."""
+    """Return the fields as text; DiarizeError, beginning with ``where``, if not UTF-8."""
     try:
         return [field.decode() for field in fields]
     except UnicodeDecodeError:
@@ -89,7 +89,7 @@ def parse_seconds(text: str, name: str, where: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    # float() also accepts "1_0", which no other reader of these files does.
+    # float() also accepts "1_0", unlike other readers of these files.
     if not math.isfinite(value) or "_" in text:
         raise DiarizeError(f"{where}: {name} {text!r} is not a number of seconds")
     return value
@@ -180,7 +180,7 @@ def read_rttm(path: str | os.PathLike) -> list[Segment]:
 def format_rttm_line(segment: Segment, kind: str = "SPEAKER") -> str:
     """Return the RTTM line of ``segment``: 10 fields, channel 1, 3 decimals, no line end.
 
-    The end is rounded, not the duration, so that segments that abut stay so.
+    The end is rounded, not the duration, so that adjacent segments remain adjacent.
 
     >>> format_rttm_line(Segment("r", 0.5, 2.5, "ann"))
     'SPEAKER r 1 0.500 2.000 <NA> <NA> ann <NA> <NA>'
@@ -199,7 +199,7 @@ def format_rttm_line(segment: Segment, kind: str = "SPEAKER") -> str:
 
 
 def write_rttm(path: str | os.PathLike | IO[str], segments: Iterable[Segment]) -> None:
-    """Write the segments in the given order, to a file (whole or not at all) or an open handle."""
+    """Write the segments in the given order, atomically to a file, or to an open handle."""
     text = "".join(format_rttm_line(segment) + "\n" for segment in segments)
     if isinstance(path, str | os.PathLike):
         with atomic_write(path) as handle:

@@ -38,8 +38,8 @@ def read_table(
 ) -> dict[str, str]:
     """Return ``{key: rest of the line}`` in the order of the file.
 
-    ``fields=n``: exactly ``n`` fields on every line, the key counted.  ``check_sorted``: keys in
-    C byte order, and a final newline, as Kaldi's tools require.  ``allow_empty``: keys without a
+    ``fields=n``: exactly ``n`` fields on every line, with the key.  ``check_sorted``: keys in C
+    byte order, and a final newline, as Kaldi's tools require.  ``allow_empty``: keys without a
     value are valid (empty transcripts).  Raises DiarizeError naming ``file:line`` for a line that
     is empty, has another number of fields, repeats a key, has a carriage return, or is not UTF-8.
     """
@@ -52,9 +52,9 @@ def parse_table(
 ) -> dict[str, str]:
     """Return the entries of the table ``text``; each fault, with ``path:line``, goes to ``report``.
 
-    An entry with a fault is left out, unless only its place in the file is wrong.  A fault is
-    ambiguous where leaving out the entry would be a guess: a wrong number of fields, or a key
-    with two values.
+    An entry with a fault is omitted, unless only its position in the file is wrong.  A fault is
+    ambiguous if omitting the entry would be a guess: a wrong number of fields, or a key with
+    two values.
     """
     # A table without any fault is parsed in one fast pass; faults are then located line by line.
     table = _plain_table(text, form, check_sorted)
@@ -86,8 +86,8 @@ def _plain_table(text: str, form: TableForm, check_sorted: bool) -> dict[str, st
     return table if sound else None
 
 
-# Blanks at the edge of a line, empty lines, carriage returns; in ASCII text by plain searches,
-# and then with every other character that Python takes for a blank.
+# Blanks at the edge of a line, empty lines, carriage returns; ASCII text is checked by plain
+# searches, which also find every other character that Python treats as a blank.
 _NOT_PLAIN = re.compile(r"\n\s|[^\S\n]\n|\r")
 _ODD = ("\n\n", "\n ", "\n\t", " \n", "\t\n", *"\r\v\f\x1c\x1d\x1e\x1f")
 
@@ -131,7 +131,7 @@ def _parse_lines(
 
 
 def write_table(path: str | os.PathLike, table: Mapping[str, object]) -> None:
-    """Write ``<key> <value>`` lines sorted in C byte order; the file is whole or absent.
+    """Write ``<key> <value>`` lines sorted in C byte order; the file is complete or absent.
 
     Raises DiarizeError for a key that is empty or contains blanks, or a value with a line end,
     because such a table could not be read back.
@@ -155,7 +155,7 @@ _BLANK_EDGE = re.compile(r"\n[^\S\n]|[^\S\n]\n|\r")
 
 
 def _refuse_rows(path: str | os.PathLike, keys: list[str], values: list[str]) -> None:
-    """Raise for the first row that could not be read back; there may be none."""
+    """Raise for the first row that could not be read back, if any."""
     for key, value in zip(keys, values, strict=True):
         if key.split() != [key]:
             raise DiarizeError(f"cannot write {path}: key {key!r} is empty or contains blanks")
@@ -168,8 +168,8 @@ def _refuse_rows(path: str | os.PathLike, keys: list[str], values: list[str]) ->
 def read_text(path: str | os.PathLike) -> str:
     """Return the text of a UTF-8 file, line ends unchanged.
 
-    Raises DiarizeError where it cannot be read, or contains what no text table has: bytes that
-    are not UTF-8, a byte order mark, NUL.
+    Raises DiarizeError if it cannot be read, or contains bytes that are not UTF-8, a byte order
+    mark or NUL.
     """
     try:
         data = Path(path).read_bytes()
@@ -192,9 +192,9 @@ def read_text(path: str | os.PathLike) -> str:
 
 
 def line_of(path: str | os.PathLike, key: str) -> str:
-    """Return ``file:line`` of the line with ``key``, or ``file`` where there is none.
+    """Return ``file:line`` of the line with ``key``, or ``file`` without one.
 
-    For one message: the file is read again.  For many, see `line_numbers`.
+    For a single message: the file is read again.  For several, see `line_numbers`.
     """
     number = line_numbers(path).get(key)
     return f"{path}:{number}" if number else str(path)

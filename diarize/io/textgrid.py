@@ -1,13 +1,13 @@
 """Praat's TextGrid, in its long and its short text form, UTF-8 or UTF-16.
 
-Praat takes free-standing numbers, strings in quotes and flags in ``<>`` and passes over all else,
-so both forms are one.  Outcomes at the edges:
+Praat reads free-standing numbers, strings in quotes and flags in ``<>`` and skips all else, so
+one reader suffices for both forms.  Special cases:
 
 * a tier without intervals is a `Tier` with none; a file with ``<absent>`` tiers is an empty list;
-* an interval with an empty text is kept: who wants speech leaves it out;
-* intervals may overlap, and a tier may end elsewhere than the file says, as in published corpora;
-* an interval that ends before it begins, an unfinished string, a file that is cut off or is no
-  TextGrid is a DiarizeError that names file and line.
+* an interval with an empty text is kept; callers that need speech only must remove it;
+* intervals may overlap, and a tier may end elsewhere than the file, as in published corpora;
+* an interval that ends before it begins, an unfinished string, a truncated file and a file that
+  is no TextGrid raise a DiarizeError that names file and line.
 """
 
 import os
@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?%?")
 
 
 class Interval(NamedTuple):
-    """[start, end) in seconds, its text, and the line that it begins at."""
+    """Interval [start, end) in seconds, its text, and its first line in the file."""
 
     start: float
     end: float
@@ -48,7 +48,7 @@ class _Token(NamedTuple):
 def read_textgrid_tiers(path: str | os.PathLike) -> list[Tier]:
     """Return the tiers of ``path`` in the file's order.
 
-    Raises DiarizeError, naming file and line, as the head of this module says.
+    Raises DiarizeError, naming file and line, for the faults listed in the module docstring.
     """
     reader = _Reader(str(path), _decode(path))
     if not reader.begins_with("ooTextFile", "TextGrid"):
@@ -87,7 +87,7 @@ def _read_tier(reader: "_Reader") -> Tier:
 
 
 class _Reader:
-    """The tokens of one file, taken one by one; ``line`` is that of the last one."""
+    """Tokens of one file, read one by one; ``line`` is that of the last token."""
 
     def __init__(self, path: str, text: str) -> None:
         self.path = path
@@ -95,7 +95,7 @@ class _Reader:
         self._tokens = _tokens(path, text)
 
     def begins_with(self, *words: str) -> bool:
-        """Whether the next values are these strings; they are taken."""
+        """Read the next values and return whether they are these strings."""
         return all((token := next(self._tokens, None)) and token.value == word for word in words)
 
     def take(self, kind: str) -> str | float:
@@ -113,7 +113,7 @@ class _Reader:
         return token.value
 
     def count(self, what: str) -> int:
-        """Return the next value, which must be a number of things."""
+        """Return the next value, which must be a count."""
         value = float(self.take("number"))
         if value < 0 or value != int(value):
             raise DiarizeError(f"{self.path}:{self.line}: {value:g} is not a number of {what}")
@@ -121,7 +121,7 @@ class _Reader:
 
 
 def _tokens(path: str, text: str) -> Iterator[_Token]:
-    """Yield what Praat would read; comments and ornaments are passed over."""
+    """Yield the tokens that Praat would read; comments and other text are skipped."""
     line, seen = 1, 0
     for found in _TOKEN.finditer(text):
         line += text.count("\n", seen, found.start())

@@ -40,7 +40,7 @@ def read_uem(path: str | os.PathLike) -> dict[str, Regions]:
 def write_uem(
     path: str | os.PathLike | IO[str], mapping: Mapping[str, Regions]
 ) -> None:
-    """Write the regions, recordings in C order, channel 1, 3 decimals, as a whole file."""
+    """Write the regions atomically: recordings in C order, channel 1, 3 decimals."""
     text = "".join(
         f"{recording} 1 {start:.3f} {end:.3f}\n"
         for recording in sorted(mapping, key=str.encode)

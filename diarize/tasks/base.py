@@ -1,4 +1,4 @@
-"""What the tasks have in common: data, batches, and a validation DER over thresholds."""
+"""Common base of the tasks: data, batches, and a validation DER over thresholds."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -24,13 +24,13 @@ from diarize.nn.outputs import QueryPredictions
 from diarize.segments import Segment
 from diarize.train.mask_der import mask_der_stats
 
-# The model, as it is or wrapped for several processes: (waveforms, lengths) -> predictions.
+# The model, plain or wrapped for several processes: (waveforms, lengths) -> predictions.
 Forward = Callable[[Tensor, Tensor], QueryPredictions]
 
 
 @dataclass(frozen=True)
 class DataOptions(CropOptions):
-    """Training crops, as `CropOptions` has them, and the store of decoded audio.
+    """Options of the training crops (`CropOptions`) and of the store of decoded audio.
 
     store: false decodes each crop of real recordings from its file, instead of all recordings
         once into the store; manifests always use the store
@@ -43,12 +43,12 @@ class DataOptions(CropOptions):
 
 @dataclass(frozen=True)
 class ValidOptions:
-    """How the validation DER that chooses checkpoints is taken.
+    """Options of the validation DER by which checkpoints are selected.
 
-    The lowest DER over the activity thresholds ``thetas`` counts, since the class head
-    is calibrated later than the masks.  At most ``max_recordings`` recordings (0: all), of
-    each ``max_seconds`` (0: all) from the first evaluated stretch on, are used.  Errors are
-    counted where the data directory's UEM evaluates.
+    It is the lowest DER over the activity thresholds ``thetas``, since the class head is
+    calibrated later than the masks.  It is computed on at most ``max_recordings`` recordings
+    (0: all), for each on ``max_seconds`` (0: all) from its first evaluated stretch on.  Errors
+    are counted in the regions of the data directory's UEM.
     """
 
     thetas: list[float] = field(default_factory=lambda: [0.3, 0.5, 0.7, 0.8, 0.9])
@@ -68,10 +68,10 @@ class ValidOptions:
 
 
 class QueryTask:
-    """What the trainer needs to know of a task whose model predicts masks by queries.
+    """Interface between the trainer and a task whose model predicts the masks of queries.
 
     ``options`` has the sections ``model``, ``data`` and ``valid``; ``model`` has a
-    ``grid``.  Tasks say what their labels are, and which masks are decided for.
+    ``grid``.  A task defines its labels and the decision on masks.
     """
 
     name = ""
@@ -98,9 +98,9 @@ class QueryTask:
     ) -> None:
         """Open the training sources (manifests or data directories) and the validation set.
 
-        With ``weights``, each source has that part of the examples.  Audio that comes from a
-        command is taken only with ``allow_pipes``.  ``notices`` then has a line for each data
-        directory of which not all is annotated, or may not be.
+        ``weights`` are the shares of the sources in the examples.  Audio from a command
+        requires ``allow_pipes``.  Afterwards ``notices`` has a line for each data directory
+        that is, or may be, annotated in part only.
         """
         data = self.options.data
         rate = self.grid.sample_rate
@@ -116,7 +116,7 @@ class QueryTask:
             self._valid = DataDirSource(valid, rate, allow_pipes, self.labels, folder)
             if not self._valid.has_speech():
                 raise DiarizeError(f"{valid}: no speech in its reference to validate on")
-            # A file that is missing shall be told now, not hours later.
+            # Report a missing file now, not hours later.
             self._valid.check_headers()
         real = [s for s in [*sources, self._valid] if isinstance(s, DataDirSource)]
         self.notices = list(dict.fromkeys(line for s in real if (line := s.notice())))
@@ -132,8 +132,8 @@ class QueryTask:
     def largest(self, examples: int) -> Batch:
         """Return a batch of ``examples`` crops of noise, as large as any of the training.
 
-        They have the length of a crop and as many labels as can be matched, and the model is
-        told their lengths as it is for padded ones.
+        They have the length of a crop and the maximum number of labels that can be matched;
+        the model receives their lengths, as for padded crops.
         """
         seconds = self.options.data.crop_seconds
         samples = self.grid.to_samples(seconds)
@@ -161,11 +161,11 @@ class QueryTask:
         )
 
     def reference(self, batch: Batch) -> Tensor:
-        """Return who is active in which frame, bool (B, T, S)."""
+        """Return the reference activity of each label, bool (B, T, S)."""
         return batch.targets > 0.5
 
     def decide(self, masks: Tensor, kept: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-        """Return the decided masks, bool (B, T, K), and which of the K are kept (B, K).
+        """Return the binary masks, bool (B, T, K), and whether each is kept, bool (B, K).
 
         ``masks`` (B, T, N) are probabilities, ``kept`` (B, N) the queries above theta.
         """
@@ -174,7 +174,7 @@ class QueryTask:
     def more_stats(
         self, predictions: QueryPredictions, system: Tensor, batch: Batch
     ) -> dict[str, Tensor]:
-        """Return what is called ``more``, sums of the task's own over a batch for one theta."""
+        """Return ``more``, task-specific sums over a batch for one theta."""
         return {}
 
     @torch.no_grad()
@@ -183,9 +183,9 @@ class QueryTask:
     ) -> dict[str, Tensor]:
         """Return sums over every ``world``-th validation recording, from ``rank`` on.
 
-        ``stats`` (thetas, 4) holds frames scored, missed, false and confused for each
-        theta, ``counted`` (thetas,) the recordings with the right number of speakers,
-        ``recordings`` their number.
+        ``stats`` (thetas, 4) contains frames scored, missed, false and confused for each
+        theta, ``counted`` (thetas,) the number of recordings with the correct number of
+        speakers, ``recordings`` the number of all.
         """
         o = self.options.valid
         thetas = torch.tensor(o.thetas, device=device)
@@ -217,7 +217,7 @@ class QueryTask:
     def summarize(self, sums: dict[str, Tensor]) -> dict[str, float]:
         """Return DER and its parts in percent at the best theta, and the count accuracy.
 
-        Raises DiarizeError where no reference speech was scored.
+        Raises DiarizeError if no reference speech was scored.
         """
         stats, counted = sums["stats"], sums["counted"]
         if not stats[0, 0]:
@@ -239,7 +239,7 @@ class QueryTask:
         }
 
     def _valid_span(self, index: int) -> tuple[int, int]:
-        """Return the samples [start, stop) of a recording that validation hears."""
+        """Return the samples [start, stop) of a recording that validation uses."""
         total = self._valid.num_samples(index)
         if not self.options.valid.max_seconds:
             return 0, total
@@ -248,7 +248,7 @@ class QueryTask:
         return start, min(total, start + self.grid.to_samples(self.options.valid.max_seconds))
 
     def _valid_example(self, index: int, start: int, stop: int) -> Example:
-        """Return a validation example: its activity is that of the reference, evaluated or not.
+        """Return a validation example, with the activity of the reference also outside the UEM.
 
         The DER is computed in the evaluated frames; collars are those of all turns, as in scoring.
         """

@@ -1,4 +1,4 @@
-"""Language diarization: labels, model, criterion and validation of SAGE-LD, in one object."""
+"""Language diarization: labels, model, criterion and validation of SAGE-LD."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from diarize.tasks.base import DataOptions, Forward, QueryTask, ValidOptions
 
 @dataclass(frozen=True)
 class LanguageOptions:
-    """Everything that a training of SAGE-LD can be told, but for the optimisation."""
+    """Options of a training of SAGE-LD, except those of the optimisation."""
 
     model: SageLdOptions = field(default_factory=SageLdOptions)
     criterion: LanguageCriterionOptions = field(default_factory=LanguageCriterionOptions)
@@ -25,7 +25,7 @@ class LanguageOptions:
 
 
 class LanguageTask(QueryTask):
-    """What the trainer needs to know of language diarization."""
+    """Language diarization as a task of the trainer."""
 
     name = "language"
     labels = "language"
@@ -52,7 +52,7 @@ class LanguageTask(QueryTask):
         self.model.load_pretrained()
 
     def collate(self, examples: list[Example]) -> Batch:
-        """Return the examples as one batch, with the languages' numbers where there is a head."""
+        """Return the examples as one batch; language indices are added if the model has a head."""
         batch = super().collate(examples)
         if self._ids:
             batch.label_ids = torch.full((len(examples), batch.targets.shape[-1]), -1)
@@ -73,7 +73,7 @@ class LanguageTask(QueryTask):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of ``batch`` and its terms; ``forward`` is the (wrapped) model."""
         if not self._filled:
-            # Not before: an initial model may have brought the weights.
+            # Not earlier: the weights may come from an initial model.
             self.model.check_filled()
             self._filled = True
         predictions = forward(batch.waveforms, batch.num_samples)
@@ -83,11 +83,11 @@ class LanguageTask(QueryTask):
         )
 
     def reference(self, batch: Batch) -> Tensor:
-        """Return which language is spoken in which frame, bool (B, T, S); no VAD slot."""
+        """Return the reference activity of each language, bool (B, T, S), without VAD slot."""
         return batch.targets[..., 1:] > 0.5
 
     def decide(self, masks: Tensor, kept: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-        """Return the best kept language where there is speech, bool (B, T, N - 1), and those found.
+        """Return the best kept language of speech frames, bool (B, T, N - 1), and those found.
 
         ``masks`` (B, T, N) are probabilities, ``kept`` (B, N) the queries above theta;
         query 0 is the VAD slot.
@@ -103,7 +103,7 @@ class LanguageTask(QueryTask):
     def more_stats(
         self, predictions: QueryPredictions, system: Tensor, batch: Batch
     ) -> dict[str, Tensor]:
-        """Return in how many frames the language's name is right: ``named``."""
+        """Return ``named``, the number of frames with the correct language name."""
         if not self._ids:
             return {}
         named = predictions.label_logits[0, :, 1:].argmax(-1)  # (B, N - 1)
@@ -114,9 +114,9 @@ class LanguageTask(QueryTask):
         return {"named": ((found == true) & batch.evaluated_frames()).sum().double()}
 
     def summarize(self, sums: dict[str, Tensor]) -> dict[str, float]:
-        """Return `QueryTask.summarize`, and the error when names must be right: ``named_der``.
+        """Return `QueryTask.summarize`, and the error with the names of languages: ``named_der``.
 
-        Without a collar; a language that the head does not know is then always wrong.
+        It has no collar; a language that is unknown to the head is always an error.
         """
         out = super().summarize(sums)
         if "named" in sums and not self.options.valid.collar:

@@ -1,4 +1,4 @@
-"""Post-processors by the name of the task; needs no network."""
+"""Post-processors by the name of the task, without a dependency on the network."""
 
 from diarize.errors import DiarizeError
 from diarize.infer.languages import LANGUAGE

@@ -1,4 +1,4 @@
-"""Name to task, and the one way a configuration or a saved model becomes a task."""
+"""Tasks by name, and their construction from a configuration or a saved model."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +20,10 @@ TASKS = {
 
 @dataclass(frozen=True)
 class Config:
-    """A training configuration: the task's own sections, and how it is optimised.
+    """Training configuration: the sections of the task, and those of the optimisation.
 
-    ``init_modules`` says which parts of a given initial model are taken (e.g. only
-    ``backbone``, as EEND-M2F does after pretraining); empty: all.
+    ``init_modules`` lists the modules that are loaded from an initial model (e.g. only
+    ``backbone``, as in EEND-M2F after pretraining); empty: all.
     """
 
     task: str
@@ -45,7 +45,7 @@ def parse_config(mapping: dict[str, Any], where: str) -> Config:
 
 
 def config_mapping(config: Config) -> dict[str, Any]:
-    """Return the mapping that `parse_config` reads back, every default spelt out."""
+    """Return the mapping that `parse_config` reads back, with all defaults."""
     return {
         "task": config.task,
         **to_dict(config.options),
@@ -57,8 +57,8 @@ def config_mapping(config: Config) -> dict[str, Any]:
 def build_task(config: Config) -> QueryTask:
     """Return the task of ``config`` with a freshly initialised model.
 
-    Raises DiarizeError for sizes that do not go together, and for ``init_modules`` that the
-    model does not have.
+    Raises DiarizeError for incompatible sizes, and for ``init_modules`` that the model does
+    not have.
     """
     try:
         task = TASKS[config.task][1](config.options, seed=config.train.seed)
@@ -77,7 +77,7 @@ class _Shared:
 def load_task(path: str | Path) -> QueryTask:
     """Return the task of a saved model with its weights, ready for inference.
 
-    Raises DiarizeError where the file is no model of this package or does not fit.
+    Raises DiarizeError if the file is not a model of this package or does not fit.
     """
     state, meta = load_model(path)
     if "config" not in meta:

@@ -1,4 +1,4 @@
-"""Speaker diarization: labels, model, criterion and validation of EEND-M2F, in one object."""
+"""Speaker diarization: labels, model, criterion and validation of EEND-M2F."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from diarize.tasks.base import DataOptions, QueryTask, ValidOptions
 
 @dataclass(frozen=True)
 class SpeakerOptions:
-    """Everything that a training of EEND-M2F can be told, but for the optimisation."""
+    """Options of a training of EEND-M2F, except those of the optimisation."""
 
     model: EendM2fOptions = field(default_factory=EendM2fOptions)
     criterion: CriterionOptions = field(default_factory=CriterionOptions)
@@ -21,7 +21,7 @@ class SpeakerOptions:
 
 
 class SpeakerTask(QueryTask):
-    """What the trainer needs to know of speaker diarization."""
+    """Speaker diarization as a task of the trainer."""
 
     name = "speaker"
     postprocessor = SPEAKER
