@@ -20,7 +20,7 @@ from diarize.timebase import FrameGrid
 
 MakeExample = Callable[[str, np.ndarray, list[Segment], FrameGrid, Regions | None], Example]
 
-_BATCHES = 50  # so many batches are sorted by length together
+_BATCHES = 50  # number of batches that are sorted by length together
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _WEIGHTED = re.compile(r"(?P<path>.+):(?P<weight>[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)")
 
@@ -29,12 +29,12 @@ _WEIGHTED = re.compile(r"(?P<path>.+):(?P<weight>[-+]?(\d+\.?\d*|\.\d+)([eE][-+]
 class CropOptions:
     """Length, speed and choice of training crops.
 
-    crop_seconds: length of a crop; a shorter recording is taken whole
+    crop_seconds: length of a crop; a shorter recording is one crop
     speed: range (low, high) of speed perturbation; null: none, as in the paper
-    bucket: above 1, so many examples of about the same length follow one another (the size of a
-        batch), which need less padding where recordings are shorter than a crop
+    bucket: above 1, the number of consecutive examples of about equal length (the size of a
+        batch), which reduces padding if recordings are shorter than a crop
     sampling: duration (recordings are drawn in proportion to their annotated length, so that
-        every second is seen equally often) or recording (all equally often)
+        every second is drawn equally often) or recording (all equally often)
     """
 
     crop_seconds: float = 50.0
@@ -54,8 +54,8 @@ def parse_weights(arguments: Sequence[str]) -> tuple[list[str], list[float] | No
     """Return the paths of ``PATH`` or ``PATH:WEIGHT``, and their shares; None without weights.
 
     The shares are the weights divided by their sum.  Only a colon before a number at the end
-    begins a weight.  Raises DiarizeError for a weight that is not positive, and where only some
-    of the paths have one.
+    begins a weight.  Raises DiarizeError for a weight that is not positive, and if only some of
+    the paths have one.
 
     >>> parse_weights(["real:7", "sim/mixture.scp:3"])
     (['real', 'sim/mixture.scp'], [0.7, 0.3])
@@ -79,24 +79,24 @@ def parse_weights(arguments: Sequence[str]) -> tuple[list[str], list[float] | No
 
 
 class RandomCrops:
-    """An endless, stateless sequence of random crops of some sources.
+    """Endless, stateless sequence of random crops of one or more sources.
 
     Example ``index`` is a function of the seed and ``index`` alone: it is the same for any
     number of processes, and after a resume.
 
-    The recordings are laid side by side on a line, each as long as its share: the length of its
-    evaluated stretches (``sampling: duration``) or 1 (``recording``), scaled where sources have
-    ``weights`` so that each source gets its weight.  A round of ``len(self)`` examples is a
-    systematic sample of that line, equally spaced points from a random first one on, in random
-    order: a recording with the share p is drawn p times the round's length, rounded down or up.
-    With ``recording`` and without weights each is drawn once.
+    The recordings are concatenated on a line.  The length of each is the duration of its
+    evaluated stretches (``sampling: duration``) or 1 (``recording``); with ``weights``, it is
+    scaled so that each source has its share.  A round of ``len(self)`` examples is a systematic
+    sample of this line: equally spaced points with a random first point, in random order.  A
+    recording with the share p is drawn p times the round's length, rounded down or up.  With
+    ``recording`` and without weights each is drawn once.
 
-    A point is an evaluated instant, and so chooses an evaluated stretch.  The start of the crop
-    is uniform over the positions at which the crop lies within that stretch; if the stretch is
-    shorter than a crop, over those at which the stretch lies within the crop, which may then
-    contain parts of others (`crop_bounds`).
+    A point is an evaluated instant and determines an evaluated stretch.  The start of the crop
+    is uniform over the positions at which the crop is within that stretch.  If the stretch is
+    shorter than a crop, it is uniform over those at which the stretch is within the crop, which
+    may then contain parts of other stretches (`crop_bounds`).
 
-    ``make`` turns a crop into an example, by default `make_example`.
+    ``make`` converts a crop to an example, by default `make_example`.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class RandomCrops:
         self.seed = seed
         self.make = make or make_example
         self._last = np.cumsum([len(s) for s in sources]).tolist()
-        # Measured only if needed: the headers of many files may have to be read.
+        # Measured only if required: this may read the headers of many files.
         self._evaluated = self._capped = None
         if options.sampling == "duration":
             self._evaluated = self._measure(_evaluated_samples)
@@ -161,13 +161,13 @@ class RandomCrops:
         )
 
     def _find(self, point: float) -> tuple[Source, int, float]:
-        """Return the recording at a point of the line: source, number there, part of it before."""
+        """Return source, index and position (share of the length) of a point on the line."""
         item = min(int(np.searchsorted(self._ends, point, side="right")), len(self._ends) - 1)
         begin = self._ends[item - 1] if item else 0.0
         return *self._locate(item), (point - begin) / (self._ends[item] - begin)
 
     def _locate(self, item: int) -> tuple[Source, int]:
-        """Return the source that recording ``item`` of all is in, and its number there."""
+        """Return the source of recording ``item`` of all recordings, and the index in it."""
         which = bisect_right(self._last, item)
         return self.sources[which], item - (self._last[which - 1] if which else 0)
 
@@ -177,7 +177,7 @@ class RandomCrops:
         return np.fromiter((length(*place) for place in places), np.int64, self._last[-1])
 
     def _lay_out(self, weights: Sequence[float] | None) -> np.ndarray:
-        """Return where each recording ends on the line, float64."""
+        """Return the end of each recording on the line, float64."""
         shares = np.ones(self._last[-1])
         if self.options.sampling == "duration":
             shares *= self._evaluated
@@ -189,7 +189,7 @@ class RandomCrops:
         return np.cumsum(shares)
 
     def _count(self) -> int:
-        """Return the examples of a round: as many as cover every recording, or one of each."""
+        """Return the length of a round: the crops that cover all recordings, or one of each."""
         if self._evaluated is None:
             return self._last[-1]
         return int(np.ceil(self._evaluated / self.crop_samples).sum())
@@ -197,11 +197,11 @@ class RandomCrops:
     def _draw_round(self, epoch: int) -> np.ndarray:
         """Return the points of a round in their order, float64.
 
-        With buckets, stretches of many of them are sorted by length (a crop's at most) and cut
-        into buckets, which then come in any order.
+        With buckets, blocks of points are sorted by recording length (at most that of a crop)
+        and divided into buckets, whose order is random.
         """
         rng = np.random.default_rng([self.seed, 0, epoch])
-        # The first points of successive rounds are spread evenly, too.
+        # The first points of successive rounds are evenly spread as well.
         first = (self._offset + epoch * _GOLDEN) % 1.0
         points = (rng.permutation(len(self)) + first) * (self._ends[-1] / len(self))
         return points if self._capped is None else self._bucketed(points, rng)
@@ -227,7 +227,7 @@ def _evaluated_samples(source: Source, item: int) -> int:
 
 
 def _stretch_at(stretches: Stretches, part: float) -> tuple[int, int]:
-    """Return the stretch that holds the instant with ``part`` (below 1) of them all before it."""
+    """Return the stretch at position ``part`` (below 1), a share of all stretches together."""
     left = part * sum(b - a for a, b in stretches)
     for start, stop in stretches:
         left -= stop - start
@@ -239,9 +239,9 @@ def _stretch_at(stretches: Stretches, part: float) -> tuple[int, int]:
 def change_speed(
     waveform: np.ndarray, segments: list[Segment], percent: int
 ) -> tuple[np.ndarray, list[Segment]]:
-    """Return both as played at ``percent`` of the speed; pitch and formants move with it.
+    """Return waveform and segments at ``percent`` of the speed; pitch and formants change too.
 
-    Speed perturbation, Ko et al. 2015: the voices become new ones.
+    Speed perturbation, Ko et al. 2015: it creates new voices.
     """
     factor = percent / 100
     return resample(waveform, percent, 100), [
@@ -259,7 +259,7 @@ def make_example(
     """Return the example of ``waveform`` with ``segments`` in seconds from its first sample.
 
     ``evaluated`` are the annotated regions, also in seconds; None: everything.  Activity outside
-    of them is removed.  A speaker without an active frame is no target.
+    of them is removed.  A speaker without an active frame is not a target.
     """
     num_frames = grid.num_frames(len(waveform))
     if num_frames == 0:
@@ -276,6 +276,6 @@ def make_example(
 
 
 def regions_to_mask(regions: Regions, num_frames: int, grid: FrameGrid) -> np.ndarray:
-    """Return which frames lie in one of the (start, end) seconds, bool (num_frames,)."""
+    """Return the mask of the frames in any of the (start, end) seconds, bool (num_frames,)."""
     segments = [Segment("", start, end, "") for start, end in regions]
     return segments_to_mask(segments, [""], num_frames, grid)[:, 0]

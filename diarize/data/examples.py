@@ -9,12 +9,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Example:
-    """One crop of a recording with the activity of its speakers, or of its language slots.
+    """Crop of a recording with the activity of its speakers, or of its language slots.
 
-    ``waveform`` is float32 (n,), ``activity`` bool (T, S) on the model's frame grid, every
-    column with at least one active frame; the VAD slot of languages may have none.
-    ``labels`` are the names of the columns.  ``evaluated``, bool (T,), is True in the frames
-    that the annotation covers; None: all of them.
+    ``waveform`` is float32 (n,), ``activity`` bool (T, S) on the model's frame grid.  Every
+    column has at least one active frame; the VAD slot of languages may have none.
+    ``labels`` are the names of the columns.  ``evaluated``, bool (T,), is True in the annotated
+    frames; None: all frames.
     """
 
     name: str
@@ -28,10 +28,10 @@ class Example:
 class Batch:
     """Examples padded to one length: waveforms (B, n) and targets (B, T, S) with their sizes.
 
-    ``label_ids`` (B, S) number the columns' labels where the task has a list of them; -1: not in
-    the list.  ``evaluated``, bool (B, T), is True in the frames that losses and errors are
-    computed from; None: all frames but the padding.  ``unpadded``: no example is padded, known
-    without waiting for a GPU.
+    ``label_ids`` (B, S) are the indices of the columns' labels in the task's list, if it has
+    one; -1: not in the list.  ``evaluated``, bool (B, T), is True in the frames that losses and
+    errors are computed from; None: all frames but the padding.  ``unpadded``: no example is
+    padded; known on the host, without waiting for a GPU.
     """
 
     names: list[str]
@@ -47,7 +47,7 @@ class Batch:
 
     @property
     def num_evaluated(self) -> Tensor:
-        """The number of frames of each example that losses are computed from, (B,)."""
+        """Number of frames of each example that losses are computed from, (B,)."""
         return self.num_frames if self.evaluated is None else self.evaluated.sum(1)
 
     def evaluated_frames(self) -> Tensor:
@@ -107,7 +107,7 @@ def _evaluated(examples: list[Example], frames: list[int]) -> Tensor | None:
 
 
 def _targets(examples: list[Example]) -> tuple[list[int], list[int], Tensor]:
-    """Return frames and speakers of each example, and all activities (B, T, S), zero-padded."""
+    """Return the numbers of frames and speakers, and the zero-padded activities (B, T, S)."""
     frames = [e.activity.shape[0] for e in examples]
     speakers = [e.activity.shape[1] for e in examples]
     targets = torch.zeros(len(examples), max(frames), max(speakers))

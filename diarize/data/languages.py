@@ -20,16 +20,16 @@ def make_language_example(
 ) -> Example:
     """Return the example of ``waveform``, whose ``segments`` are labelled by language.
 
-    Column 0 is speech (VAD), column 1 the matrix language, which is the one with the most
-    speech, then the embedded ones, by speech; of equal ones the first by name.  A frame has
-    one language: where the labels have several, the one with the most speech.
+    Column 0 is speech (VAD), column 1 the matrix language, which is the language with the most
+    speech; the embedded languages follow in order of decreasing speech, ties by name.  A frame
+    has one language: of several labels, that of the language with the most speech.
     """
     found = make_example(name, waveform, segments, grid, evaluated)
     activity = found.activity
     order = np.argsort(-activity.sum(0), kind="stable")  # columns are sorted by name
     ranked = activity[:, order]
     alone = ranked & (np.cumsum(ranked, axis=1) == 1)
-    # A language that is nowhere alone with the frame has lost all of it.
+    # Languages that have lost all their frames are dropped.
     kept = alone.any(0)
     alone = alone[:, kept]
     speech = alone.any(1, keepdims=True)

@@ -17,7 +17,7 @@ from diarize.simulate.mix.store import AudioKey, AudioStore, StoreOptions, open_
 
 
 class Source(Protocol):
-    """Recordings that crops can be taken from."""
+    """Source of crops: a set of recordings."""
 
     def __len__(self) -> int:
         """Return the number of recordings."""
@@ -26,10 +26,10 @@ class Source(Protocol):
         """Return the name of recording ``index``."""
 
     def num_samples(self, index: int) -> int:
-        """Return the length of recording ``index`` at the model's sample rate."""
+        """Return the length of recording ``index`` in samples at the model's sample rate."""
 
     def evaluated(self, index: int) -> Stretches | None:
-        """Return the stretches of recording ``index`` that are annotated, None: all of it."""
+        """Return the annotated stretches of recording ``index``; None: all of it."""
 
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
         """Return samples [start, stop) as float32, and their segments in seconds from ``start``."""
@@ -56,7 +56,7 @@ class MixtureSource:
         return self.layout.num_samples(index)
 
     def evaluated(self, index: int) -> None:
-        """Return None: all of a mixture is known."""
+        """Return None: all of a mixture is annotated."""
 
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
         stop = min(stop, self.layout.num_samples(index))
@@ -68,9 +68,9 @@ class DataDirSource:
 
     ``labels`` is "speaker" or "language", as in `DataDir.reference`.  With ``store``, the
     recordings are decoded into the audio store in that directory when the source is opened, and
-    crops are read from there; otherwise each crop is decoded from its file.  Single-channel
-    16-bit recordings at ``sample_rate`` give the same samples either way; others differ by up
-    to half a 16-bit step of their peak.
+    crops are read from there; otherwise each crop is decoded from its file.  The samples of
+    single-channel 16-bit recordings at ``sample_rate`` are the same either way; those of others
+    differ by up to half a 16-bit step of their peak.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class DataDirSource:
         return int(self.data.duration(self.recordings[index]) * self.sample_rate)
 
     def evaluated(self, index: int) -> Stretches | None:
-        """Return the stretches that the directory's ``uem`` names, None without one."""
+        """Return the stretches of the directory's ``uem``; None without a ``uem``."""
         return None if self._stretches is None else self._stretches[self.recordings[index]]
 
     def has_speech(self) -> bool:
@@ -123,7 +123,7 @@ class DataDirSource:
         return False
 
     def notice(self) -> str:
-        """Return a line for users about the annotated part; '' if a UEM covers everything."""
+        """Return a message about the annotated part; '' if a UEM covers everything."""
         if self._stretches is None:
             return f"{self.data.path}: no uem: the whole of each recording is taken as annotated"
         total = sum(map(self.num_samples, range(len(self))))
@@ -146,7 +146,7 @@ class DataDirSource:
             raise
 
     def _check_languages(self) -> None:
-        """Raise DiarizeError for an RTTM of other labels, such as speakers."""
+        """Raise DiarizeError for an RTTM with labels other than languages, such as speakers."""
         known = set(self.data.utt2lang.values())
         for segment in (s for found in self.reference.values() for s in found):
             if known and segment.label not in known:
@@ -157,9 +157,9 @@ class DataDirSource:
                 )
 
     def check_headers(self) -> None:
-        """Open every recording; raises DiarizeError for one that is unusable.
+        """Open every recording; raises DiarizeError for an unusable recording.
 
-        A permitted pipe is not run, and a recording in the store was checked when decoded.
+        A permitted pipe is not run; recordings in the store were checked when decoded.
         """
         for recording in self.recordings if self.store is None else []:
             source = self.data.source(recording)
@@ -188,10 +188,10 @@ def open_source(
     store_dir: str | Path | None = None,
     store: bool = True,
 ) -> Source:
-    """Return the source of ``path``: a data directory, or a file with a manifest.
+    """Return the source of ``path``, a data directory or a manifest file.
 
-    ``labels`` selects those of a data directory; a manifest has its own.  Audio is decoded once,
-    into the audio store in ``store_dir``, by default the directory ``store`` in the data
+    ``labels`` selects the labels of a data directory; a manifest has its own.  Audio is decoded
+    once, into the audio store in ``store_dir``, by default the directory ``store`` in the data
     directory or beside the manifest.  Without ``store``, crops of a data directory are decoded
     from the files; a manifest always uses the store.
     """

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from diarize.errors import DiarizeError
 from diarize.timebase import FrameGrid
 
-# (first sample, sample behind the last) of each, sorted, apart from one another.
+# (first sample, last sample + 1) of each stretch, sorted and separate.
 Stretches = list[tuple[int, int]]
 
 
 def to_stretches(regions: Iterable[tuple[float, float]], total: int, rate: int) -> Stretches:
-    """Return (start, end) seconds as samples within [0, total); those that touch are joined.
+    """Return (start, end) seconds as samples within [0, total); adjacent stretches are joined.
 
     >>> to_stretches([(0.0, 1.0), (1.0, 2.0), (2.5, 9.0), (9.5, 10.0)], 400, 100)
     [(0, 200), (250, 400)]
@@ -42,8 +42,8 @@ def stretches_of(
 ) -> dict[str, Stretches]:
     """Return the evaluated stretches of each recording of ``lengths`` (samples at ``rate`` Hz).
 
-    Regions beyond the end of a recording are cut.  Raises DiarizeError, beginning with
-    ``where``, for recordings of which nothing is left.
+    Regions are cut at the end of the recording.  Raises DiarizeError, beginning with ``where``,
+    for recordings without an evaluated sample.
     """
     out = {name: to_stretches(uem.get(name, ()), n, rate) for name, n in lengths.items()}
     empty = [name for name, found in out.items() if not found]
@@ -63,8 +63,8 @@ def stretches_of(
 def crop_bounds(stretch: tuple[int, int], total: int, wanted: int) -> tuple[int, int]:
     """Return the first and the last start of a crop of ``wanted`` of ``total`` samples.
 
-    The crop lies within the stretch; where that is shorter, the stretch lies within the crop,
-    which lies within the recording.
+    The crop is within the stretch.  If the stretch is shorter than the crop, it is within the
+    crop, which is within the recording.
 
     >>> crop_bounds((40, 60), 100, 10), crop_bounds((40, 60), 100, 30)
     ((40, 50), (30, 40))
