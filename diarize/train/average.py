@@ -1,4 +1,4 @@
-"""The mean of several checkpoints' weights (EEND-M2F, Section 4.2: the ten best)."""
+"""Average of the weights of several checkpoints (EEND-M2F, Section 4.2: the ten best)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from diarize.train.checkpoint import check_state, load_model, save_model
 def best_checkpoints(directory: Path, count: int) -> list[Path]:
     """Return the files of the ``count`` lowest validation DERs in ``directory``, best first.
 
-    Of equal DERs the later step comes first.  Fewer are returned where there are fewer;
+    Of equal DERs the later step is first.  If there are fewer checkpoints, all are returned;
     raises DiarizeError if there is none.
     """
     ranked = []
@@ -30,7 +30,7 @@ def best_checkpoints(directory: Path, count: int) -> list[Path]:
 def average(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
     """Return the mean weights of ``paths``, added in float64 and cast back.
 
-    Tensors that are not floating point (counters) are those of the first, best file.
+    Tensors that are not floating point (counters) are copied from the first, best file.
     """
     first, _ = load_model(paths[0])
     sums = {k: v.double() for k, v in first.items() if v.is_floating_point()}
@@ -46,9 +46,9 @@ def average(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
 
 
 def average_best(directory: Path, count: int, out: Path) -> list[dict[str, float]]:
-    """Return step and DER of the averaged checkpoints, after writing their mean to ``out``.
+    """Write the mean of the best checkpoints to ``out``; return their steps and DERs.
 
-    ``meta`` is that of the best one, with ``averaged`` added.
+    ``meta`` is that of the best checkpoint, with ``averaged`` added.
     """
     paths = best_checkpoints(directory, count)
     metas = [load_model(path)[1] for path in paths]

@@ -1,4 +1,4 @@
-"""Files with weights: models on disk, the resumable state of a training, the n best.
+"""Checkpoints: model files, the resumable state of a training, the n best checkpoints.
 
 Every file is a mapping that ``torch.load(weights_only=True)`` reads: ``format``, ``meta``
 (plain values), ``model`` (name -> tensor), and in ``last.pth`` also ``training``.
@@ -28,7 +28,7 @@ State = Mapping[str, torch.Tensor]
 
 @dataclass
 class Progress:
-    """Progress of a training: what ``last.pth`` holds besides weights and optimiser.
+    """Progress of a training: the content of ``last.pth`` besides weights and optimiser.
 
     ``parts`` is the number of micro-batches of a step, over all processes.
     """
@@ -45,8 +45,8 @@ class Progress:
 def save_model(path: str | os.PathLike, state: State, meta: Mapping[str, Any]) -> None:
     """Write the weights ``state`` and the plain mapping ``meta``, whole or not at all.
 
-    The version of the package is added to ``meta``.  Raises DiarizeError where the file
-    cannot be written (no space left, no permission); an older file is then untouched.
+    The version of the package is added to ``meta``.  Raises DiarizeError if the file cannot be
+    written (no space left, no permission); an older file is then unchanged.
     """
     _save(path, {"format": FORMAT, "meta": {"version": __version__, **meta}, "model": dict(state)})
 
@@ -60,10 +60,10 @@ def load_model(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[s
 def load_weights(
     path: str | os.PathLike, model: nn.Module, modules: Sequence[str] | None = None
 ) -> None:
-    """Copy the weights in ``path`` into ``model``; only the named submodules, if any are.
+    """Copy the weights in ``path`` to ``model``, or to the submodules ``modules`` only.
 
-    Raises DiarizeError, with the names and sizes, for weights that are missing, left over
-    or of another size, and for a submodule that the model does not have.
+    Raises DiarizeError, with the names and sizes, for weights that are missing, unexpected or
+    of another size, and for a submodule that the model does not have.
     """
     state, _ = load_model(path)
     own = model.state_dict()
@@ -77,7 +77,7 @@ def load_weights(
 
 
 def check_modules(model: nn.Module, names: Sequence[str]) -> None:
-    """Raise DiarizeError for a name that is no submodule of ``model``."""
+    """Raise DiarizeError for a name that is not a submodule of ``model``."""
     known = dict(model.named_modules())
     for name in names:
         if name not in known:
@@ -86,7 +86,7 @@ def check_modules(model: nn.Module, names: Sequence[str]) -> None:
 
 
 def check_state(path: str | os.PathLike, wanted: State, found: State) -> None:
-    """Raise DiarizeError, naming ``path`` and the first differences, unless both agree."""
+    """Raise DiarizeError, with ``path`` and the first differences, unless both agree."""
     faults = [f"missing {k} {_size(v)}" for k, v in wanted.items() if k not in found]
     faults += [f"unexpected {k} {_size(v)}" for k, v in found.items() if k not in wanted]
     faults += [
@@ -113,7 +113,7 @@ def save_training(
     progress: Progress,
     meta: Mapping[str, Any],
 ) -> None:
-    """Write all that a killed training needs to go on as if nothing had happened."""
+    """Write the complete state of a training, from which a killed training resumes exactly."""
     _save(path, {
         "format": FORMAT,
         "meta": {"version": __version__, **meta, "step": progress.step},
@@ -129,11 +129,11 @@ def load_training(
     fingerprint: Mapping[str, Any],
     data: Mapping[str, Any] | None = None,
 ) -> Progress:
-    """Fill model and optimiser from ``last.pth`` and return where the training stands.
+    """Load model and optimiser from ``last.pth``; return the progress of the training.
 
-    Raises DiarizeError if the file is broken, of other sizes, or was made with other
+    Raises DiarizeError if the file is damaged or of other sizes, or if it was made with other
     settings than ``fingerprint`` or other data than ``data`` (see `identity.describe_run`);
-    the message lists what differs.
+    the message lists the differences.
     """
     payload = _load(path)
     try:
@@ -145,7 +145,7 @@ def load_training(
     check_data(path, progress.fingerprint, progress.data, data or {})
     check_state(path, model.state_dict(), payload["model"])
     model.load_state_dict(payload["model"])
-    # The settings in param_groups are this run's own (fused depends on the device).
+    # The settings in param_groups are those of this run (fused depends on the device).
     moments["param_groups"] = optimizer.state_dict()["param_groups"]
     try:
         optimizer.load_state_dict(moments)
@@ -169,7 +169,7 @@ class BestList:
         return self.directory / f"valid_step{step:08d}.pth"
 
     def add(self, step: int, der: float, state: State, meta: Mapping[str, Any]) -> bool:
-        """Return whether the checkpoint is among the best; if so it has been written."""
+        """Write the checkpoint if it is among the best; return whether it is."""
         rank = der if math.isfinite(der) else math.inf
         entries = [e for e in self.entries if e["step"] != step] + [{"step": step, "der": rank}]
         entries.sort(key=lambda e: (e["der"], -e["step"]))
@@ -181,7 +181,7 @@ class BestList:
         return True
 
     def prune(self) -> None:
-        """Remove the files that are not in the list; call it after ``last.pth`` has the list."""
+        """Remove the files that are not in the list; to be called after ``last.pth`` is saved."""
         kept = {self.path(int(e["step"])).name for e in self.entries}
         for path in self.directory.glob("*valid_step*"):
             if path.name not in kept:
@@ -190,9 +190,9 @@ class BestList:
 
 @contextmanager
 def lock_directory(directory: Path) -> Iterator[None]:
-    """Make ``directory`` and hold it against other trainings; a dead process holds nothing.
+    """Make and lock ``directory``; the lock ends with the process.
 
-    Raises DiarizeError if it cannot be written or another training is running there.
+    Raises DiarizeError if it is not writable or another training runs there.
     """
     path = directory / ".lock"
     try:
@@ -202,7 +202,7 @@ def lock_directory(directory: Path) -> Iterator[None]:
         raise DiarizeError(f"cannot write {path}: {err.strerror}") from err
     try:
         try:
-            # POSIX locks are not inherited: data workers that outlive a kill hold nothing.
+            # POSIX locks are not inherited: data workers that survive a kill hold no lock.
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DiarizeError(f"{directory}: another training is running there") from None
@@ -212,7 +212,7 @@ def lock_directory(directory: Path) -> Iterator[None]:
 
 
 class _Writer:
-    """A file for torch.save that keeps the reason for which a write failed."""
+    """File for torch.save that keeps the error of a failed write."""
 
     def __init__(self, handle: IO[bytes]) -> None:
         self._handle = handle
@@ -235,7 +235,7 @@ def _save(path: str | os.PathLike, payload: dict[str, Any]) -> None:
         try:
             torch.save(payload, writer)
         except RuntimeError:
-            # torch's archive writer hides the reason, such as "no space left".
+            # torch's archive writer hides the error, such as "no space left".
             if writer.error is not None:
                 raise writer.error from None
             raise

@@ -1,4 +1,4 @@
-"""The processes of one training: ranks, sums over them, and what a lost rank looks like."""
+"""Processes of a training: ranks, sums over ranks, and errors for a lost rank."""
 
 import os
 import re
@@ -18,10 +18,10 @@ _LOST = re.compile(r"gloo|nccl|connection|socket|timed out|peer", re.IGNORECASE)
 
 @dataclass
 class Group:
-    """This process among all: rank, number of processes, device.
+    """Process group: rank of this process, number of processes, device.
 
-    ``control`` is a gloo group for small host-side messages, so that they never wait for
-    the GPU; None in a single process.
+    ``control`` is a gloo group for small messages on the host, which do not wait for the GPU;
+    None in a single process.
     """
 
     rank: int
@@ -31,7 +31,7 @@ class Group:
 
     @property
     def chief(self) -> bool:
-        """True in the one process that writes and prints."""
+        """True in the process that writes and prints."""
         return self.rank == 0
 
     def sum_(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -55,7 +55,7 @@ class Group:
         return int(held)
 
     def gather(self, value: Any) -> list[Any]:
-        """Return ``value`` of every process, in the order of ranks."""
+        """Return the ``value`` of each process, in the order of ranks."""
         if self.world == 1:
             return [value]
         held: list[Any] = [None] * self.world
@@ -63,9 +63,9 @@ class Group:
         return held
 
     def add(self, sums: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return the tensors of all processes added key by key, float64 on the host.
+        """Return the sums over all processes for each key, float64 on the host.
 
-        A key that a process lacks counts as 0 there.
+        A missing key of a process counts as 0.
         """
         total: dict[str, torch.Tensor] = {}
         for share in self.gather({k: v.detach().double().cpu() for k, v in sums.items()}):
@@ -76,10 +76,10 @@ class Group:
 
 @contextmanager
 def process_group(device: str = "auto") -> Iterator[Group]:
-    """Give the Group of this process, as torchrun's environment says; alone without it.
+    """Yield the Group of this process from torchrun's environment; without it, a single process.
 
-    NCCL joins GPUs, gloo CPUs.  A DiarizeError raised inside is given the rank's name, and
-    the loss of another rank becomes one.
+    The backend is NCCL on GPUs and gloo on CPUs.  The rank is added to a DiarizeError raised
+    inside; the loss of another rank raises DiarizeError.
     """
     world, rank = _env("WORLD_SIZE", 1), _env("RANK", 0)
     where = _pick_device(device, _env("LOCAL_RANK", 0))
@@ -87,7 +87,7 @@ def process_group(device: str = "auto") -> Iterator[Group]:
         yield Group(0, 1, where)
         return
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        # A torchrun that is killed leaves its processes: they would hold directory and GPUs.
+        # Processes would survive a killed torchrun and keep the directory and the GPUs.
         die_with_parent()
     ours = not dist.is_initialized()
     try:

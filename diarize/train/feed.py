@@ -1,4 +1,4 @@
-"""Which examples make up which step, and their way from the workers to the trainer."""
+"""Examples of each step, loaded by worker processes."""
 
 import os
 import threading
@@ -16,14 +16,14 @@ from diarize.train.signals import leave_signals_to_parent
 
 
 class Source(Protocol):
-    """What makes examples and puts them together: a part of the task."""
+    """Source of examples and batches: a part of the task."""
 
     def example(self, index: int) -> Any: ...
     def collate(self, examples: list) -> Any: ...
 
 
 def check_batch(options: TrainOptions, group: Group) -> None:
-    """Raise DiarizeError where a micro-batch of a process would have no example."""
+    """Raise DiarizeError if a micro-batch of a process would be empty."""
     parts = group.world * options.parts
     if options.batch_size < parts:
         raise DiarizeError(
@@ -35,8 +35,8 @@ def check_batch(options: TrainOptions, group: Group) -> None:
 def micro_batches(options: TrainOptions, group: Group, step: int) -> list[range]:
     """Return the example numbers of each of this rank's micro-batches of ``step``.
 
-    Step s has the examples s * batch_size onwards, cut into world * accumulation parts of
-    equal size (to 1), so that the step is the same for any number of processes.
+    Step s has the batch_size examples from s * batch_size on, divided into world * accumulation
+    parts of equal size (to 1), so that the step is the same for any number of processes.
     """
     parts = group.world * options.accumulation
     size, start = options.batch_size, step * options.batch_size
@@ -48,9 +48,9 @@ def micro_batches(options: TrainOptions, group: Group, step: int) -> list[range]
 
 
 def feed(source: Source, options: TrainOptions, group: Group, start: int) -> Iterator[Any]:
-    """Give the micro-batches of this rank from step ``start`` to the last, in order.
+    """Yield the micro-batches of this rank from step ``start`` to the last, in order.
 
-    Raises DiarizeError, with the worker's message, for a bad recording, and if a worker
+    Raises DiarizeError for an unusable recording, with the worker's message, and if a worker
     is killed.
     """
     loader = DataLoader(
@@ -76,7 +76,7 @@ def feed(source: Source, options: TrainOptions, group: Group, start: int) -> Ite
 
 
 class _Sampler:
-    """Lists of example numbers, made when they are asked for."""
+    """Lists of example numbers, made on demand."""
 
     def __init__(self, options: TrainOptions, group: Group, start: int) -> None:
         self.options, self.group, self.start = options, group, start
@@ -91,7 +91,7 @@ class _Sampler:
 
 
 class _Failure:
-    """A user's mistake found in a worker: torch would bury its message in a traceback."""
+    """Error of a worker, passed as a value: torch would hide its message in a traceback."""
 
     def __init__(self, message: str) -> None:
         self.message = message
@@ -126,10 +126,10 @@ class _Collate:
 
 
 class _StartWorker:
-    """Prepares a worker, which ends when the trainer does, however that ends.
+    """Initialisation of a worker: it ends with the trainer, even if the trainer is killed.
 
-    torch's workers look at their parent, which is not the trainer where a fork server starts
-    them (the default of Python 3.14): those of a trainer that was killed would wait for ever.
+    torch's workers watch their parent.  If a fork server starts them (the default of Python
+    3.14), the parent is not the trainer, and workers of a killed trainer would wait for ever.
     """
 
     def __init__(self, trainer: int) -> None:

@@ -10,7 +10,7 @@ import torch
 from diarize.errors import DiarizeError
 from diarize.kaldi.contents import compare_contents
 
-# Earlier checkpoints hold these paths among the settings, and nothing of the contents.
+# Earlier checkpoints contain these paths among the settings, and no digests of the contents.
 _PATHS = ("train_data", "init_model")
 
 
@@ -22,8 +22,8 @@ def describe_run(
 ) -> dict[str, Any]:
     """Return the data of a training as plain values, for `check_data`.
 
-    ``train`` and ``valid`` are contents as `diarize.kaldi.contents.describe_data` returns them,
-    ``init_model`` the file of the initial weights and ``weights`` their `digest_weights`.
+    ``train`` and ``valid`` are results of `diarize.kaldi.contents.describe_data`,
+    ``init_model`` is the file of the initial weights and ``weights`` their `digest_weights`.
     """
     return {
         "train": [dict(contents) for contents in train],
@@ -33,7 +33,7 @@ def describe_run(
 
 
 def digest_weights(state: Mapping[str, torch.Tensor]) -> str:
-    """Return a digest of names and values; where they are stored makes no difference."""
+    """Return a digest of names and values, independent of the file and the device."""
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(state):
         values = state[name].detach().cpu().contiguous().reshape(-1)
@@ -43,7 +43,7 @@ def digest_weights(state: Mapping[str, torch.Tensor]) -> str:
 
 
 def check_settings(path: str | os.PathLike, old: Mapping, new: Mapping) -> None:
-    """Raise DiarizeError, listing what differs, where the settings of ``path`` are not ``new``."""
+    """Raise DiarizeError, with the differences, unless the settings of ``path`` are ``new``."""
     gone = object()
     changed = [
         f"{key}: {'unset' if old.get(key, gone) is gone else repr(old[key])}"
@@ -61,10 +61,10 @@ def check_settings(path: str | os.PathLike, old: Mapping, new: Mapping) -> None:
 def check_data(
     path: str | os.PathLike, settings: Mapping, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> None:
-    """Raise DiarizeError, saying what differs, where the data of ``path`` are not ``new``.
+    """Raise DiarizeError, with the differences, unless the data of ``path`` are ``new``.
 
-    ``old`` is empty for a checkpoint of an earlier version, of which only the paths of the
-    training data and of the initial model are known, from its ``settings``.
+    ``old`` is empty for a checkpoint of an earlier version; only the paths of the training data
+    and of the initial model are then known, from its ``settings``.
     """
     if not new:
         return
@@ -97,7 +97,7 @@ def _prefixed(head: str, old: Mapping[str, str], new: Mapping[str, str]) -> list
 
 
 def _compare_paths(settings: Mapping, new: Mapping[str, Any]) -> list[str]:
-    """Return the differences of paths, which is all that earlier versions recorded."""
+    """Return the differences of paths; earlier versions recorded no contents."""
     now = [contents["path"] for contents in new["train"]], new["init_model"]["path"]
     return [
         f"{key}: {settings[key]!r} -> {paths!r}"

@@ -1,4 +1,4 @@
-"""Diarization error on masks: EEND-M2F, Listing 1, for whole batches."""
+"""Diarization error of masks: EEND-M2F, Listing 1, for whole batches."""
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -6,10 +6,10 @@ from torch import Tensor
 
 
 def collar_mask(ref: Tensor, lengths: Tensor, collar_frames: int) -> Tensor:
-    """Return which frames are scored, bool (B, T): not within the collar of a reference boundary.
+    """Return the mask of scored frames, bool (B, T): outside the collars of the reference.
 
-    ``ref`` is bool (B, T, S).  A collar of c frames takes out the c frames on each side of
-    every start and end of every speaker's turns, as md-eval does (Appendix A).
+    ``ref`` is bool (B, T, S).  A collar of c frames excludes c frames on each side of every
+    start and end of every speaker's turns, as in md-eval (Appendix A).
     """
     frames = ref.shape[1]
     inside = torch.arange(frames, device=ref.device) < lengths[:, None]
@@ -19,7 +19,7 @@ def collar_mask(ref: Tensor, lengths: Tensor, collar_frames: int) -> Tensor:
     edge = (padded[:, 1:] != padded[:, :-1]).any(-1)  # (B, T + 1): boundary before t
     total = torch.nn.functional.pad(edge.cumsum(1), (1, 0))  # total[k] = edges before index k
     t = torch.arange(frames, device=ref.device)
-    # Frame t is hit by the boundaries t - c + 1 ... t + c.
+    # Frame t is in the collars of the boundaries t - c + 1 ... t + c.
     low = (t - collar_frames + 1).clamp(min=0)
     high = (t + collar_frames + 1).clamp(max=frames + 1)
     return inside & (total[:, high] - total[:, low] == 0)
@@ -34,16 +34,16 @@ def mask_der_stats(
 ) -> Tensor:
     """Return frames [scored, missed, false alarm, confused] per recording, float64 (B, 4).
 
-    ``system`` is bool (B, T, N), ``reference`` bool (B, T, S), ``lengths`` (B,) frames
-    count, of these only the ``evaluated`` ones, bool (B, T), as in a UEM; None: all.  DER is
-    (missed + false alarm + confused) / scored.  The mapping of speakers is
-    the optimal one (Proposition A.1), taken as md-eval does before the collar is cut out,
-    so that the result is that of the segment scorer.  The N x S overlaps of all recordings
-    go to the host at once.  Every count is exact: integers, and products in float64, which
-    autocast leaves alone.
+    ``system`` is bool (B, T, N), ``reference`` bool (B, T, S).  The first ``lengths`` (B,)
+    frames count, and of these only the ``evaluated`` frames, bool (B, T), as in a UEM; None:
+    all.  DER is (missed + false alarm + confused) / scored.  The mapping of speakers is optimal
+    (Proposition A.1) and computed before the collar is excluded, as in md-eval, so that the
+    result is that of the segment scorer.  The N x S overlaps of all recordings are copied to
+    the host at once.  All counts are exact: integers, and products in float64, which autocast
+    does not change.
     """
     inside = collar_mask(reference, lengths, 0)
-    # Turn boundaries outside of the evaluated frames have a collar as well.
+    # Turn boundaries outside the evaluated frames have a collar as well.
     scored = collar_mask(reference, lengths, collar_frames)
     if evaluated is not None:
         inside, scored = inside & evaluated, scored & evaluated
@@ -71,5 +71,5 @@ def mask_der_stats(
 
 
 def _overlap(system: Tensor, reference: Tensor) -> Tensor:
-    """Return the frames that each pair of bool masks (B, T, N), (B, T, S) shares, (B, N, S)."""
+    """Return the overlaps in frames of all pairs of masks, bool (B, T, N), (B, T, S): (B, N, S)."""
     return system.double().transpose(1, 2) @ reference.double()

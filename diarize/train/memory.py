@@ -14,12 +14,12 @@ from diarize.train.distributed import Group
 from diarize.train.options import TrainOptions
 
 GB = 1e9
-# Of what is free: the rest is for fragments, communication and the next batch.
+# Share of the free memory; the rest is for fragmentation, communication and the next batch.
 _SHARE = {"cuda": 0.9, "cpu": 0.8}
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of tensors that are made inside, ``now`` and at their ``peak``.
+    """Counter of the bytes of tensors made inside the context: ``now`` and at the ``peak``.
 
     Fake tensors count as real ones, so that the memory of a step is known without computing it.
     """
@@ -52,13 +52,14 @@ class LiveBytes(TorchDispatchMode):
 
 
 class Probe:
-    """Whether a micro-batch of so many examples fits: one forward and backward pass of it.
+    """Test of whether a micro-batch fits: one forward and backward pass of it.
 
-    ``rehearse`` does that pass for a number of examples of the largest size and leaves weights
-    and gradients as they were.  ``reserved`` are bytes that a training needs beside it (moments
-    that the optimiser has not made yet).  On a GPU the pass runs, and out of memory means no.
-    On a CPU passes of one and two examples are measured: what the second adds, each adds at most.
-    After a call ``bytes`` is the peak that was measured or computed, None when out of memory.
+    ``rehearse`` runs the pass for a number of examples of the largest size and leaves weights
+    and gradients unchanged.  ``reserved`` are the bytes that a training requires besides
+    (optimiser moments that do not exist yet).  On a GPU the pass runs, and the micro-batch does
+    not fit if it runs out of memory.  On a CPU passes of one and two examples are measured; the
+    increase bounds that of every further example.  After a call ``bytes`` is the measured or
+    computed peak, None after out of memory.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Probe:
             self.bytes = measure(examples) + self.reserved
         except torch.OutOfMemoryError:
             self.bytes = None
-        # Outside of the except clause, whose traceback holds the tensors of the pass.
+        # Outside the except clause, whose traceback refers to the tensors of the pass.
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return self.bytes is not None and self.bytes <= self.limit
@@ -101,8 +102,10 @@ class Probe:
 
 
 def memory_limit(device: torch.device) -> int:
-    """Return the bytes that a process may use: 90 % of a GPU's free memory and of what the
-    process has of it already; 80 % of the machine's available memory, divided among its processes.
+    """Return the bytes that a process may use.
+
+    On a GPU these are 90 % of the free memory and the memory reserved by the process together;
+    on a CPU 80 % of the machine's available memory, divided among its processes.
     """
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
@@ -122,11 +125,11 @@ def _available_bytes() -> int:
 def find_accumulation(
     options: TrainOptions, group: Group, fits: Callable[[int], bool], parts: int = 0
 ) -> int:
-    """Return the smallest number of micro-batches, of those tried, that ``fits`` on all ranks.
+    """Return the smallest tested number of micro-batches that ``fits`` on all ranks.
 
-    Tried are micro-batches of a rank's whole share of ``batch_size``, of half as many examples,
-    and so on; first that of ``parts`` micro-batches over all ranks, with which a training began.
-    All ranks must call it.  Raises DiarizeError where not even the smallest fits.
+    The first micro-batch is a rank's whole share of ``batch_size``, or, if a training began with
+    ``parts`` micro-batches over all ranks, the size of these; each further one has half as many
+    examples.  All ranks must call it.  Raises DiarizeError if the smallest does not fit.
     """
     most = options.batch_size // group.world
     number = min(most, max(1, -(-parts // group.world)))
@@ -146,5 +149,5 @@ def find_accumulation(
 
 
 def _size(options: TrainOptions, group: Group, accumulation: int) -> int:
-    """Return the examples of the largest micro-batch."""
+    """Return the number of examples of the largest micro-batch."""
     return -(-options.batch_size // (group.world * accumulation))

@@ -1,4 +1,4 @@
-"""Muon (Jordan et al., 2024), all matrices of one shape at a time."""
+"""Muon optimiser (Jordan et al., 2024), batched over matrices of equal shape."""
 
 import math
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _EPS = 1e-7
 def orthogonalize(matrices: Tensor) -> Tensor:
     """Return ``matrices`` (n, rows, columns) with singular values of about 1, bfloat16.
 
-    Five Newton-Schulz iterations, which leave them between 0.5 and 1.5.
+    Five Newton-Schulz iterations yield values between 0.5 and 1.5.
     """
     x = matrices.bfloat16()
     if x.shape[1] > x.shape[2]:
@@ -28,14 +28,14 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum of Nesterov, made orthogonal, at the step size of AdamW.
+    """Orthogonalised Nesterov momentum at the step size of AdamW.
 
-    The same as ``torch.optim.Muon`` with ``adjust_lr_fn="match_rms_adamw"`` (Liu et al., 2025,
-    arXiv 2502.16982) but for rounding.  That takes one matrix after the other, which in small
-    models is a fifth to a third of a training step; here those of one shape are one product.
+    Equal to ``torch.optim.Muon`` with ``adjust_lr_fn="match_rms_adamw"`` (Liu et al., 2025,
+    arXiv 2502.16982) up to rounding.  The latter processes the matrices one by one, which in
+    small models is a fifth to a third of a training step; here all of one shape are one product.
 
-    Where ``found_inf`` (a tensor of one number) is set to 1 a step changes nothing, as with
-    torch's fused optimisers: the host need not know.
+    A step changes nothing if ``found_inf`` (a tensor of one number) is set to 1, as with torch's
+    fused optimisers; the host does not wait for it.
     """
 
     found_inf: Tensor | None = None
@@ -52,7 +52,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
-        """Do one step; parameters without a gradient stay as they are."""
+        """Run one step; parameters without a gradient are unchanged."""
         keep = None if self.found_inf is None else self.found_inf == 0
         for group in self.param_groups:
             by_shape: dict[torch.Size, list[nn.Parameter]] = {}
@@ -80,7 +80,7 @@ class Muon(torch.optim.Optimizer):
             means.append(state["momentum_buffer"])
         gradients = [p.grad for p in params]
         if keep is not None:
-            # A mean that moves towards itself stays.
+            # A mean that is averaged with itself does not change.
             gradients = [torch.where(keep, *pair) for pair in zip(gradients, means, strict=True)]
         torch._foreach_lerp_(means, gradients, 1 - momentum)
         return list(torch._foreach_lerp(gradients, means, momentum))

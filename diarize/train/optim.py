@@ -1,7 +1,7 @@
 """Optimiser, learning rate as a function of the step, and the seeds of a step.
 
-Nothing here has a state of its own besides AdamW's moments: learning rate and random
-numbers follow from the number of the step, so that a resumed run needs neither saved.
+The only state is that of the optimiser: learning rate and random numbers are functions of the
+step, so that they need not be saved.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from diarize.train.options import OptimizerOptions, ScheduleOptions, TrainOption
 def make_optimizer(
     model: nn.Module, options: OptimizerOptions, device: torch.device
 ) -> torch.optim.Optimizer:
-    """Return AdamW over the trainable parameters, in one kernel for all of them, or Muon."""
+    """Return AdamW over the trainable parameters, in one fused kernel, or Muon."""
     if not any(p.requires_grad for p in model.parameters()):
         raise DiarizeError("the model has no trainable parameter: nothing to train")
     if options.name == "muon":
@@ -38,10 +38,10 @@ def _adamw(
 
 
 class MuonAdamW(torch.optim.Optimizer):
-    """Muon for the matrices of linear layers, AdamW for all else.
+    """Muon for the matrices of linear layers, AdamW for all other parameters.
 
-    Muon's rate is AdamW's times ``muon_ratio``.  A linear layer with a single output, as the
-    class head is, is a vector and belongs to AdamW.
+    The learning rate of Muon is that of AdamW times ``muon_ratio``.  A linear layer with a
+    single output, such as the class head, is a vector and is updated by AdamW.
     """
 
     found_inf: torch.Tensor | None = None
@@ -64,17 +64,17 @@ class MuonAdamW(torch.optim.Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Let the parts work on the groups and the state of the whole."""
+        """Share groups and state with the two optimisers."""
         for part, group in zip(self._parts, self.param_groups, strict=True):
             part.param_groups, part.state = [group], self.state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Load a state returned by ``state_dict``."""
         super().load_state_dict(state_dict)
         self._share()
 
     def step(self, closure: None = None) -> None:
-        """Do one step of both, or none where ``found_inf`` is set to 1."""
+        """Run one step of both; no step if ``found_inf`` is set to 1."""
         for part in self._parts:
             part.found_inf = self.found_inf
             part.step()
@@ -105,7 +105,7 @@ def _cosine(start: float, end: float, part: float) -> float:
 
 
 def _threephase(plan: ScheduleOptions, peak: float, step: int, total: int) -> float:
-    """Linear up, hold, linear down; the last step has ``end_lr``."""
+    """Linear increase, constant phase, linear decrease; the last step has ``end_lr``."""
     part = step / (total - 1) if total > 1 else 1.0
     down = plan.warmup_part + plan.hold_part
     if part < plan.warmup_part:

@@ -1,4 +1,4 @@
-"""What a training run can be told: plain frozen dataclasses that a YAML section fills."""
+"""Options of a training: plain frozen dataclasses, filled from a YAML section."""
 
 import dataclasses
 import json
@@ -10,9 +10,9 @@ SCHEDULES = ("onecycle", "constant", "threephase")
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
 
-# Changing one of these between two runs of the same command may move when something is
-# written or how fast it is computed, but leaves it the same training; `steps` is here so
-# that a run can be made longer (which stretches the schedules that depend on it).
+# A resumed run may change these: they affect only when files are written and how fast steps are
+# computed.  `steps` is included so that a training can be extended, which stretches the schedules
+# that depend on it.
 _FREE_ON_RESUME = {
     "steps", "accumulation", "max_memory", "num_workers", "threads", "device", "max_seconds",
     "tensorboard", "valid_interval", "save_interval", "log_interval", "keep_best",
@@ -22,12 +22,12 @@ _FREE_ON_RESUME = {
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """``lr`` is the highest learning rate of the schedule.
+    """Optimiser; ``lr`` is the highest learning rate of the schedule.
 
     adamw: as in the paper.
     muon:  Muon for the matrices of linear layers, with ``muon_ratio`` times the learning rate,
-           and AdamW for all else; see ``optim.MuonAdamW``.  Its matrix products take longer
-           than AdamW.
+           and AdamW for all other parameters; see ``optim.MuonAdamW``.  Slower than AdamW
+           because of its matrix products.
     """
 
     name: str = "adamw"
@@ -45,7 +45,7 @@ class ScheduleOptions:
     onecycle:   pct_start, div_factor, final_div_factor (two cosine phases).
     constant:   after ``warmup_steps`` of linear warm-up (0: none).
     threephase: start_lr up to lr within warmup_part of the steps, lr for hold_part, then
-                linearly down to end_lr.
+                linear decrease to end_lr.
     """
 
     name: str = "onecycle"
@@ -61,21 +61,21 @@ class ScheduleOptions:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Options of the trainer; raises ValueError for values that make no sense.
+    """Options of the trainer; raises ValueError for invalid values.
 
     ``batch_size`` is the number of examples of one optimiser step over all processes and
-    all ``accumulation`` micro-batches; auto finds how many are needed for a micro-batch to fit
-    into ``max_memory`` GB (null: 90 % of the GPU's free memory, without a GPU 80 % of the
+    all ``accumulation`` micro-batches; auto finds the number for which a micro-batch fits into
+    ``max_memory`` GB (null: 90 % of the GPU's free memory, without a GPU 80 % of the
     machine's).  The gradient is that of the whole batch for any number; see `find_accumulation`.
-    ``clip_norm`` 0 is no clipping, ``threads`` 0 leaves
-    torch's number, ``valid_interval`` 0 validates at the end only, ``save_interval`` 0 saves
-    only before and after validation.  ``precision`` auto is bf16 where a GPU has it, else fp32.
+    ``clip_norm`` 0 is no clipping, ``threads`` 0 is torch's default, ``valid_interval`` 0
+    validates at the end only, ``save_interval`` 0 saves only before and after validation.
+    ``precision`` auto is bf16 if the GPU supports it, else fp32.
 
     ``gradient_checkpointing`` trades time for memory in the encoder, for crops of 600 s.
 
-    ``max_seconds`` ends the training cleanly (validated and saved, exit status 0) when that
-    much wall time is used, counted over all resumed runs.  How many steps fit depends on the
-    machine: such a run is not reproducible bit by bit.  None: no limit.
+    ``max_seconds`` ends the training cleanly (validated and saved, exit status 0) after this
+    wall time, counted over all resumed runs.  The number of steps then depends on the machine:
+    such a run is not reproducible bit by bit.  None: no limit.
     """
 
     steps: int = 1000
@@ -118,7 +118,7 @@ class TrainOptions:
 
     @property
     def parts(self) -> int:
-        """The number of micro-batches; 1 as long as ``accumulation`` is auto."""
+        """Number of micro-batches; 1 as long as ``accumulation`` is auto."""
         return 1 if self.accumulation == "auto" else self.accumulation
 
     def _check_optimizer(self) -> None:
@@ -156,7 +156,7 @@ def _require(good: bool, name: str, value: Any, wanted: str) -> None:
 def fingerprint(options: TrainOptions, identity: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the flat settings (dotted key -> JSON value) that a resumed run must share.
 
-    ``identity`` is what the caller adds about model, losses and data; nested mappings are
+    ``identity`` contains the caller's settings of model, losses and data; nested mappings are
     flattened in the same way.
     """
     own = {k: v for k, v in dataclasses.asdict(options).items() if k not in _FREE_ON_RESUME}

@@ -1,4 +1,4 @@
-"""What a training tells: the progress line, train_log.jsonl and TensorBoard scalars."""
+"""Training log: progress line, train_log.jsonl and TensorBoard scalars."""
 
 import json
 import math
@@ -14,10 +14,10 @@ LOG_NAME = "train_log.jsonl"
 
 
 class Reporter:
-    """Writes the log of a training in ``directory``, from ``step`` (0: the start) on.
+    """Log of a training in ``directory``, from ``step`` (0: the start) on.
 
     One JSON object per line: ``{"kind": "train" | "valid" | "event", "step": n, ...}``.
-    Lines of steps after ``step`` belong to work that a kill has undone: they are dropped.
+    Lines of later steps, which a killed run wrote and did not save, are removed.
     """
 
     def __init__(
@@ -33,12 +33,12 @@ class Reporter:
         self._board = _open_board(directory / "tensorboard", step) if tensorboard else None
 
     def event(self, step: int, text: str) -> None:
-        """Note something that is no figure, such as a resume."""
+        """Log an event without figures, such as a resume."""
         self._write({"kind": "event", "step": step, "text": text})
         self._print(text)
 
     def train(self, step: int, figures: dict[str, float], left: float) -> None:
-        """Log the means of an interval; ``left`` is the estimated time to go in seconds."""
+        """Log the means of an interval; ``left`` is the estimated remaining time in seconds."""
         self._write({"kind": "train", "step": step, **figures})
         self._scalars("train", step, figures)
         self._print(progress_line(step, self.steps, figures, left), passing=True)
@@ -51,7 +51,7 @@ class Reporter:
         self._print(f"step {step}/{self.steps}  validation  {shown}{'  (kept)' if best else ''}")
 
     def close(self) -> None:
-        """End the line on the terminal and the event file."""
+        """End the terminal line and close the event file."""
         if self._open_line:
             self._stream.write("\n")
             self._open_line = False
@@ -84,7 +84,7 @@ class Reporter:
 
 
 def progress_line(step: int, steps: int, figures: dict[str, float], left: float) -> str:
-    """Return one line for people: step, loss and its terms, DER, rates, time left.
+    """Return the progress line: step, loss and its terms, DER, rates, remaining time.
 
     >>> progress_line(5, 20, {"loss": 1.5, "lr": 1e-4, "audio_rate": 250.0}, 75)
     'step 5/20  loss 1.5  lr 0.0001  250 x real time  left 0:01:15'
@@ -99,7 +99,7 @@ def progress_line(step: int, steps: int, figures: dict[str, float], left: float)
 
 
 def clock(seconds: float) -> str:
-    """Return h:mm:ss.
+    """Return seconds as h:mm:ss.
 
     >>> clock(3725)
     '1:02:05'
@@ -109,7 +109,7 @@ def clock(seconds: float) -> str:
 
 
 def drop_lines_after(path: Path, step: int) -> None:
-    """Keep the whole lines of ``path`` up to ``step``; nothing is kept for step 0."""
+    """Keep the complete lines of ``path`` up to ``step``; step 0 removes all lines."""
     if not path.exists():
         return
     kept = []
@@ -117,7 +117,7 @@ def drop_lines_after(path: Path, step: int) -> None:
         try:
             good = step > 0 and json.loads(line)["step"] <= step
         except (ValueError, KeyError, TypeError):
-            good = False  # a line that a kill has cut
+            good = False  # incomplete line of a killed run
         if good:
             kept.append(line + "\n")
     with atomic_write(path) as handle:
@@ -141,7 +141,7 @@ def _rate(value: float) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return ``value`` as JSON has it: a number that is not finite becomes null."""
+    """Return ``value`` for JSON; a number that is not finite becomes null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a wish to stop after the step at hand."""
+"""Signal handling: SIGTERM and Ctrl-C stop a training after the current step."""
 
 import ctypes
 import signal
@@ -13,9 +13,9 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 class StopSignals:
     """Context in which SIGTERM and SIGINT only set ``code`` (143, 130; 0 before any).
 
-    A second signal acts at once, as if this were not there, unless it comes within
-    ``same_request`` seconds: terminals and Slurm tell all processes, and torchrun, told
-    itself, tells its own once more.
+    A second signal has the effect of the previous handler, unless it arrives within
+    ``same_request`` seconds: terminals and Slurm send signals to all processes, and torchrun
+    forwards its own to its processes once more.
     """
 
     def __init__(self, same_request: float = 3.0) -> None:
@@ -48,17 +48,17 @@ class StopSignals:
 
 
 def die_with_parent() -> None:
-    """Where the system can (Linux), let this process be killed when its parent dies."""
+    """Have this process killed when its parent dies; Linux only, no effect elsewhere."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def leave_signals_to_parent() -> None:
-    """In a data worker: Ctrl-C and SIGTERM are the trainer's to handle.
+    """Ignore Ctrl-C and SIGTERM in a data worker; the trainer handles them.
 
-    Terminals, torchrun and Slurm send them to all processes of a job, but the trainer needs
-    its workers to finish the step; it tells them to end by other means.  A worker dies with
-    a trainer that is killed, lest it hold its memory and the log's pipe for seconds more.
+    Terminals, torchrun and Slurm send them to all processes of a job, but the trainer requires
+    its workers to finish the step and ends them by other means.  A worker is killed together
+    with its trainer; otherwise it would keep its memory and the log's pipe for seconds more.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
