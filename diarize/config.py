@@ -1,4 +1,4 @@
-"""YAML to dataclasses and back: unknown keys and wrong types are errors that name their place."""
+"""Conversion between YAML and dataclasses; errors locate unknown keys and wrong types."""
 
 import dataclasses
 import difflib
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that takes ``1e-4`` as a number and refuses a key that stands twice."""
+    """SafeLoader that reads ``1e-4`` as a number and refuses repeated keys."""
 
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    # YAML 1.1 wants a dot and a sign in an exponent; people write 1e-4.
+    # YAML 1.1 requires a dot and a sign in an exponent; 1e-4 is common.
     re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+0123456789."),
 )
@@ -62,7 +62,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def write_yaml(path: str | Path, value: Any) -> None:
-    """Write a dataclass or mapping as YAML, whole or not at all."""
+    """Write a dataclass or mapping as YAML, atomically."""
     with atomic_write(path) as handle:
         handle.write(dump_yaml(value))
 
@@ -116,7 +116,7 @@ def from_dict(cls: type[T], mapping: dict[str, Any] | None, where: str) -> T:
 
     Fields may be dataclasses, lists, tuples, dicts, optional or plain values.  Raises
     DiarizeError for an unknown key (with the nearest known one), a missing key, a value of
-    another type (an int is taken for a float), or a float that is NaN or infinite.
+    another type (an int is accepted as a float), or a float that is NaN or infinite.
     """
     mapping = {} if mapping is None else mapping
     if not isinstance(mapping, dict):

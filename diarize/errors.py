@@ -1,10 +1,10 @@
-"""The one exception that stands for a user's mistake or a bad input."""
+"""The exception for user errors and bad input."""
 
 
 class DiarizeError(Exception):
-    """Bad input, bad configuration or an environment that does not allow the work.
+    """Bad input, bad configuration or an unsuitable environment.
 
-    The message names the file, the line or recording, and what to do.  Commands
+    The message names the file, the line or recording, and the remedy.  Commands
     print it on one line, without a traceback, and exit with status 1.
     """
 

@@ -26,7 +26,7 @@ class Segment(NamedTuple):
 
 
 def by_recording(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
-    """Return the segments of each recording, in the order in which they come."""
+    """Return the segments of each recording, in input order."""
     out: dict[str, list[Segment]] = {}
     for segment in segments:
         out.setdefault(segment.recording, []).append(segment)
@@ -34,7 +34,7 @@ def by_recording(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
 
 
 def merge_segments(segments: Iterable[Segment], gap: float = 0.0) -> list[Segment]:
-    """Return the segments, those of one label joined that overlap or lie at most ``gap`` s apart.
+    """Return the segments, joining those of one label that overlap or are at most ``gap`` s apart.
 
     >>> merge_segments([Segment("r", 0, 1, "a"), Segment("r", 1, 2, "a")])
     [Segment(recording='r', start=0, end=2, label='a')]
@@ -54,7 +54,7 @@ def merge_segments(segments: Iterable[Segment], gap: float = 0.0) -> list[Segmen
 
 
 def clip_segments(segments: Iterable[Segment], start: float, end: float) -> list[Segment]:
-    """Return what lies inside [start, end) seconds; times stay those of the recording."""
+    """Return the parts of the segments inside [start, end) seconds, in recording time."""
     out = []
     for seg in segments:
         lo, hi = max(seg.start, start), min(seg.end, end)
@@ -72,8 +72,8 @@ def segments_to_mask(
 ) -> np.ndarray:
     """Return the activity of each label, bool of shape (num_frames, len(labels)).
 
-    Frame 0 begins ``offset`` seconds into the recording.  A boundary goes to the
-    nearest frame boundary, the same rule on both ends, so abutting segments abut.
+    Frame 0 begins ``offset`` seconds into the recording.  Start and end are rounded to the
+    nearest frame boundary by one rule, so adjacent segments remain adjacent.
     """
     column = {label: i for i, label in enumerate(labels)}
     mask = np.zeros((num_frames, len(labels)), dtype=bool)

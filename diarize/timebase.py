@@ -1,7 +1,7 @@
-"""The only place where seconds, samples and frames are converted into each other.
+"""Conversion between seconds, samples and frames; no other module rounds times.
 
 A frame ``t`` of a grid covers the samples ``[t * hop, (t + 1) * hop)``; features of
-frame ``t`` are taken from a window centred on the middle of that span.  All rounding
+frame ``t`` are computed from a window centred on the middle of that span.  All rounding
 is half-up: ``floor(x + 0.5)``.
 """
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 # Sums of decimal seconds carry errors of a few ulp; 1e-6 of a unit keeps 0.145 s at
-# 100 frames/s (14.499999999999998) on the side that its decimal text says.
+# 100 frames/s (14.499999999999998) on the side of its decimal text.
 _SLACK = 1e-6
 
 
@@ -48,7 +48,7 @@ class FrameGrid:
         return self.hop / self.sample_rate
 
     def num_frames(self, num_samples: int) -> int:
-        """Return how many frames ``num_samples`` samples make (nearest, half up)."""
+        """Return the number of frames of ``num_samples`` samples (nearest, half up)."""
         return (num_samples + self.hop // 2) // self.hop
 
     def to_samples(self, seconds: float) -> int:

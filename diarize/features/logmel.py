@@ -1,4 +1,4 @@
-"""Log-mel filterbank features, the same code on CPU and GPU."""
+"""Log-mel filterbank features, with the same code on CPU and GPU."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from diarize.timebase import FrameGrid
 class LogMelOptions:
     """Settings of the log-mel features; the defaults are those of EEND-M2F, Section 4.2.
 
-    With ``stack`` each frame is that many windows, a hop / ``stack`` apart, one after the other.
+    With ``stack`` each frame is the concatenation of ``stack`` windows, hop / ``stack`` apart.
     """
 
     sample_rate: int = 16000
@@ -31,7 +31,7 @@ class LogMelOptions:
 
     def __post_init__(self) -> None:
         require_at_least(1, sample_rate=self.sample_rate, num_mels=self.num_mels, stack=self.stack)
-        # At least a sample each.
+        # At least one sample each.
         shortest = 1000 / self.sample_rate
         require_at_least(shortest, window_ms=self.window_ms, hop_ms=self.hop_ms)
         if not self.floor > 0:
@@ -39,7 +39,7 @@ class LogMelOptions:
 
 
 class LogMel(nn.Module):
-    """Waveforms to log-mel frames, optionally with the mean of each recording removed."""
+    """Log-mel frames of waveforms, optionally with the mean of each recording removed."""
 
     def __init__(self, options: LogMelOptions) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class LogMel(nn.Module):
             options.num_mels,
             options.sample_rate,
         )
-        # Real and imaginary parts lie side by side: adding their squares is part of the product.
+        # Real and imaginary parts alternate: the sum of their squares is part of the product.
         self.register_buffer("bank", bank.repeat_interleave(2, dim=0), persistent=False)
 
     # Whether `open_recording` keeps the features of the whole recording.
@@ -106,11 +106,11 @@ class LogMel(nn.Module):
         return mel, lengths
 
     def open_recording(self, samples: Samples) -> Callable[[int, int], Tensor]:
-        """Return a function that gives the features of the frames [first, last) of a recording,
-        (1, last - first, num_mels stack), as ``forward`` makes them of all its samples.
+        """Return a function that returns the features of the frames [first, last) of a recording,
+        (1, last - first, num_mels stack), as ``forward`` computes them from all its samples.
 
-        The audio is read once, a block at a time, and the features of the whole are kept:
-        33 MB per hour with the defaults.
+        The audio is read once, in blocks, and the features of the whole are kept: 33 MB per
+        hour with the defaults.
         """
         mel = self._stream(samples.blocks(), samples.num_samples)
         mel = mel.unflatten(0, (-1, self.options.stack)).flatten(1)
@@ -137,7 +137,7 @@ class LogMel(nn.Module):
         return out
 
     def _fill(self, out: Tensor, samples: Tensor, hop: int) -> None:
-        """Put the windows that begin with ``samples`` (n,) into ``out`` (windows, num_mels)."""
+        """Write the log-mel energies of ``samples`` (n,) into ``out`` (windows, num_mels)."""
         if len(out):
             windows = samples[None].float().unfold(1, self.fft_length, hop)[:, : len(out)]
             out.copy_(self._mel(windows)[0].clamp_(min=self.options.floor).log_())
@@ -145,8 +145,8 @@ class LogMel(nn.Module):
     def _mel(self, windows: Tensor) -> Tensor:
         """Return the energies (B, T, num_mels) of ``windows`` (B, T, fft_length).
 
-        Few enough windows at a time that the spectra stay in the processor's cache: four
-        times as fast on a CPU as all at once, and no memory for the spectra of an hour.
+        Windows are processed in groups whose spectra fit into the cache: four times as fast on
+        a CPU as all at once, and without memory for the spectra of an hour.
         """
         limit = 1 << (26 if windows.is_cuda else 18)
         step = max(1, limit // (windows.shape[0] * self.fft_length))

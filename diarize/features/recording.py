@@ -1,4 +1,4 @@
-"""What a front-end wants of a recording that is not read at once."""
+"""Interface between front-ends and recordings that are read in parts."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -9,8 +9,8 @@ from torch import Tensor
 class Samples(Protocol):
     """One recording at the model's rate, float32, on the model's device.
 
-    num_samples: how many samples it has
-    blocks: them all, in consecutive pieces (n,)
+    num_samples: number of samples
+    blocks: all samples, in consecutive pieces (n,)
     read: the samples [start, stop), (stop - start,)
     """
 

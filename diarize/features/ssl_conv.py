@@ -2,8 +2,8 @@
 
 A frame of the network sees 400 samples (25 ms at 16 kHz) and its hop is 320 samples (20 ms).
 Frame t is centred on the middle of samples [320 t, 320 (t + 1)), so that it belongs to frame
-t of the labels; for that 40 zeros are put before the recording, and behind it as many as the
-last frame needs.  Mean pooling over 5 or 10 frames makes the 105 and 205 ms settings.
+t of the labels.  This requires 40 zeros before the recording, and zeros after it to complete the
+last frame.  Mean pooling over 5 or 10 frames yields the 105 and 205 ms settings.
 """
 
 import logging
@@ -27,7 +27,7 @@ KERNELS = (10, 3, 3, 3, 3, 2, 2)
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
 HOP = 320
 FIELD = 400
-# Half of what a window is longer than the hop.
+# Half the difference between window and hop.
 _LEAD = (FIELD - HOP) // 2
 FROM_INIT_MODEL = "init"
 
@@ -36,15 +36,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SslConvOptions:
-    """Where the weights come from, and what is done with the frames.
+    """Options of the convolutional front-end: its weights, and the processing of its frames.
 
     weights: a checkpoint (names of fairseq, Hugging Face or torchaudio, or converted by
-        diarize-convert-ssl), ``torchaudio:MMS_FA``, ``init`` (they come with --init-model),
-        or null: none, the layers are trained from scratch whatever ``frozen`` says
-    cache: directory for the download of ``torchaudio:...``; nothing is fetched without it
-    frozen: leave the weights as they are
+        diarize-convert-ssl), ``torchaudio:MMS_FA``, ``init`` (from --init-model), or null:
+        none, the layers are trained from scratch regardless of ``frozen``
+    cache: directory for the download of ``torchaudio:...``; required for a download
+    frozen: do not train the weights
     pooling: frames that are averaged to one; 1, 5, 10 are the 25, 105, 205 ms settings
-    normalize: give each recording zero mean and unit variance, as MMS was trained
+    normalize: scale each recording to zero mean and unit variance, as in the training of MMS
     """
 
     weights: str | None = None
@@ -55,7 +55,7 @@ class SslConvOptions:
 
     @property
     def trained(self) -> bool:
-        """Whether the layers take part in the training."""
+        """Whether the layers are trained."""
         return not self.frozen or self.weights is None
 
 
@@ -74,10 +74,10 @@ class ConvLayer(nn.Module):
 
 
 class SslConv(nn.Module):
-    """Waveforms to pooled convolutional features (B, T, 512).
+    """Pooled convolutional features (B, T, 512) of waveforms.
 
-    Without statistics over time in any layer, what a recording gives depends neither on
-    padding nor on its batch.
+    No layer has statistics over time, so the features of a recording depend neither on padding
+    nor on its batch.
     """
 
     def __init__(self, options: SslConvOptions) -> None:
@@ -90,7 +90,7 @@ class SslConv(nn.Module):
             nn.init.kaiming_normal_(layer.conv.weight)
         if not options.trained:
             self.conv_layers.requires_grad_(False)
-        # Travels with the weights: frozen layers that nobody ever filled are an error.
+        # Saved with the weights: frozen layers that were never filled are an error.
         self.register_buffer("filled", torch.tensor(options.trained))
 
     # Whether `open_recording` keeps the features of the whole recording.
@@ -102,7 +102,7 @@ class SslConv(nn.Module):
         return CHANNELS
 
     def load_pretrained(self) -> None:
-        """Fill the layers as the options say, with a warning where they are left random.
+        """Load the layers according to the options, with a warning if they remain random.
 
         Raises DiarizeError, listing the tensors, for a checkpoint of another architecture.
         """
@@ -115,7 +115,7 @@ class SslConv(nn.Module):
             self.load_tensors(read_state(self.options.weights, self.options.cache))
 
     def load_tensors(self, state: dict[str, Tensor]) -> None:
-        """Fill the layers from ``state``, a whole checkpoint by whatever names."""
+        """Load the layers from ``state``, a whole checkpoint in any known naming."""
         found = conv_state(state)
         wanted = {f"conv_layers.{k}": v for k, v in self.conv_layers.state_dict().items()}
         check_tensors(str(self.options.weights), wanted, found)
@@ -125,7 +125,7 @@ class SslConv(nn.Module):
             self.filled.fill_(True)
 
     def check_filled(self) -> None:
-        """Raise DiarizeError where the layers are frozen and still random."""
+        """Raise DiarizeError if the layers are frozen and still random."""
         if not bool(self.filled):
             raise DiarizeError(
                 f"the frozen convolutional front-end has no weights: 'weights: "
@@ -135,18 +135,18 @@ class SslConv(nn.Module):
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
         """Return features (B, T, 512) and lengths (B,) for ``waveforms`` (B, n).
 
-        T is the number of frames of ``grid``; behind a recording's end they are 0.
+        T is the number of frames of ``grid``; frames after the end of a recording are 0.
         """
         frames, lengths = self.frames(waveforms, num_samples)
         return self.pool(frames, lengths, num_samples)
 
     def frames(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Return frames at 20 ms (B, T pooling, 512), and how many of them are valid (B,)."""
+        """Return frames at 20 ms (B, T pooling, 512), and the number of valid ones (B,)."""
         count = self.grid.num_frames(waveforms.shape[1]) * self.options.pooling
         waveforms = self._prepared(waveforms, num_samples)
         right = (count - 1) * HOP + FIELD - _LEAD - waveforms.shape[1]
         padded = F.pad(waveforms, (_LEAD, right))
-        # What of the last pooled frame lies behind the recording's end is not counted.
+        # The part of the last pooled frame after the end of the recording is not counted.
         lengths = torch.minimum(
             _nearest(num_samples, HOP), self._num_frames(num_samples) * self.options.pooling
         )
@@ -156,7 +156,7 @@ class SslConv(nn.Module):
             return self._extract_in_pieces(padded, count), lengths
 
     def extract(self, waveforms: Tensor) -> Tensor:
-        """Return (B, T, 512), the layers applied to ``waveforms`` (B, n) as they are."""
+        """Return (B, T, 512), the output of the layers for ``waveforms`` (B, n) as given."""
         x = waveforms[:, None]
         for layer in self.conv_layers:
             x = layer(x)
@@ -176,8 +176,8 @@ class SslConv(nn.Module):
         return sums / counts.clamp(min=1), self._num_frames(num_samples)
 
     def open_recording(self, samples: Samples) -> Callable[[int, int], Tensor]:
-        """Return a function that gives the features of the frames [first, last) of a recording,
-        (1, last - first, 512), as ``forward`` makes them of all its samples.
+        """Return a function that returns the features of the frames [first, last) of a recording,
+        (1, last - first, 512), as ``forward`` computes them from all its samples.
 
         With ``normalize`` the audio is read once for its mean and variance; it is read
         again for the features.
@@ -191,7 +191,7 @@ class SslConv(nn.Module):
         return features
 
     def levels(self, samples: Samples) -> tuple[float, float]:
-        """Return what is taken from every sample, and what it is then multiplied with."""
+        """Return the offset that is subtracted from every sample, and the factor applied then."""
         if not self.options.normalize:
             return 0.0, 1.0
         total = squares = 0.0
@@ -206,8 +206,8 @@ class SslConv(nn.Module):
     def frames_of(
         self, samples: Samples, scale: tuple[float, float], first: int, last: int
     ) -> tuple[Tensor, Tensor]:
-        """Return the 20 ms frames of the pooled frames [first, last), (1, T, 512), and how
-        many of them are valid (1,), as `frames` has them.
+        """Return the 20 ms frames of the pooled frames [first, last), (1, T, 512), and the
+        number of valid ones (1,), as in `frames`.
         """
         pooling, total = self.options.pooling, samples.num_samples
         begin, end = first * pooling, last * pooling
@@ -241,7 +241,7 @@ class SslConv(nn.Module):
         return centred * torch.rsqrt(variance + 1e-5)
 
     def _extract_in_pieces(self, padded: Tensor, count: int) -> Tensor:
-        """Return `extract` of ``padded``, piece by piece: an hour needs no 20 GB of memory."""
+        """Return `extract` of ``padded``, computed in pieces, which saves 20 GB for an hour."""
         limit = 1 << (22 if padded.is_cuda else 16)
         step = max(1, limit // (padded.shape[0] * HOP))
         parts = [

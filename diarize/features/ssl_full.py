@@ -1,4 +1,4 @@
-"""The whole self-supervised model, Transformer included, as a front-end: the summary's ablation."""
+"""The whole self-supervised model, with its Transformer, as a front-end (an ablation)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ from diarize.features.ssl_weights import check_tensors, encoder_state, read_stat
 
 @dataclass(frozen=True)
 class SslFullOptions:
-    """Sizes of the Transformer (those of MMS 300M), and which of its outputs is taken.
+    """Sizes of the Transformer (those of MMS 300M), and the layer whose output is used.
 
-    ``layer`` counts from 1; null is the output of the whole model, its final layer norm
-    included.  ``conv`` says where the weights of both parts come from.  Without weights
-    (null) everything is trained from scratch.
+    ``layer`` counts from 1; null is the output of the whole model with its final layer norm.
+    ``conv`` defines the source of the weights of both parts.  Without weights (null) all
+    layers are trained from scratch.
     """
 
     conv: SslConvOptions = field(default_factory=SslConvOptions)
@@ -34,7 +34,7 @@ class SslFullOptions:
 
 
 class SslFull(nn.Module):
-    """Waveforms to the pooled output of a wav2vec 2.0-type model (B, T, dim)."""
+    """Pooled output (B, T, dim) of a wav2vec 2.0-type model for waveforms."""
 
     def __init__(self, options: SslFullOptions) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class SslFull(nn.Module):
         return self.options.dim
 
     def load_pretrained(self) -> None:
-        """Fill both parts as the options say; see `SslConv.load_pretrained`."""
+        """Load both parts according to the options; see `SslConv.load_pretrained`."""
         o = self.options.conv
         if o.weights is None or o.weights == FROM_INIT_MODEL:
             self.conv.load_pretrained()
@@ -93,7 +93,7 @@ class SslFull(nn.Module):
         self.encoder.load_state_dict(found)
 
     def check_filled(self) -> None:
-        """Raise DiarizeError where the model is frozen and still random."""
+        """Raise DiarizeError if the model is frozen and still random."""
         self.conv.check_filled()
 
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,9 +104,9 @@ class SslFull(nn.Module):
         return self.conv.pool(frames, lengths, num_samples)
 
     def open_recording(self, samples: Samples) -> Callable[[int, int], Tensor]:
-        """Return a function that gives the features of the frames [first, last) of a recording.
+        """Return a function that returns the features of frames [first, last) of a recording.
 
-        See `SslConv.open_recording`; the Transformer sees the frames asked for and no others.
+        See `SslConv.open_recording`; the input of the Transformer is the requested frames only.
         """
         scale = self.conv.levels(samples)
 

@@ -1,6 +1,6 @@
-"""Weights of wav2vec 2.0-type models under whatever names they were saved, by torchaudio's names.
+"""Weights of wav2vec 2.0-type models, converted from several naming schemes to torchaudio's.
 
-Three namings are known: fairseq (``feature_extractor.conv_layers.0.0.weight``), Hugging Face
+Three schemes are known: fairseq (``feature_extractor.conv_layers.0.0.weight``), Hugging Face
 and torchaudio (``feature_extractor.conv_layers.0.conv.weight``), each with or without a
 prefix such as ``wav2vec2.`` or ``w2v_encoder.w2v_model.``.
 """
@@ -22,12 +22,12 @@ from diarize.errors import DiarizeError
 BUNDLE_PREFIX = "torchaudio:"
 State = dict[str, Tensor]
 
-# "features" is what our own models call it.
+# "features" is the name in our own models.
 _CONV = re.compile(
     r"^(?:.*\.)?(?:feature_extractor|features(?:\.conv)?)\.conv_layers\.(\d+)\.(.+)$"
 )
-# What fairseq calls the members of one layer: Sequential(conv, dropout, norm, GELU), the
-# norm being a GroupNorm, or for "layer_norm" Sequential(transpose, LayerNorm, transpose).
+# fairseq's names of the members of one layer: Sequential(conv, dropout, norm, GELU); the norm
+# is a GroupNorm, or for "layer_norm" Sequential(transpose, LayerNorm, transpose).
 _FAIRSEQ_MEMBER = (("0.", "conv."), ("2.1.", "layer_norm."), ("2.", "layer_norm."))
 _FAIRSEQ_ENCODER = (
     (r"^post_extract_proj\.", "feature_projection.projection."),
@@ -51,12 +51,12 @@ _WEIGHT_NORM = (
 
 
 def read_state(weights: str, cache: str | None = None) -> State:
-    """Return all tensors behind ``weights``, by the names under which they were saved.
+    """Return all tensors of ``weights`` by their original names.
 
     ``weights`` is a file (a checkpoint of PyTorch, of fairseq or of this package, or a
     ``.safetensors`` file), or ``torchaudio:<bundle>`` such as ``torchaudio:MMS_FA``, which
-    is downloaded into the directory ``cache`` where it is not there yet.  Raises DiarizeError
-    for a file that cannot be read, and for a bundle without ``cache``.
+    is downloaded into the directory ``cache`` if it is missing there.  Raises DiarizeError for
+    a file that cannot be read, and for a bundle without ``cache``.
     """
     if weights.startswith(BUNDLE_PREFIX):
         return _read_bundle(weights.removeprefix(BUNDLE_PREFIX), cache)
@@ -74,7 +74,7 @@ def read_state(weights: str, cache: str | None = None) -> State:
 def conv_state(state: Mapping[str, Tensor]) -> State:
     """Return the convolutional layers in ``state`` as ``conv_layers.<i>.(conv|layer_norm).*``.
 
-    Whatever else belongs to these layers keeps its name, so that a check can list it.
+    Other tensors of these layers keep their names, so that a check can list them.
     """
     out = {}
     for name, tensor in state.items():
@@ -93,7 +93,7 @@ def conv_state(state: Mapping[str, Tensor]) -> State:
 def encoder_state(state: Mapping[str, Tensor]) -> State:
     """Return the Transformer in ``state`` by the names of torchaudio's ``encoder``.
 
-    Heads, quantizers and masks of pretraining are left out.
+    Heads, quantizers and masks of pretraining are omitted.
     """
     prefixes = [n[: n.index("feature_extractor.")] for n in state if "feature_extractor." in n]
     prefix = prefixes[0] if prefixes else ""
@@ -117,7 +117,7 @@ def encoder_state(state: Mapping[str, Tensor]) -> State:
 
 
 def check_tensors(source: str, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    """Raise DiarizeError that lists every missing, extra and wrongly sized tensor of ``found``."""
+    """Raise DiarizeError listing all missing and extra tensors of ``found`` and wrong shapes."""
 
     def sizes(names: list[str], state: Mapping[str, Tensor]) -> str:
         return ", ".join(f"{n} {tuple(state[n].shape)}" for n in sorted(names))
@@ -165,8 +165,8 @@ def _read_bundle(name: str, cache: str | None) -> State:
 
 def _read_torch(path: Path) -> State:
     try:
-        # Old fairseq checkpoints carry their command line, which is plain data.
-        # (torch 2.4 cannot be told so.)
+        # Old fairseq checkpoints contain their command line, which is plain data.
+        # (torch 2.4 has no option for this.)
         allow = getattr(torch.serialization, "safe_globals", contextlib.nullcontext)
         with allow([argparse.Namespace]):
             payload = torch.load(path, map_location="cpu", weights_only=True)

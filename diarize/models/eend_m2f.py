@@ -60,7 +60,7 @@ class DecoderOptions:
 
 @dataclass(frozen=True)
 class EendM2fOptions:
-    """The whole model; the defaults are the paper's 16.2 M parameters."""
+    """Options of the whole model; the defaults yield the paper's 16.2 M parameters."""
 
     features: LogMelOptions = field(default_factory=LogMelOptions)
     backbone: BackboneOptions = field(default_factory=BackboneOptions)
@@ -68,7 +68,7 @@ class EendM2fOptions:
 
 
 class Backbone(nn.Module):
-    """Features to the latent sequences of both rates: eq. (1)."""
+    """Latent sequences of both rates from features: eq. (1)."""
 
     def __init__(self, in_dim: int, options: BackboneOptions) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class Backbone(nn.Module):
 
 
 class EendM2f(nn.Module):
-    """Waveforms to speaker masks in one forward pass (Figure 1)."""
+    """EEND-M2F: from waveforms to speaker masks in one forward pass (Figure 1)."""
 
     def __init__(self, options: EendM2fOptions) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class EendM2f(nn.Module):
     def forward(self, waveforms: Tensor, num_samples: Tensor | None = None) -> QueryPredictions:
         """Return the predictions for ``waveforms`` (B, n) with ``num_samples`` (B,) valid ones.
 
-        Without ``num_samples`` all are valid, and attention needs no mask.
+        Without ``num_samples`` all are valid, and attention requires no mask.
         """
         whole = num_samples is None
         if whole:
@@ -123,12 +123,12 @@ class EendM2f(nn.Module):
         frames, memory, memory_lengths = self.backbone(features, None if whole else lengths)
         return self.decoder(frames, lengths, memory, memory_lengths, self.backbone.factor)
 
-    # What follows is the same in steps, for inference: the full-rate E and its masks are
-    # made a stretch at a time, and only of the queries that are kept.
+    # The same computation in steps, for inference: the full-rate E and its masks are computed
+    # for one stretch at a time, and only for the kept queries.
 
     def encode(self, features: Tensor, lengths: Tensor | None = None) -> Encoded:
-        """Return the low-rate sequence of ``features`` (B, T, D'), of which all are valid
-        or ``lengths`` (B,).
+        """Return the low-rate sequence of ``features`` (B, T, D') with ``lengths`` (B,) valid
+        frames; None: all.
         """
         low, low_lengths = self.backbone.down(features, lengths)
         low = self.backbone.conformer(low, low_lengths)
@@ -160,5 +160,5 @@ class EendM2f(nn.Module):
 
     @property
     def factor(self) -> int:
-        """How many frames of the grid are one of the encoder's."""
+        """Number of frames of the grid per frame of the encoder."""
         return self.backbone.factor

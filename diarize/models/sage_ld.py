@@ -16,7 +16,7 @@ from diarize.nn.query_decoder import QueryDecoder
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """Sizes of the Conformer encoder behind its input Linear (Section 3.1)."""
+    """Sizes of the Conformer encoder after its input Linear (Section 3.1)."""
 
     dim: int = 512
     layers: int = 6
@@ -28,12 +28,12 @@ class EncoderOptions:
 
 @dataclass(frozen=True)
 class SageLdOptions:
-    """The whole model; the defaults are the paper's.
+    """Options of the whole model; the defaults are the paper's.
 
-    front_end: which of ``ssl_conv``, ``ssl_full`` and ``log_mel`` is the front-end; the
-        other two sections are not looked at.  Log-mel frames have the hop of the others.
-    decoder: as EEND-M2F's; its first query is the VAD slot
-    languages: names that the language head knows; empty: no head
+    front_end: ``ssl_conv``, ``ssl_full`` or ``log_mel``; the sections of the other two are
+        ignored.  Log-mel frames have the hop of the others.
+    decoder: as in EEND-M2F; its first query is the VAD slot
+    languages: names of the languages of the language head; empty: no head
     """
 
     front_end: Literal["ssl_conv", "ssl_full", "log_mel"] = "ssl_conv"
@@ -57,7 +57,7 @@ class SageLdOptions:
 
 
 class Encoder(nn.Module):
-    """Features to the latent sequence E: Linear, then Conformer layers."""
+    """Latent sequence E from features: Linear, then Conformer layers."""
 
     def __init__(self, in_dim: int, options: EncoderOptions) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Encoder(nn.Module):
 
 
 class SageLd(nn.Module):
-    """Waveforms to masks of speech (query 0) and of languages, at the front-end's frame rate."""
+    """SAGE-LD: masks of speech (query 0) and of languages, at the front-end's frame rate."""
 
     fixed_queries = 1
 
@@ -90,16 +90,16 @@ class SageLd(nn.Module):
 
     @property
     def labels(self) -> list[str]:
-        """The names that ``label_logits`` stand for."""
+        """Names of the languages of ``label_logits``."""
         return list(self.options.languages)
 
     def load_pretrained(self) -> None:
-        """Fill a self-supervised front-end with its weights, before a training."""
+        """Load the weights of a self-supervised front-end, before a training."""
         if not isinstance(self.features, LogMel):
             self.features.load_pretrained()
 
     def check_filled(self) -> None:
-        """Raise DiarizeError where a frozen front-end was left random."""
+        """Raise DiarizeError if a frozen front-end is still random."""
         if not isinstance(self.features, LogMel):
             self.features.check_filled()
 
@@ -121,7 +121,7 @@ class SageLd(nn.Module):
     factor = 1
 
     def encode(self, features: Tensor, lengths: Tensor | None = None) -> Encoded:
-        """Return E of ``features`` (B, T, D'), of which all are valid or ``lengths`` (B,)."""
+        """Return E of ``features`` (B, T, D') with ``lengths`` (B,) valid frames; None: all."""
         return Encoded(self.encoder(features, lengths), features.shape[1], lengths, lengths)
 
     def refine(self, encoded: Encoded) -> tuple[Queries, Tensor]:
@@ -138,7 +138,7 @@ class SageLd(nn.Module):
 
 
 def make_front_end(options: SageLdOptions) -> SslConv | SslFull | LogMel:
-    """Return the front-end that ``options`` name, without pretrained weights."""
+    """Return the front-end selected in ``options``, without pretrained weights."""
     if options.front_end == "ssl_conv":
         return SslConv(options.ssl_conv)
     if options.front_end == "ssl_full":

@@ -35,7 +35,7 @@ class MultiHeadAttention(nn.Module):
         """Return the attended values (B, N, D).
 
         ``q`` is (B, N, D), ``k`` and ``v`` (B, T, D).  ``mask`` (bool, broadcastable to
-        (B, N, T)) is True where position t may be seen from n; None means everywhere.
+        (B, N, T)) is True if n may attend to position t; None means everywhere.
         """
         if mask is not None:
             mask = mask.unsqueeze(1)  # (B, 1, N, T): the same for all heads

@@ -1,8 +1,8 @@
 """Conformer encoder (Gulati 2020) with layer instead of batch normalisation.
 
-Batch statistics would mix padding into every recording (EEND-M2F, Section 4.2); with
-layer normalisation, masked attention and zeroed padding in front of each convolution,
-what a recording gives does not depend on what else is in its batch.
+Batch statistics would mix padding into every recording (EEND-M2F, Section 4.2).  With
+layer normalisation, masked attention and zeroed padding before each convolution, the output
+for a recording does not depend on the rest of its batch.
 """
 
 import torch
@@ -24,8 +24,8 @@ class DepthwiseConv(nn.Conv1d):
         """Return (B, T, D) for ``x`` (B, T, D)."""
         if x.is_cuda:
             return super().forward(x.transpose(1, 2)).transpose(1, 2)
-        # An image one pixel high with its channels last: what x is in memory already, and
-        # more than ten times as fast on a CPU as channels first.
+        # An image one pixel high with its channels last: the layout of x in memory, and more
+        # than ten times as fast on a CPU as channels first.
         image = x.transpose(1, 2).unsqueeze(2)  # (B, D, 1, T)
         padding = (0, self.padding[0])
         out = F.conv2d(image, self.weight.unsqueeze(2), self.bias, 1, padding, 1, self.groups)
@@ -96,8 +96,8 @@ class ConformerLayer(nn.Module):
 class Conformer(nn.Module):
     """A stack of Conformer layers without positional encoding.
 
-    With ``checkpointing`` a training keeps only what goes into each layer, and computes the
-    rest again for the gradient: a third more time, and a fraction of the memory.
+    With ``checkpointing`` a training keeps only the input of each layer, and recomputes the
+    rest for the gradient: a third more time, and a fraction of the memory.
     """
 
     checkpointing = False
@@ -113,7 +113,7 @@ class Conformer(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return (B, T, D) for ``x`` (B, T, D) of which ``lengths`` (B,) frames are valid.
 
-        Without ``lengths`` all are, and attention needs no mask.
+        Without ``lengths`` all are, and attention requires no mask.
         """
         padding = None if lengths is None else ~length_mask(lengths, x.shape[1])
         for layer in self.layers:

@@ -1,4 +1,4 @@
-"""What a query decoder predicts, kept factored until somebody needs the masks."""
+"""Predictions of a query decoder, kept in factored form until masks are required."""
 
 from dataclasses import dataclass, fields
 
@@ -10,10 +10,10 @@ from diarize.nn.precision import float32_precision
 
 @dataclass
 class Encoded:
-    """What the encoder makes of a batch, kept at its low rate: the input of inference.
+    """Encoder output for a batch at its low rate, the input of the decoder in inference.
 
-    ``memory`` (B, T', D); ``lengths`` (B,) of its frames are valid, all without it.  It
-    stands for ``num_frames`` T frames at the full rate, of which ``frame_lengths`` (B,) are
+    ``memory`` is (B, T', D), of which ``lengths`` (B,) frames are valid; None: all.  It
+    represents ``num_frames`` T frames at the full rate, of which ``frame_lengths`` (B,) are
     valid.
     """
 
@@ -25,7 +25,7 @@ class Encoded:
 
 @dataclass
 class Queries:
-    """The queries behind the last layer: ``mask_embeddings`` (B, N, D) are MLP(Q),
+    """The queries after the last layer: ``mask_embeddings`` (B, N, D) are MLP(Q),
     ``activity_logits`` (B, N) Linear(Q), ``label_logits`` (B, N, C) those of the names of a
     language head.
     """
@@ -37,13 +37,13 @@ class Queries:
 
 @dataclass
 class QueryPredictions:
-    """Masks and activities of N queries, from the initial ones and after each layer.
+    """Masks and activities of N queries, of the initial ones and after each layer.
 
     ``frames`` (B, T, D) is the full-rate latent sequence E, ``mask_embeddings``
     (L + 1, B, N, D) is MLP(Q), ``activity_logits`` (L + 1, B, N) is Linear(Q), and
-    ``lengths`` (B,) counts the valid frames.  Of models that name what their queries stand
-    for, ``queries`` (L + 1, B, N, D) is Q and ``label_logits`` (L + 1, B, N, C) the names';
-    in training ``frame_label_logits`` (B, T, C) are those of the frames.
+    ``lengths`` (B,) is the number of valid frames.  Models with a language head add
+    ``queries`` (L + 1, B, N, D), which is Q, ``label_logits`` (L + 1, B, N, C) of the names,
+    and in training ``frame_label_logits`` (B, T, C) of the frames.
     """
 
     frames: Tensor

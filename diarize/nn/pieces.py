@@ -1,26 +1,26 @@
-"""Long sequences a piece at a time, where no gradient is kept."""
+"""Piecewise processing of long sequences without gradients."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-# Frames per piece: on a CPU what a feed-forward block makes of them stays in the cache, on a
-# GPU there is work for every core.
+# Frames per piece: on a CPU the output of a feed-forward block stays in the cache, on a GPU
+# every core is used.
 CPU_PIECE = 2048
 GPU_PIECE = 1 << 16
 
 
 def piece_size(x: Tensor) -> int:
-    """Return how many frames of ``x`` (B, T, D) to take at a time."""
+    """Return the number of frames of ``x`` (B, T, D) per piece."""
     return max(1, (GPU_PIECE if x.is_cuda else CPU_PIECE) // max(1, x.shape[0]))
 
 
 def in_pieces(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return ``function(x)`` (B, T, D') for ``x`` (B, T, D) of which it treats each frame alone.
+    """Return ``function(x)`` (B, T, D') for ``x`` (B, T, D) and a function of single frames.
 
-    Without gradients it is applied piece by piece, so that what lies between input and output
-    is never there for the whole of a long recording.
+    Without gradients it is applied to one piece after the other, so that intermediate results
+    are never held for the whole of a long recording.
     """
     size = piece_size(x)
     if torch.is_grad_enabled() or x.shape[1] <= size:

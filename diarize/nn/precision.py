@@ -34,7 +34,7 @@ def float32_precision(device: torch.device) -> AbstractContextManager:
 def with_precision(model: Callable, device: torch.device, bf16: bool) -> Callable[..., Any]:
     """Return ``model`` as a function that computes in the precision of `network_precision`.
 
-    What is done with its predictions is outside of the context, and so is the backward pass.
+    The backward pass and all uses of its predictions are outside of the context.
     """
 
     def forward(*args: Any) -> Any:

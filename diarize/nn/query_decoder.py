@@ -9,11 +9,11 @@ from diarize.nn.resample import downsample
 
 
 def attention_mask(mask_logits: Tensor, valid: Tensor | None) -> Tensor:
-    """Return which frames each query may attend to, bool (B, N, T').
+    """Return the attention mask of the queries, bool (B, N, T'), True at visible frames.
 
-    ``mask_logits`` is (B, T', N), ``valid`` (B, T'), None where all are.  A query sees the
-    frames where its logit is positive (probability over 0.5); one that would see none sees
-    every valid frame, since a softmax over nothing is NaN.  Padding is never seen.
+    ``mask_logits`` is (B, T', N), ``valid`` (B, T') or None if all frames are.  A query
+    attends to the frames in which its logit is positive (probability over 0.5), or if there
+    are none, to all valid frames, since a softmax over no frame is NaN.  Padding is masked.
     """
     seen = mask_logits.detach().transpose(1, 2) > 0
     if valid is None:
@@ -49,8 +49,7 @@ class QueryLayer(nn.Module):
     ) -> Tensor:
         """Return Q^(l+1) (B, N, D) from Q^(l) (B, N, D), P (N, D), the low-rate E (B, T', D).
 
-        ``mask`` (B, N, T') or (B, 1, T') is True at frames that a query may attend to; None:
-        to all.
+        ``mask`` (B, N, T') or (B, 1, T') is True at frames that a query may attend to; None: all.
         """
         attended = self.cross_attention(queries + position, memory, memory, mask)
         queries = self.cross_norm(queries + self.dropout(attended))
@@ -93,8 +92,8 @@ class QueryDecoder(nn.Module):
         ``frames`` (B, T, D) is the full-rate E, ``memory`` (B, T', D) the low-rate one,
         T' = ceil(T / factor).
         """
-        # Interpolating E once commutes with the product of eq. (2) and spares the
-        # full-rate masks of the intermediate layers.
+        # The interpolation of E commutes with the product of eq. (2) and avoids full-rate
+        # masks of the intermediate layers.
         coarse = downsample(frames, lengths, factor).detach()  # (B, T', D)
         embeddings, activities, refined = self.refine(coarse, memory, memory_lengths)
         return QueryPredictions(
@@ -104,7 +103,7 @@ class QueryDecoder(nn.Module):
     def refine(
         self, coarse: Tensor, memory: Tensor, lengths: Tensor | None
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Return MLP(Q), Linear(Q) and Q of the initial queries and behind each layer.
+        """Return MLP(Q), Linear(Q) and Q of the initial queries and after each layer.
 
         ``coarse`` (B, T', D) is E interpolated to the rate of ``memory`` (B, T', D), of
         which ``lengths`` (B,) frames are valid; None: all.

@@ -1,8 +1,8 @@
 """Changes of the frame rate: ConvDown and ConvUp (EEND-M2F, eq. 1) and the mask's Downsample.
 
-All three work on a fixed grid: low-rate frame j stands for the high-rate frames
-[j * factor, (j + 1) * factor), whatever the length of the batch, so that a recording
-gives the same with any padding behind it.
+All three use a fixed grid: low-rate frame j represents the high-rate frames
+[j * factor, (j + 1) * factor), for any length of the batch, so that the output for a
+recording does not depend on padding.
 """
 
 import math
@@ -42,7 +42,7 @@ class ConvDown(nn.Module):
         out_frames = -(-num_frames // self.factor)
         if lengths is not None:
             x = x.masked_fill(~length_mask(lengths, num_frames)[..., None], 0.0)
-        # The window is centred on the span of frames that its output stands for.
+        # The window is centred on the span of frames that its output represents.
         left = (self.kernel - self.factor) // 2
         right = (out_frames - 1) * self.factor + self.kernel - left - num_frames
         x = F.pad(x.transpose(1, 2), (left, right))
@@ -64,11 +64,11 @@ class ConvUp(nn.Module):
         for kernel, stride in zip(kernels, strides, strict=True):
             if kernel < stride:
                 raise ValueError(f"a kernel of {kernel} leaves gaps at a stride of {stride}")
-            # Of the kernel - stride frames too many, half is cut in front.
+            # Half of the kernel - stride excess frames is cut at the start.
             padding = -(-(kernel - stride) // 2)
             extra = 2 * padding - (kernel - stride)
             self.convs.append(nn.ConvTranspose1d(dim, dim, kernel, stride, padding, extra))
-        # So many frames to each side can have a share in what a frame becomes, at most.
+        # Maximum number of frames on each side that contribute to the output of a frame.
         spread = zip(kernels, strides, strict=True)
         self.reach = sum(-(-(kernel - stride) // stride) for kernel, stride in spread)
 
@@ -86,10 +86,10 @@ class ConvUp(nn.Module):
         return x[:, :num_frames]
 
     def part(self, x: Tensor, lengths: Tensor | None, first: int, last: int) -> Tensor:
-        """Return of ``forward`` what the frames [first, last) of ``x`` (B, T', D) become.
+        """Return the part of ``forward`` for the frames [first, last) of ``x`` (B, T', D).
 
-        That is (B, (last - first) * product of the strides, D); only frames that reach into
-        it are looked at.
+        It is (B, (last - first) * product of the strides, D), computed only from the frames
+        that contribute to it.
         """
         factor = math.prod(self.strides)
         low = max(0, first - self.reach)
@@ -122,10 +122,10 @@ def transposed_product(x: Tensor, conv: nn.ConvTranspose1d) -> Tensor:
 def downsample(x: Tensor, lengths: Tensor | None, factor: int) -> Tensor:
     """Return ``x`` (B, T, D) linearly interpolated at the middles of spans of ``factor`` frames.
 
-    The result is (B, ceil(T / factor), D); a span that is cut by the end of its recording
-    takes the last frame.  For T a multiple of ``factor`` it is torch's
+    The result is (B, ceil(T / factor), D); positions after the end of a recording are replaced
+    by its last frame.  For T a multiple of ``factor`` it is torch's
     ``interpolate(mode="linear", align_corners=False)``.  This is Downsample of EEND-M2F,
-    Section 3.3; it is linear in ``x``, so it may be taken before the product of eq. (2).
+    Section 3.3; it is linear in ``x``, so it may be applied before the product of eq. (2).
     """
     if factor == 1:
         return x
