@@ -1,4 +1,4 @@
-"""One optimiser step: global normalisation, accumulation, clipping, and watching for NaN."""
+"""Optimiser step: global normalisation, accumulation, clipping, and detection of NaN."""
 
 import contextlib
 import warnings
@@ -20,9 +20,9 @@ from diarize.train.options import TrainOptions
 class Stepper:
     """Model, optimiser and running sums of one process.
 
-    On a GPU nothing here waits for the device but `check` and `take`: a step
-    whose gradient is not finite is left out on the device itself (as are all after it), which
-    `check` turns into an error later, with the weights as they were before that step.
+    On a GPU only `check` and `take` wait for the device.  A step whose gradient is not finite
+    and all later steps are skipped on the device; `check` raises the error later, with the
+    weights as they were before that step.
     """
 
     def __init__(self, task: Any, options: TrainOptions, group: Group) -> None:
@@ -46,7 +46,7 @@ class Stepper:
         if self.group.world == 1:
             return model
         device = self.group.device
-        # The gradient of a depthwise convolution differs in the stride of a dimension of size 1.
+        # Gradients of depthwise convolutions differ in the stride of a dimension of size 1.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         return DistributedDataParallel(
             model,
@@ -61,11 +61,11 @@ class Stepper:
         return with_precision(model, self.group.device, self.bf16)
 
     def run(self, step: int, batches: list[Any]) -> None:
-        """Do optimiser step ``step`` (from 0) on this rank's micro-batches.
+        """Run optimiser step ``step`` (from 0) on this rank's micro-batches.
 
-        The denominators of the loss are summed over all micro-batches and ranks first, and
-        DDP's average over ranks is undone, so that accumulation and any number of ranks
-        give the gradient of the one large batch.
+        The denominators of the loss are first summed over all micro-batches and ranks, and
+        DDP's average over ranks is undone, so that the gradient is that of the whole batch for
+        any number of micro-batches and ranks.
         """
         group, options = self.group, self.options
         normalizers = sum(self.task.normalizers(batch) for batch in batches)
@@ -120,14 +120,14 @@ class Stepper:
         for params in self.optimizer.param_groups:
             params["lr"] = rate * params.get("lr_ratio", 1.0)
         if self.group.device.type == "cuda":
-            # The optimiser leaves everything as it is where found_inf is 1.
+            # The optimiser changes nothing if found_inf is 1.
             self.optimizer.found_inf = (self._bad_step >= 0).float()
         else:
             self.check()
         self.optimizer.step()
 
     def check(self) -> None:
-        """Raise DiarizeError, naming recordings, if a step so far was not finite.
+        """Raise DiarizeError, with the recordings, if any step so far was not finite.
 
         All ranks must call it at the same step.
         """
@@ -171,9 +171,9 @@ class Stepper:
         return bool(torch.isfinite(loss) & torch.isfinite(norm))
 
     def rehearse(self, examples: int) -> None:
-        """Do forward and backward pass of the task's largest batch of ``examples`` examples.
+        """Run forward and backward pass of the task's largest batch of ``examples`` examples.
 
-        Weights stay as they are; gradients are dropped.
+        Weights are unchanged; gradients are discarded.
         """
         try:
             self._is_finite(self.task.largest(examples))
@@ -181,8 +181,9 @@ class Stepper:
             self.optimizer.zero_grad(set_to_none=True)
 
     def bytes_to_come(self) -> int:
-        """Return the bytes that steps need beside forward and backward pass and are not yet
-        there: the optimiser's moments, and the buckets of gradients of several processes.
+        """Return the bytes that steps will allocate besides forward and backward pass.
+
+        These are the optimiser's moments, and the gradient buckets of several processes.
         """
         trainable = sum(p.nbytes for p in self.model.parameters() if p.requires_grad)
         moments = 0 if self.optimizer.state else 2 * trainable
@@ -192,9 +193,9 @@ class Stepper:
         self._sums[key] = self._sums[key] + value if key in self._sums else value
 
     def take(self) -> tuple[dict[str, float], float]:
-        """Return the means per step since the last call, and the seconds of audio seen.
+        """Return the means per step since the last call, and the seconds of audio processed.
 
-        The terms of the task add up over micro-batches and ranks.  A pair ``x_num``,
+        The terms of the task are added over micro-batches and ranks.  A pair ``x_num``,
         ``x_den`` becomes the ratio ``x`` of its sums.  All ranks must call it.
         """
         if not self._steps:
@@ -222,7 +223,7 @@ class Stepper:
         seed_torch(self.options.seed, step, "validation")
         self.model.eval()
         try:
-            # Recordings have all lengths: torch.compile would compile for each.
+            # The lengths of recordings differ: torch.compile would compile for each length.
             forward = self.in_precision(self.model)
             with torch.no_grad():
                 sums = self.task.validate(

@@ -1,9 +1,9 @@
-"""The training loop: steps, validation, checkpoints, stopping and going on.
+"""Training loop: steps, validation, checkpoints, stop and resume.
 
-A training can be killed at any moment; the same command goes on from ``last.pth`` and, on
-the CPU with the same number of threads, ends with the same bits.  For that nothing but
-weights, moments and the number of the step is carried over: examples are a function of
-their number, and the random numbers of a micro-batch of the step and its place in it.
+A training can be killed at any moment; the same command resumes from ``last.pth`` and, on the
+CPU with the same number of threads, yields the same bits.  The state consists of weights,
+moments and the number of the step: examples are a function of their number, and the random
+numbers of a micro-batch are a function of the step and the position in it.
 """
 
 import time
@@ -38,10 +38,10 @@ _TIME_IS_UP = 1
 
 
 class Task(Protocol):
-    """What the trainer needs to know of a task; it knows nothing else of it.
+    """Interface of a task, as the trainer uses it.
 
-    ``batch`` is what ``collate`` returns: it has ``to(device, non_blocking=...)``,
-    ``names`` (one recording name per example), optionally ``seconds`` (audio in total) and
+    ``batch`` is a result of ``collate`` with ``to(device, non_blocking=...)``, ``names`` (one
+    recording name per example), and optionally ``seconds`` (audio in total) and
     ``pin_memory()``.
     """
 
@@ -49,7 +49,7 @@ class Task(Protocol):
     model: nn.Module
 
     def example(self, index: int) -> Any:
-        """Return training example ``index`` (any number from 0): a function of it alone."""
+        """Return training example ``index`` (any number from 0), a function of it alone."""
 
     def collate(self, examples: list) -> Any:
         """Return the examples as one batch."""
@@ -57,7 +57,7 @@ class Task(Protocol):
     def normalizers(self, batch: Any) -> Tensor:
         """Return the denominators (K,) of the loss terms on the host, from labels alone.
 
-        They must add up over parts of a batch.
+        The sum over the parts of a batch must be that of the batch.
         """
 
     def loss(
@@ -65,9 +65,9 @@ class Task(Protocol):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and its terms, each divided by the normalizers of the whole step.
 
-        ``forward`` is the (wrapped) model.  The terms are scalars that add up over parts
+        ``forward`` is the (wrapped) model.  The terms are scalars that are added over the parts
         of a batch; ``x_num`` and ``x_den`` are reported as their ratio ``x`` (the DER in
-        percent: ``der_num`` is 100 times the wrong frames, ``der_den`` the scored ones).
+        percent: ``der_num`` is 100 times the wrong frames, ``der_den`` the scored frames).
         """
 
     def validate(
@@ -76,20 +76,20 @@ class Task(Protocol):
         """Return sums over this rank's share of the validation set."""
 
     def largest(self, examples: int) -> Any:
-        """Return a batch of ``examples`` examples, each as large as any of the training."""
+        """Return a batch of ``examples`` examples of the largest size in the training."""
 
     def summarize(self, sums: dict[str, Tensor]) -> dict[str, float]:
-        """Return the figures of the added sums; ``der`` (percent) chooses checkpoints."""
+        """Return the figures of the added sums; ``der`` (percent) selects checkpoints."""
 
 
 class Trainer:
-    """Trains ``task`` in ``out_dir``: last.pth, best/, train_log.jsonl, tensorboard/.
+    """Trainer of ``task`` in ``out_dir``: last.pth, best/, train_log.jsonl, tensorboard/.
 
-    ``meta`` (plain values: the whole configuration) goes into every model file, and its
-    ``config`` into config.yaml once it is clear that the training can go on from what is there.
-    ``identity`` (plain values: model, losses) and ``data`` (`identity.describe_run`) must be
-    the same when a training is resumed, as must the options that matter.  After `run`,
-    ``progress`` has the last step, the best validations and the seconds used.
+    ``meta`` (plain values: the whole configuration) is stored in every model file, and its
+    ``config`` in config.yaml after the check that the training can be resumed.  ``identity``
+    (plain values: model, losses), ``data`` (`identity.describe_run`) and the options that change
+    the result must be the same when a training is resumed.  After `run`, ``progress`` contains
+    the last step, the best validations and the elapsed seconds.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Trainer:
         self.progress = Progress(fingerprint=settings, data=dict(data or {}))
 
     def run(self) -> int:
-        """Return the exit status: 0 when done or out of time, 130 or 143 after a signal.
+        """Train; return the exit status: 0 when done or out of time, 130 or 143 after a signal.
 
         Raises DiarizeError for unusable data or checkpoints, files that cannot be written,
         a loss that is not finite, and a lost rank.
@@ -147,18 +147,18 @@ class _Run:
         return self.out / "last.pth"
 
     def _load(self) -> None:
-        # The chief may write the first checkpoint only after all ranks have looked for one.
+        # The main process may write the first checkpoint only after all ranks have looked for it.
         if self.group.maximum(int(self.last_path.exists())):
             found = load_training(
                 self.last_path, self.stepper.model, self.stepper.optimizer,
                 self.progress.fingerprint, self.progress.data,
             )
-            # What is recorded from now on: settings and data as this version describes them.
+            # From now on settings and data are recorded as this version describes them.
             found.fingerprint, found.data = self.progress.fingerprint, self.progress.data
             self.progress.__dict__.update(found.__dict__)
 
     def go(self) -> int:
-        """Return the exit status after validating, training and saving what is left."""
+        """Run the remaining steps and validations; return the exit status."""
         progress, options = self.progress, self.options
         try:
             with StopSignals() as signals:
@@ -180,7 +180,7 @@ class _Run:
                 self.reporter.close()
 
     def _fit(self) -> None:
-        """Decide on the number of micro-batches, where the options leave it to us."""
+        """Set the number of micro-batches if ``accumulation`` is auto."""
         if self.options.accumulation == "auto":
             probe = Probe(
                 self.stepper.rehearse, self.group.device, self.stepper.bytes_to_come(),
@@ -205,7 +205,7 @@ class _Run:
             self._step(step, share)
             progress.step = step + 1
             self._busy += time.monotonic() - begin
-            # The largest wins: a signal before the time.
+            # The maximum, so that a signal has priority over the time limit.
             code = self.group.maximum(signals.code or self._out_of_time() * _TIME_IS_UP)
             last = progress.step == options.steps
             ending = bool(code) or last
@@ -214,7 +214,7 @@ class _Run:
             if _due(options.valid_interval, progress.step) or last or code == _TIME_IS_UP:
                 progress.pending_validation = True
             if progress.pending_validation or ending or _due(options.save_interval, progress.step):
-                # Before a validation too: whatever ends it, no training is lost.
+                # Also before a validation: a validation that is killed loses no step.
                 self._save()
             if progress.pending_validation and code <= _TIME_IS_UP:
                 self._validate()
@@ -234,7 +234,7 @@ class _Run:
             ) from None
 
     def _out_of_time(self) -> bool:
-        """True, on the rank that decides, when the time for training is used up."""
+        """True on the main process when the time limit is reached."""
         limit = self.options.max_seconds
         return self.group.chief and limit is not None and self._elapsed() >= limit
 
@@ -269,7 +269,7 @@ class _Run:
         self.stepper.check()
         begin = time.monotonic()
         means, seconds = self.stepper.take()
-        self._busy += time.monotonic() - begin  # on a GPU the steps end only here
+        self._busy += time.monotonic() - begin  # on a GPU the steps are complete only here
         steps, step = self.progress.step - self._logged, self.progress.step
         busy = max(self._busy, 1e-9)
         figures = {
