@@ -1,4 +1,4 @@
-"""The training criterion of EEND-M2F: eqs. (6) to (11) with deep supervision."""
+"""Training criterion of EEND-M2F: eqs. (6) to (11) with deep supervision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from diarize.nn.precision import float32_precision
 class CriterionOptions:
     """Weights of the terms; the defaults are the paper's (Table 2 and Section 3.6).
 
-    A weight of 0 takes its term out of the loss and of the matching (Table 4).
-    ``label_smoothing`` acts on the query classification, ``mask_label_smoothing`` (an
-    extension) on the masks' cross entropy.
+    A weight of 0 removes its term from the loss and the matching (Table 4).
+    ``label_smoothing`` applies to the query classification, ``mask_label_smoothing`` (an
+    extension) to the masks' cross entropy.
     """
 
     bce: float = 5.0
@@ -41,10 +41,10 @@ class CriterionOptions:
 
 
 class Criterion:
-    """Matches queries with speakers and computes the loss of a batch.
+    """Matching of queries and speakers, and the loss of a batch.
 
-    The steps are the same for languages, which have `LanguageCriterion` with terms of its
-    own: cost, matching, numerators by term and layer, denominators, weighted sum.
+    The steps are cost, matching, numerators by term and layer, denominators, weighted sum.
+    `LanguageCriterion` has the same steps with terms of its own.
     """
 
     TERMS = ("bce", "dice", "cls")
@@ -69,7 +69,7 @@ class Criterion:
     ) -> Tensor:
         """Return the pairwise matching costs of eq. (6), (L + 1, B, N, S).
 
-        ``valid`` (1, B, T) is 1 in the frames that count, and 0 elsewhere.
+        ``valid`` (1, B, T) is 1 in the frames that count, 0 elsewhere.
         """
         o = self.options
         activity = predictions.activity_logits
@@ -92,13 +92,12 @@ class Criterion:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return eq. (8) summed over the supervised predictions, and its terms (detached).
 
-        ``targets`` (B, T, S) float, of which recording b has ``num_speakers[b]`` columns,
-        the others being 0.  ``label_ids`` (B, S) are for criteria that name them.  Frames where
-        ``evaluated``, bool (B, T), is False count as padding does: in no term, not in matching,
-        and the targets are 0 there; None: all frames are evaluated.  The terms are batch
-        averages weighted by T S, S and the query weights (Section 3.6), here of the last
-        layer.  Everything is computed in float32, whatever the precision of the
-        predictions.
+        ``targets`` (B, T, S) are float; recording b has the first ``num_speakers[b]`` columns,
+        the others are 0.  ``label_ids`` (B, S) are for criteria with a classification of labels.
+        Frames where ``evaluated``, bool (B, T), is False are treated as padding: they are in no
+        term and not in the matching, and their targets are 0; None: all frames are evaluated.
+        The terms are batch averages weighted by T S, S and the query weights (Section 3.6), here
+        of the last layer.  All is computed in float32 for any precision of the predictions.
         """
         with float32_precision(predictions.frames.device):
             predictions, targets = predictions.float(), targets.float()
@@ -140,7 +139,7 @@ class Criterion:
     ) -> Tensor:
         """Return the numerators of eqs. (9), (10), (11) per supervised layer, (3, L + 1).
 
-        ``valid`` (1, B, T) is 1 in the frames that count, and 0 elsewhere.
+        ``valid`` (1, B, T) is 1 in the frames that count, 0 elsewhere.
         """
         o = self.options
         counts = torch.as_tensor(num_speakers, device=logits.device)
@@ -163,8 +162,8 @@ class Criterion:
     ) -> Tensor:
         """Return eq. (11) summed over queries and recordings, (L + 1,).
 
-        A query is a positive where it is matched to a column whose ``real`` (B, S) is 1.  A
-        recording without a ``valid`` frame (1, B, T) is left out.
+        A query is positive if it is matched to a column whose ``real`` (B, S) is 1.  A
+        recording without a ``valid`` frame (1, B, T) is excluded.
         """
         logits = predictions.activity_logits
         matched = torch.zeros_like(logits)
@@ -177,6 +176,6 @@ class Criterion:
     def _valid(
         predictions: QueryPredictions, logits: Tensor, evaluated: Tensor | None
     ) -> Tensor:
-        """Return the frames that count, float (1, B, T): evaluated, and no padding."""
+        """Return the mask of frames that are evaluated and not padding, float (1, B, T)."""
         inside = length_mask(predictions.lengths, logits.shape[-2])
         return (inside if evaluated is None else inside & evaluated)[None].float()

@@ -1,8 +1,8 @@
-"""The training criterion of SAGE-LD: focal, focal Tversky and activity, by slots.
+"""Training criterion of SAGE-LD: focal, focal Tversky and activity terms, by slots.
 
 Slot 0 is speech (VAD) and always query 0; slot 1 is the matrix language, slots from 2 on are
-embedded languages, which are matched with the other queries.  Everything is taken at every
-supervised layer.
+embedded languages.  The languages are matched with the other queries.  All terms are computed at
+every supervised layer.
 """
 
 from collections.abc import Sequence
@@ -25,16 +25,16 @@ VAD_QUERY = 0
 class LanguageCriterionOptions:
     """Weights of the terms and slots; those of the slots are the paper's.
 
-    focal, tversky, activity, naming: weights of the terms; 0 takes a term out of loss and
-        matching.  The paper does not give them: the first three are EEND-M2F's.
-    frame_naming: weight of an addition of ours, that the language head should name the frames
-        too: the cross entropy of every frame whose language it knows, of the encoder's output
+    focal, tversky, activity, naming: weights of the terms; 0 removes a term from loss and
+        matching.  The paper does not report them: the first three are EEND-M2F's.
+    frame_naming: weight of an extension: the cross entropy of the language head on the frames of
+        the encoder's output, over frames with a known language
     focal_gamma, focal_alpha: loss of a frame is -alpha_t (1 - p_t)^gamma log p_t; the
         published code's exponent is 0.25, and without alpha (null) both targets weigh the same
     tversky_exponent: that of 1 - TI; tversky_smooth in frames, see `terms.Tversky`
     vad, matrix, embedded: weights of the slots in both mask terms
     false_alarm, miss: the Tversky index's weights of FP and FN, and those of embedded slots
-    negative_weight: weight in the activity term of queries that stand for nothing
+    negative_weight: weight of unmatched queries in the activity term
     """
 
     focal: float = 5.0
@@ -70,9 +70,9 @@ class LanguageCriterionOptions:
 
 
 class LanguageCriterion(Criterion):
-    """Matches queries with languages and computes the loss of a batch.
+    """Matching of queries and languages, and the loss of a batch.
 
-    Where `Criterion` counts speakers, this one counts slots: 1 for VAD, and the languages.
+    The number of speakers in `Criterion` is here the number of slots: VAD and the languages.
     """
 
     TERMS = ("focal", "tversky", "activity", "naming", "frame_naming")
@@ -97,10 +97,10 @@ class LanguageCriterion(Criterion):
     ) -> Tensor:
         """Return the denominators of the five terms over a batch, float64 (5,).
 
-        ``lengths`` (B,) count the evaluated frames T; a recording without any is left out.
+        ``lengths`` (B,) count the evaluated frames T; a recording without any is excluded.
         The denominators are sums of T S, of S (slots, without their weights: an embedded
         language counts three times), of the queries' weights, of the languages with a name, and,
-        where ``targets`` (B, T, S) are given, of the frames in such a language.
+        if ``targets`` (B, T, S) are passed, of the frames in such a language.
         """
         heard = lengths > 0
         counts = torch.as_tensor(num_speakers, dtype=torch.float64, device=lengths.device) * heard
@@ -117,10 +117,10 @@ class LanguageCriterion(Criterion):
     def cost(
         self, predictions: QueryPredictions, logits: Tensor, targets: Tensor, valid: Tensor
     ) -> Tensor:
-        """Return the pairwise matching costs, (L + 1, B, N, S), the terms of the loss.
+        """Return the pairwise matching costs from the terms of the loss, (L + 1, B, N, S).
 
-        That of the activity is -p, as in EEND-M2F, eq. (7).  ``valid`` (1, B, T) is 1 in the
-        frames that count, and 0 elsewhere.
+        The activity cost is -p, as in EEND-M2F, eq. (7).  ``valid`` (1, B, T) is 1 in the
+        frames that count, 0 elsewhere.
         """
         o = self.options
         slots = self.slot_weights(targets)
@@ -137,7 +137,7 @@ class LanguageCriterion(Criterion):
     def assign(
         self, cost: Tensor, num_speakers: Sequence[int], names: Sequence[str] | None
     ) -> Tensor:
-        """Return the query of each slot, int64 (L + 1, B, S): VAD's is fixed."""
+        """Return the query of each slot, int64 (L + 1, B, S); that of VAD is fixed."""
         languages = [count - 1 for count in num_speakers]
         what = "languages (its VAD slot aside)"
         best = match(cost[..., 1:, 1:], languages, names, what) + 1
@@ -155,18 +155,18 @@ class LanguageCriterion(Criterion):
     ) -> Tensor:
         """Return the numerators of the terms per supervised layer, (5, L + 1).
 
-        That of the frames' names is the same for all layers: it is in the last one's column.
-        ``valid`` (1, B, T) is 1 in the frames that count, and 0 elsewhere.
+        The term ``frame_naming`` does not depend on the layer and is in the last column.
+        ``valid`` (1, B, T) is 1 in the frames that count, 0 elsewhere.
         """
         o = self.options
         counts = torch.as_tensor(num_speakers, device=logits.device)
-        # Of a recording without a frame that counts, the VAD slot is left out, too.
+        # The VAD slot of a recording without a valid frame is excluded as well.
         real = length_mask(counts, targets.shape[-1]).float() * valid[0].amax(-1, keepdim=True)
         slots = real * self.slot_weights(targets)
         chosen = self._chosen(logits, matching)
         focal = terms.matched_focal(chosen, targets, valid, slots, o.focal_gamma, o.focal_alpha)
         tversky = terms.matched_focal_tversky(chosen, targets, valid, slots, self.index(targets))
-        # Where nobody speaks, the VAD query is a negative, too.
+        # Without speech, the VAD query is negative as well.
         activity = self._query_term(predictions, matching, real * (counts > 1)[:, None], valid)
         naming = self.naming(predictions, matching, label_ids, focal)
         frames = torch.zeros_like(focal)
@@ -179,7 +179,7 @@ class LanguageCriterion(Criterion):
     ) -> Tensor:
         """Return the cross entropy of the language head summed over named languages, (L + 1).
 
-        ``label_ids`` (B, S) is -1 where a language has no name or is none.
+        ``label_ids`` (B, S) is -1 for a slot without a language or a name.
         """
         if predictions.label_logits is None:
             return torch.zeros_like(like)
@@ -198,7 +198,7 @@ class LanguageCriterion(Criterion):
     def frame_naming(
         self, predictions: QueryPredictions, targets: Tensor, label_ids: Tensor | None
     ) -> Tensor | float:
-        """Return the cross entropy of the frames' names, summed over frames whose name is known."""
+        """Return the cross entropy of the frames' languages, summed over frames with a name."""
         scores = predictions.frame_label_logits
         if scores is None or label_ids is None or not self.options.frame_naming:
             return 0.0
@@ -213,7 +213,7 @@ class LanguageCriterion(Criterion):
         return self._by_slot(targets, o.vad, o.matrix, o.embedded)
 
     def index(self, targets: Tensor) -> terms.Tversky:
-        """Return the focal Tversky loss with its weights of each slot."""
+        """Return the focal Tversky loss with the weights of each slot."""
         o = self.options
         return terms.Tversky(
             self._by_slot(targets, o.false_alarm, o.false_alarm, o.embedded_false_alarm),
@@ -229,9 +229,9 @@ class LanguageCriterion(Criterion):
 
 
 def frame_ids(targets: Tensor, label_ids: Tensor) -> Tensor:
-    """Return the number of each frame's language, int64 (B, T); -1 without one, or a name.
+    """Return the index of each frame's language, int64 (B, T); -1 without a language or a name.
 
-    ``targets`` (B, T, S) and ``label_ids`` (B, S), -1 where a slot has no name.
+    ``targets`` are (B, T, S); ``label_ids`` (B, S) are -1 for slots without a name.
     """
     spoken = (targets > 0.5) & (label_ids >= 0)[:, None]
     return torch.where(spoken, label_ids[:, None], -1).amax(-1)

@@ -1,4 +1,4 @@
-"""The Hungarian matching of queries and speakers: EEND-M2F, Section 3.5."""
+"""Hungarian matching of queries and speakers: EEND-M2F, Section 3.5."""
 
 import math
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ def match(
 ) -> Tensor:
     """Return the optimal query of each speaker, int64 (..., B, S) on the device of ``cost``.
 
-    ``cost`` is (..., B, N, S); recording b has the first ``num_speakers[b]`` columns, and
-    the entries of the others are 0; ``what`` they are is said in errors.  The costs of all
-    layers and recordings go to the host at once.  Raises DiarizeError, naming the recording,
-    if a cost is not finite or there are more speakers than queries.
+    ``cost`` is (..., B, N, S); recording b has the first ``num_speakers[b]`` columns, and the
+    entries of the others are 0.  ``what`` is the noun for columns in errors.  The costs of all
+    layers and recordings are copied to the host at once.  Raises DiarizeError, with the
+    recording, if a cost is not finite or there are more speakers than queries.
     """
     *stack, batch, queries, speakers = cost.shape
-    layers = math.prod(stack)  # -1 would be ambiguous where nobody speaks in the whole batch
+    layers = math.prod(stack)  # -1 would be ambiguous for a batch without speakers
     host = cost.detach().reshape(layers, batch, queries, speakers)
-    # Speaker by speaker, each problem is in one piece, as the solver wants it.
+    # Transposed, each problem is contiguous, as the solver requires.
     host = host.transpose(-1, -2).to("cpu", torch.float64).contiguous().numpy()
     _check(host, num_speakers, names, what)
     out = np.zeros((layers, batch, speakers), dtype=np.int64)
@@ -40,7 +40,7 @@ def match(
 def _check(
     host: np.ndarray, num_speakers: Sequence[int], names: Sequence[str] | None, what: str
 ) -> None:
-    """Raise DiarizeError for costs (layers, B, S, N) that no assignment can be found for."""
+    """Raise DiarizeError for costs (layers, B, S, N) that have no assignment."""
     queries, speakers = host.shape[-1], host.shape[-2]
     finite = np.isfinite(host).all(axis=(0, 3))  # (B, S)
     finite |= np.arange(speakers) >= np.asarray(num_speakers, dtype=np.int64)[:, None]

@@ -1,7 +1,7 @@
-"""The loss terms, each defined once: pairwise for matching, and summed for training.
+"""Loss terms: pairwise for matching, and summed for training.
 
-Everything works on stacks of recordings: ``logits`` (..., T, N), ``targets`` (..., T, S),
-``valid`` (..., T) of 0 and 1 that is 0 at padding.  All in float32.
+Arguments are stacks of recordings: ``logits`` (..., T, N), ``targets`` (..., T, S), and
+``valid`` (..., T) of 0 and 1, which is 0 at padding.  All are float32.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ def pairwise_bce(logits: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
     """Return H averaged over time between each query and speaker, (..., N, S): in eq. (6).
 
     H(p, q) = -q log p - (1 - q) log(1 - p) with p = sigmoid(x) is softplus(x) - q x, so
-    one product serves all pairs.
+    that one matrix product computes all pairs.
     """
     frames = valid.sum(-1).clamp(min=1.0)[..., None, None]
     silent = (F.softplus(logits) * valid[..., None]).sum(-2)  # (..., N)
@@ -44,8 +44,8 @@ def query_bce(
 ) -> Tensor:
     """Return the weighted cross entropy of each query (..., N): the summands of eq. (11).
 
-    ``matched`` (..., N) is 1 for queries that stand for a speaker.  Smoothing draws the
-    targets towards 1/2; the weights stay those of the unsmoothed targets.
+    ``matched`` (..., N) is 1 for queries matched to a speaker.  Smoothing moves the targets
+    towards 1/2; the weights are those of the unsmoothed targets.
     """
     targets = matched * (1.0 - label_smoothing) + 0.5 * label_smoothing
     weights = query_weights(matched, negative_weight)
@@ -83,9 +83,9 @@ def focal_parts(
 ) -> tuple[Tensor, Tensor]:
     """Return the focal loss of each logit for target 1 and for target 0 (Lin et al. 2017, eq. 5).
 
-    It is -alpha_t (1 - p_t)^gamma log p_t; alpha weighs target 1 and 1 - alpha target 0,
-    None neither.  1 - p_t is taken as exp(-softplus), so that the gradient is finite for
-    any logit also where ``gamma`` is below 1.
+    It is -alpha_t (1 - p_t)^gamma log p_t.  The weight of target 1 is alpha, that of target 0
+    is 1 - alpha; None: both are 1.  1 - p_t is computed as exp(-softplus), so that the gradient
+    is finite for any logit, also for ``gamma`` below 1.
     """
     up, down = F.softplus(logits), F.softplus(-logits)
     positive, negative = down * torch.exp(-gamma * up), up * torch.exp(-gamma * down)
@@ -97,7 +97,7 @@ def focal_parts(
 def pairwise_focal(
     logits: Tensor, targets: Tensor, valid: Tensor, gamma: float, alpha: float | None = None
 ) -> Tensor:
-    """Return the focal loss averaged over time of each query and language, (..., N, S)."""
+    """Return the focal loss, averaged over time, of each query and language, (..., N, S)."""
     frames = valid.sum(-1).clamp(min=1.0)[..., None, None]
     positive, negative = focal_parts(logits, gamma, alpha)
     silent = (negative * valid[..., None]).sum(-2)  # (..., N)
@@ -115,8 +115,8 @@ def matched_focal(
 ) -> Tensor:
     """Return the focal loss summed over frames, slots and recordings, (...).
 
-    The last axes are B, T, S; ``weights`` (B, S) are those of the slots, 0 where a
-    recording has no such language.
+    The last axes are B, T, S; ``weights`` (B, S) are those of the slots, 0 for slots that a
+    recording does not have.
     """
     positive, negative = focal_parts(logits, gamma, alpha)
     loss = negative + (positive - negative) * targets
@@ -125,12 +125,12 @@ def matched_focal(
 
 @dataclass(frozen=True)
 class Tversky:
-    """The focal Tversky loss (Abraham and Khan 2019): (1 - TI)^exponent.
+    """Focal Tversky loss (Abraham and Khan 2019): (1 - TI)^exponent.
 
     TI = (TP + smooth) / (TP + a FP + b FN + smooth), with TP, FP and FN sums of
     probabilities over time, in frames.  ``false_alarm`` a and ``miss`` b are tensors (S,),
-    one weight for each slot.  ``smooth`` above 0 defines TI where a slot is silent, and
-    draws its mask to 0 there.
+    one weight for each slot.  ``smooth`` above 0 defines TI for a silent slot, and moves its
+    mask towards 0.
     """
 
     false_alarm: Tensor
@@ -141,7 +141,7 @@ class Tversky:
     def loss(self, both: Tensor, masks: Tensor, targets: Tensor) -> Tensor:
         """Return the loss (..., S) from the sums over time of p y, of p and of y."""
         wrong = self.false_alarm * (masks - both) + self.miss * (targets - both)
-        # The root's slope is without bound at 0: a perfect mask must not see it.
+        # The slope of the root is unbounded at 0, which a perfect mask would reach.
         rest = (wrong / (both + wrong + self.smooth)).clamp(min=1e-6)
         return rest.pow(self.exponent)
 
