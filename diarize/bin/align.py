@@ -2,9 +2,9 @@
 
     diarize-align --data DIR --cache DIR --out DIR/ctm
 
-The model is torchaudio's MMS_FA, which spells in Latin letters.  For other scripts give
-``--spelling``: a table like text, each word romanised (by uroman, for example); what cannot be
-spelled is aligned as any sound, which is rough.
+The model is torchaudio's MMS_FA, whose alphabet is Latin.  Other scripts require ``--spelling``: a
+table like text, each word romanised (by uroman, for example).  A word that cannot be spelled is
+aligned as any sound, which is inaccurate.
 """
 
 import argparse
@@ -74,9 +74,9 @@ def align(args: argparse.Namespace) -> None:
 
 
 def transcripts(data, spelling: str | None, characters: bool) -> tuple[dict, dict]:
-    """Return the words of each utterance, and how each is spelled.
+    """Return the words of each utterance, and the spelling of each word.
 
-    Raises DiarizeError where there is no text, or the two do not fit together.
+    Raises DiarizeError if there is no text, or words and spellings do not match.
     """
     from diarize.io.table import line_of, read_table
 
@@ -97,7 +97,7 @@ def transcripts(data, spelling: str | None, characters: bool) -> tuple[dict, dic
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run diarize-align; 0 when done, 1 on a mistake."""
+    """Run diarize-align; returns 0, or 1 for an error."""
     args = parser().parse_args(argv)
     return run_command(lambda: align(args), PROG)
 

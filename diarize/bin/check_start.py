@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def training_parser() -> argparse.ArgumentParser:
-    """Return a parser of the options of diarize-train that are checked; it ignores the others."""
+    """Return a parser of the checked options of diarize-train; it ignores all others."""
     out = argparse.ArgumentParser(prog=PROG, allow_abbrev=False)
     add = out.add_argument
     add("--config", type=Path, required=True)
@@ -44,7 +44,7 @@ def training_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Return the exit status: 1 for a fault, which is one line."""
+    """Return the exit status: 1 for a fault, reported in one line."""
     words = list(sys.argv[1:] if argv is None else argv)
     own, training = words, None
     if "--" in words:
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def check(args: argparse.Namespace, training: argparse.Namespace | None) -> None:
-    """Raise DiarizeError for the first fault; print the number of GPUs if asked to."""
+    """Raise DiarizeError for the first fault; print the number of GPUs if requested."""
     if args.inference_config:
         from diarize.infer.config import load_inference_config
 
@@ -69,7 +69,7 @@ def check(args: argparse.Namespace, training: argparse.Namespace | None) -> None
 
 
 def check_training(args: argparse.Namespace, task_name: str | None) -> None:
-    """Raise DiarizeError unless model and initial weights can be made from the configuration."""
+    """Raise DiarizeError unless the configuration yields a model and its initial weights."""
     if args.init_model and not args.init_model.is_file():
         raise DiarizeError(
             f"no initial weights {args.init_model}: train that model first, give another by "
@@ -101,9 +101,9 @@ def number_of_gpus() -> int:
 
 
 def warn_of_space(mixtures: Iterable[str], datadir: Path) -> None:
-    """Warn if the audio of ``mixtures`` ("number:seconds") hardly fits on the disk.
+    """Warn if the disk may be too small for the audio of ``mixtures`` ("number:seconds").
 
-    Lengths of mixtures of speakers follow from the drawn utterances: two minutes are assumed.
+    The length of a mixture of speakers depends on the drawn utterances: two minutes are assumed.
     """
     size = 0.0
     for entry in mixtures:

@@ -21,7 +21,7 @@ def run_command(body: Callable[[], int | None], prog: str) -> int:
         print(f"{prog}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader (head, less) has closed the pipe: no error, and nothing more can be printed.
+        # The reader (head, less) has closed the pipe: no error, but nothing more can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as err:

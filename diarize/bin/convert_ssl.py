@@ -1,6 +1,6 @@
-"""diarize-convert-ssl: of a wav2vec 2.0-type checkpoint, keep the convolutional layers only.
+"""diarize-convert-ssl: extract the convolutional layers of a wav2vec 2.0-type checkpoint.
 
-Example: a few MB that need no network any more, in place of 1.2 GB:
+Example: a few MB in place of 1.2 GB, used without internet access:
   diarize-convert-ssl --weights torchaudio:MMS_FA --cache downloads --out mms_conv.pth
 """
 

@@ -18,7 +18,7 @@ _TEXT_OPTIONS = {f"--{name}" for name in (*_AFFIXES, "validate-opts")}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 if all went well and, for ``validate``, no fault was found."""
+    """Return the exit status: 0 on success, which for ``validate`` requires no fault."""
     words = list(sys.argv[1:] if argv is None else argv)
     # A value may begin with a dash (--utt-suffix -sp1.1, --validate-opts --non-print).
     for index in range(len(words) - 2, -1, -1):

@@ -1,4 +1,4 @@
-"""diarize-infer: one audio file in, RTTM out."""
+"""diarize-infer: RTTM of audio files."""
 
 import argparse
 import sys

@@ -191,7 +191,7 @@ def _score(
 def _oracle_counts(path: str, source: PosteriorDir, num_fixed: int) -> dict[str, int]:
     """Return the given numbers of speakers, limited to the stored queries with a notice.
 
-    Of these ``num_fixed`` are slots that are no speakers.
+    The first ``num_fixed`` queries are slots that are not speakers.
     """
     counts = read_counts(path, source.recordings)
     limits = {recording: source.num_queries(recording) - num_fixed for recording in counts}
@@ -208,7 +208,7 @@ def _oracle_counts(path: str, source: PosteriorDir, num_fixed: int) -> dict[str,
 def _write_best(
     args: argparse.Namespace, config: InferenceConfig, results: list[TunePoint], best: TunePoint
 ) -> None:
-    """Write the chosen values, where they come from, and the whole table, best first."""
+    """Write the chosen values, their provenance, and the whole table, best first."""
     head = {
         "postprocess": best.options,
         "network": config.network,

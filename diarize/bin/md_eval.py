@@ -1,4 +1,4 @@
-"""md-eval: speaker diarization scored and reported as NIST's md-eval.pl version 22 does.
+"""md-eval: scores and reports of speaker diarization as by NIST's md-eval.pl version 22.
 
 md-eval [-1] [-c collar] [-af] [-u uem] -r ref.rttm -s sys.rttm
 """
@@ -16,7 +16,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run md-eval; 0 when done, else md-eval.pl's status (255, 25 or 2)."""
+    """Run md-eval; returns 0, or for an error md-eval.pl's status (255, 25 or 2)."""
     if argv is None:
         _keep_memory()
         argv = sys.argv[1:]
@@ -33,11 +33,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _keep_memory() -> None:
-    """Keep freed memory in the process, where the C library is GNU's.
+    """Keep freed memory in the process, if the C library is GNU's.
 
-    Otherwise each large array gets new pages, which the system zeroes first: a tenth of the CPU
-    time for 24 h with 100,000 turns and for 5,000 files (median of 8 runs, 0.69 s for 0.77 s and
-    0.79 s for 0.86 s).
+    Otherwise the system zeroes new pages for each large array: a tenth of the CPU time for 24 h
+    with 100,000 turns and for 5,000 files (median of 8 runs, 0.69 s instead of 0.77 s and 0.79 s
+    instead of 0.86 s).
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

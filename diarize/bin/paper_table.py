@@ -1,13 +1,13 @@
-"""diarize-paper-table: the table of results of a paper, with our figures beside the published ones.
+"""diarize-paper-table: a paper's table of results, with our figures beside the published ones.
 
     diarize-paper-table --table conf/table1.yaml --data-root data \\
         --ours "EEND-M2F, ours=exp/finetune/infer_{set}/rttm" --out exp/TABLE1.md
 
 Each column is a test set with the reference <data-root>/<set>/{rttm,uem}.  ``--ours NAME=PATTERN``
 adds two rows (collar 0 and 0.25 s, pooled, overlap scored).  In the pattern, ``{set}`` is the
-directory of the set and ``{corpus}`` that without ``_test``.  The cell is a dash where the file
+directory of the set and ``{corpus}`` its name without ``_test``.  The cell is a dash if the file
 does not exist.  ``--published-output DIR`` scores the output published by the authors; the exit
-status is 1 where a digit differs from the printed one.
+status is 1 if a digit differs from the printed one.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print or write the table; 1 where a published figure is not reproduced, else 0."""
+    """Print or write the table; returns 1 if a published figure is not reproduced, else 0."""
     table = from_dict(Table, read_yaml(args.table), args.table)
     if args.ours and not args.data_root:
         raise DiarizeError("--ours needs --data-root, the directory of the references")

@@ -17,7 +17,7 @@ PROG = "diarize-plot"
 
 
 def run_timelines(args: argparse.Namespace) -> int:
-    """Draw the recordings asked for; returns 0."""
+    """Draw the requested recordings; returns 0."""
     if not (args.ref or args.hyp):
         raise DiarizeError("nothing to draw; add --ref, --hyp or both")
     sources = PlotSources(args.ref, args.hyp, args.uem, args.audio_scp, args.allow_pipes)

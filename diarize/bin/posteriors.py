@@ -1,4 +1,4 @@
-"""diarize-posteriors: a data directory through the network, to posteriors on disk."""
+"""diarize-posteriors: posteriors of a data directory, computed by the network, on disk."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from diarize.bin.common import run_command
 
 NAMES = ("posteriors", "activities")
-# Of models with a language head only.
+# Only for models with a language head.
 HEAD = "names"
 
 
@@ -105,7 +105,7 @@ def compute(args: argparse.Namespace) -> None:
 
 
 class Progress:
-    """Says now and then on the standard error how far it is."""
+    """Progress on standard error, at intervals."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -114,7 +114,7 @@ class Progress:
         self.started = self.last = time.monotonic()
 
     def add(self, seconds: float) -> None:
-        """Count one more recording of ``seconds``."""
+        """Add a recording of ``seconds``."""
         self.count += 1
         self.seconds += seconds
         now = time.monotonic()

@@ -1,7 +1,7 @@
 """diarize-prepare: data directories from the unpacked archives of a corpus.
 
-Each ends with a check of recordings, speakers, hours and reference seconds against what was
-published; running it twice changes nothing.
+Each command ends with a check of recordings, speakers, hours and reference seconds against the
+published figures; a second run changes nothing.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Return the exit status: 1 where the corpus is not what was published."""
+    """Return the exit status: 1 if the corpus differs from the published figures."""
     args = make_parser().parse_args(argv)
     module = corpus_module(args.corpus)
     return run_command(lambda: module.prepare(args), f"diarize-prepare {args.corpus}")

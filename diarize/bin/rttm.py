@@ -1,8 +1,8 @@
-"""diarize-rttm: check, convert, join, choose from and count segments.
+"""diarize-rttm: check, convert, merge, filter and count segments.
 
 diarize-rttm validate FILE...                     every fault, with file and line
 diarize-rttm convert FILE... -o OUT [--to stm]    between RTTM, TextGrid, CTM, STM, Audacity, JSON
-diarize-rttm merge FILE... [--gap 0.3] [-o OUT]   all files as one, a label's near turns joined
+diarize-rttm merge FILE... [--gap 0.3] [-o OUT]   all files as one, close turns of a label joined
 diarize-rttm filter FILE... [--recordings a b] [--labels x] [--min 0.2] [--from 0 --until 60]
 diarize-rttm stats FILE...                        recordings, speakers, speech, overlap
 """
@@ -64,7 +64,7 @@ def read_all(args: argparse.Namespace) -> list[Segment]:
 
 
 def put(text: str, output: str) -> None:
-    """Write to a file, whole or not at all, or to standard output."""
+    """Write atomically to a file, or to standard output."""
     if output == "-":
         print(text, end="")
         return
@@ -73,7 +73,7 @@ def put(text: str, output: str) -> None:
 
 
 def validate(args: argparse.Namespace) -> int:
-    """Print every fault; 1 if there is any."""
+    """Print all faults; returns 1 if there are any."""
     faults = 0
     for path in args.files:
         found = list(faults_of(path, args.format))
@@ -85,7 +85,7 @@ def validate(args: argparse.Namespace) -> int:
 
 
 def faults_of(path: str, given: str | None) -> Iterable[str]:
-    """Yield the faults of a file: lines that cannot be read, and segments that cannot be meant."""
+    """Yield the faults of a file: unreadable lines and implausible segments."""
     rows: list[tuple[str, Segment]] = []
     if format_of(path, given) != "rttm":
         try:
@@ -118,7 +118,7 @@ def faults_of(path: str, given: str | None) -> Iterable[str]:
 
 
 def convert(args: argparse.Namespace) -> None:
-    """Write the segments in another format; one file per recording where it has to be."""
+    """Write the segments in another format; one file per recording if the format requires it."""
     folder = Path(args.output)
     to = args.to or format_of(args.output)
     texts = write_annotations(read_all(args), to)
@@ -139,14 +139,14 @@ def convert(args: argparse.Namespace) -> None:
 
 
 def merge(args: argparse.Namespace) -> None:
-    """Write all segments as one RTTM, those of a label that are near joined."""
+    """Write all segments as one RTTM, with close segments of a label joined."""
     if not args.gap >= 0:
         raise DiarizeError(f"--gap must be 0 or more seconds, not {args.gap}")
     put(write_rttm_text(merge_segments(read_all(args), args.gap)), args.output)
 
 
 def keep(args: argparse.Namespace) -> None:
-    """Write the segments that are asked for as RTTM."""
+    """Write the selected segments as RTTM."""
     segments = clip_segments(read_all(args), args.begin, args.until)
     chosen = [
         seg
@@ -159,7 +159,7 @@ def keep(args: argparse.Namespace) -> None:
 
 
 def stats(args: argparse.Namespace) -> None:
-    """Print a table of what there is, per recording and in all."""
+    """Print a table of counts and durations, per recording and in total."""
     rows = [["recording", "labels", "turns", "speech s", "overlap s", "mean turn s", "end s"]]
     total = np.zeros(5)
     segments = read_all(args)
@@ -203,7 +203,7 @@ VERBS = {"validate": validate, "convert": convert, "merge": merge, "filter": kee
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run diarize-rttm; 0 when done, 1 on a mistake or where validate finds a fault."""
+    """Run diarize-rttm; returns 0, or 1 for an error or a fault found by validate."""
     args = parser().parse_args(argv)
     return run_command(lambda: VERBS[args.verb](args), PROG)
 

@@ -1,11 +1,11 @@
-"""diarize-sad: speech bounds of read speech by its energy, as segments of a data directory.
+"""diarize-sad: energy-based speech bounds of read speech, as segments of a data directory.
 
     diarize-sad detect --data DIR --out FILE
     diarize-sad apply --data DIR --parts FILE... --out DIR
 
-``detect`` is the work of one job, on a part of the data (utils/split_data.sh); ``apply`` makes
-one data directory of all jobs' files.  utils/make_speech_segments.sh does both.  What counts as
-speech: diarize/prepare/energy_sad.py.
+``detect`` is one job, on a part of the data (utils/split_data.sh); ``apply`` combines the files of
+all jobs into one data directory.  utils/make_speech_segments.sh runs both.  The criterion for
+speech is documented in diarize/prepare/energy_sad.py.
 """
 
 import argparse
@@ -99,7 +99,7 @@ def _run_apply(args: argparse.Namespace) -> None:
 
 
 class _Progress:
-    """A line on stderr now and then: utterances, hours, times real time."""
+    """Progress on stderr, at intervals: utterances, hours, times real time."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done, self.seconds = total, 0, 0.0

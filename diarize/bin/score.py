@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def score(args: argparse.Namespace) -> None:
-    """Score, print the report and write the files that were asked for."""
+    """Score, print the report and write the requested files."""
     options = ReportOptions(
         tuple(dict.fromkeys(args.collar or [0.0, 0.25])),
         args.skip_overlap,

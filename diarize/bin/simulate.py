@@ -12,9 +12,8 @@
 
 Training reads the manifest; ``store`` decodes its audio beforehand.  ``write`` and ``finish`` make
 a data directory, such as a test set.  ``write`` decodes into the same audio store, by default the
-directory ``store`` beside the manifest, which its jobs fill together and which may be removed
-afterwards (115 MB for an hour of source audio).  A job that was killed is run again with the same
-command.
+directory ``store`` beside the manifest, which its jobs share and which may be removed afterwards
+(115 MB for an hour of source audio).  A killed job is run again with the same command.
 """
 
 import argparse
@@ -183,7 +182,7 @@ def _run_finish(args: argparse.Namespace) -> None:
 
 
 class _Progress:
-    """A line on stderr every few seconds: mixtures, hours, times real time, time left."""
+    """Progress on stderr every few seconds: mixtures, hours, times real time, time left."""
 
     def __init__(self, total: int) -> None:
         self.total = total

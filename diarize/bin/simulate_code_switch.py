@@ -9,7 +9,7 @@ from diarize.errors import DiarizeError
 
 
 def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
-    """Give ``parser`` the options of code-switch, and what runs it."""
+    """Add the options of ``code-switch`` and its function to ``parser``."""
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="utterances with utt2lang and utt2spk")
     add("--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
@@ -63,7 +63,7 @@ def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
 
 
 def add_units(parser: argparse.ArgumentParser, prog: str) -> None:
-    """Give ``parser`` the options of units, and what runs it."""
+    """Add the options of ``units`` and its function to ``parser``."""
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="data directory with text and utt2lang")
     add("--language", required=True, metavar="LANG", help="whose transcripts are taken")
@@ -108,7 +108,7 @@ def _run(args: argparse.Namespace, prog: str) -> None:
 
 
 def _words(args: argparse.Namespace, data) -> dict:
-    """Return the word times of each utterance; none where there is no CTM, or no need of it."""
+    """Return the word times of each utterance; {} without a CTM or if it is not required."""
     from diarize.kaldi.words import read_utterance_words
     from diarize.prepare.units import apply_units, load_units
 

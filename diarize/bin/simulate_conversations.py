@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def add_statistics(parser: argparse.ArgumentParser, prog: str) -> None:
-    """Give ``parser`` the options of statistics, and what runs it."""
+    """Add the options of ``statistics`` and its function to ``parser``."""
     add = parser.add_argument
     add("--rttm", required=True, nargs="+", metavar="FILE", help="reference of conversations")
     add("--out", required=True, metavar="FILE", help="statistics to write, as JSON")
@@ -22,7 +22,7 @@ def add_statistics(parser: argparse.ArgumentParser, prog: str) -> None:
 def add_conversations(
     parser: argparse.ArgumentParser, prog: str, numbers: Callable[[str], tuple[float, ...]]
 ) -> None:
-    """Give ``parser`` the options of conversations, and what runs it; ``numbers``: of --snrs."""
+    """Add the options of ``conversations`` and its function; ``numbers`` parses --snrs."""
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="data directory of single speakers")
     add("--stats", required=True, metavar="FILE", help="from 'statistics'")

@@ -3,9 +3,9 @@
     diarize-simulate store --manifest FILE
     diarize-simulate store --manifest FILE --levels --job J --num-jobs N
 
-A training does the same itself.  For large corpora, start this command on several machines: they
-share the decoding.  With ``--levels``, job J of N then computes the levels of its share of the
-mixtures.  A job that was killed continues when it is run again.
+A training decodes the audio itself if necessary.  For large corpora, start this command on several
+machines, which share the decoding.  With ``--levels``, job J of N then computes the levels of its
+share of the mixtures.  A killed job continues when it is run again.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def add_store(parser: argparse.ArgumentParser, prog: str) -> None:
 
 
 def _run(args: argparse.Namespace, prog: str) -> int:
-    """Return the exit status: 1 where checksums differ."""
+    """Return the exit status: 1 if checksums differ."""
     import torch
 
     from diarize.errors import DiarizeError

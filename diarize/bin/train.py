@@ -1,4 +1,4 @@
-"""diarize-train: from a configuration and data to checkpoints; resumes by itself."""
+"""diarize-train: train a model; an interrupted training is resumed automatically."""
 
 import argparse
 import os
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def dry_run(config: "Config", args: argparse.Namespace) -> int:
-    """Print what would be trained: modules, shapes, parameters; ends with ``parameters: N``."""
+    """Print modules, shapes and parameters of the model; the last line is ``parameters: N``."""
     import torch
 
     from diarize.nn.summary import count_parameters, summarize_model
@@ -94,7 +94,7 @@ def train(config: "Config", args: argparse.Namespace) -> int:
             print(line, file=sys.stderr)
     data = initial_data(config, args, task)
     identity = {key: mapping[key] for key in mapping if key != "train"}
-    # How a mixture is put together, not what it is.
+    # Options of the implementation, which do not change the mixtures.
     how = ["store", "store_dir"]
     # Earlier trainings have neither key, and drew crops by recording.
     how += [] if mapping["data"]["bucket"] else ["bucket"]
@@ -106,7 +106,7 @@ def train(config: "Config", args: argparse.Namespace) -> int:
 
 
 def initial_data(config: "Config", args: argparse.Namespace, task: "QueryTask") -> dict[str, Any]:
-    """Load the initial weights, and return those and the data as a resumed run compares them."""
+    """Load the initial weights, and return their identity and that of the data, for resumption."""
     from diarize.kaldi.contents import describe_data
     from diarize.train.checkpoint import load_model, load_weights
     from diarize.train.identity import describe_run, digest_weights
