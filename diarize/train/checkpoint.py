@@ -190,7 +190,7 @@ class BestList:
 
 @contextmanager
 def lock_directory(directory: Path) -> Iterator[None]:
-    """Make and lock ``directory``; the lock ends with the process.
+    """Make and lock ``directory``; the lock ends with the context or the process.
 
     Raises DiarizeError if it is not writable or another training runs there.
     """

@@ -33,7 +33,7 @@ def describe_run(
 
 
 def digest_weights(state: Mapping[str, torch.Tensor]) -> str:
-    """Return a digest of names and values, independent of the file and the device."""
+    """Return a digest of names and values, independent of file, device and memory layout."""
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(state):
         values = state[name].detach().cpu().contiguous().reshape(-1)

@@ -127,9 +127,9 @@ def find_accumulation(
 ) -> int:
     """Return the smallest tested number of micro-batches that ``fits`` on all ranks.
 
-    The first micro-batch is a rank's whole share of ``batch_size``, or, if a training began with
-    ``parts`` micro-batches over all ranks, the size of these; each further one has half as many
-    examples.  All ranks must call it.  Raises DiarizeError if the smallest does not fit.
+    The first tested micro-batch is a rank's whole share of ``batch_size``, or, if a training
+    began with ``parts`` micro-batches over all ranks, one of these; each further one has half as
+    many examples.  All ranks must call it.  Raises DiarizeError if the smallest does not fit.
     """
     most = options.batch_size // group.world
     number = min(most, max(1, -(-parts // group.world)))
