@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Runs jobs by grid engine: queue.py [options] [JOB=a:b] LOG command args...
 
-See runners/jobs.py.  What qsub is given for --mem, --gpu and so on is configured in --config,
+See runners/jobs.py.  The options of qsub for --mem, --gpu and so on are configured in --config,
 by default conf/queue.conf, in the format of Kaldi's queue.pl.
 """
 
 import sys
 
-# The directory of this file holds a queue.py, which must not hide that of the standard library.
+# The directory of this file contains a queue.py, which must not hide the standard library's.
 sys.path.insert(0, sys.path.pop(0) + "/runners")
 
 import cluster
@@ -26,7 +26,7 @@ option gpu=* -l gpu=$0
 
 
 def main() -> int:
-    """0 if every job ended well, else 1."""
+    """Return 0 if all jobs succeeded, else 1."""
     return cluster.main_of(
         cluster.System(
             prog="queue.py",

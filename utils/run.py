@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Runs jobs on this machine: run.py [options] [JOB=a:b] LOG command args...
 
-See runners/jobs.py.  At most --max-jobs-run at a time (default: as many as there are cores;
-with --gpu N, as many as the visible GPUs allow; each job gets N by CUDA_VISIBLE_DEVICES).
-By the logs of an earlier run, --pick failed runs the jobs that failed or did not end, and
---pick incomplete those that did not end.
+See runners/jobs.py.  At most --max-jobs-run jobs run at a time (default: the number of cores;
+with --gpu N, as many as the visible GPUs allow; CUDA_VISIBLE_DEVICES assigns N to each job).
+According to the logs of an earlier run, --pick failed runs the jobs that failed or did not end,
+and --pick incomplete those that did not end.
 """
 
 import sys
 
-# The directory of this file holds a queue.py, which must not hide that of the standard library.
+# The directory of this file contains a queue.py, which must not hide the standard library's.
 sys.path.insert(0, sys.path.pop(0) + "/runners")
 
 import os
@@ -21,7 +21,7 @@ import jobs
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that may be used: CUDA_VISIBLE_DEVICES, else what nvidia-smi lists."""
+    """Return the usable GPUs: CUDA_VISIBLE_DEVICES, else the list of nvidia-smi."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [device for device in named.split(",") if device.strip()]
@@ -35,7 +35,7 @@ def visible_gpus() -> list[str]:
 
 
 def device_slots(job: jobs.Job) -> list[dict[str, str]]:
-    """One environment per job that may run at a time."""
+    """Return one environment for each job that may run at a time."""
     per_job = int(job.options.get("gpu", "0"))
     limit = int(job.options["max_jobs_run"]) if "max_jobs_run" in job.options else None
     gpus = visible_gpus() if per_job else []
@@ -46,14 +46,14 @@ def device_slots(job: jobs.Job) -> list[dict[str, str]]:
             {"CUDA_VISIBLE_DEVICES": ",".join(gpus[i : i + per_job])}
             for i in range(0, len(gpus) - per_job + 1, per_job)
         ]
-        # More jobs than GPUs on request only: they share the devices in turn.
+        # More jobs than GPUs only on request: they share the devices in turn.
         return [slots[i % len(slots)] for i in range(limit or len(slots))]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return [{} for _ in range(limit or cores or 1)]
 
 
 class LocalRun:
-    """All jobs of one command line, run by as many threads as jobs may run at a time."""
+    """All jobs of one command line, with one thread for each job that may run at a time."""
 
     def __init__(self, job: jobs.Job) -> None:
         self.job = job
@@ -67,7 +67,7 @@ class LocalRun:
         self.stopping = False
 
     def run(self) -> dict[int, str]:
-        """What failed (index -> reason), when all have ended."""
+        """Return the failures (index -> reason) after the end of all jobs."""
         threads = [
             threading.Thread(target=self._work, args=(slot,), daemon=True)
             for slot in self.slots[: len(self.job.indices)]
@@ -76,7 +76,7 @@ class LocalRun:
             for thread in threads:
                 thread.start()
             for thread in threads:
-                while thread.is_alive():  # in steps, so that a signal is seen at once
+                while thread.is_alive():  # in steps, so that signals are handled at once
                     thread.join(0.2)
         except jobs.Interrupted:
             with self.lock:
@@ -113,12 +113,12 @@ class LocalRun:
         with self.lock:
             self.running[index] = process
             late = self.stopping
-        if late:  # started in the moment of the interruption
+        if late:  # started at the moment of the interruption
             jobs.end_groups([process])
 
 
 def main(job: jobs.Job) -> int:
-    """0 if every job ended well, else 1."""
+    """Return 0 if all jobs succeeded, else 1."""
     return jobs.report_failures("run.py", job, LocalRun(job).run())
 
 

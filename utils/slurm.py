@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Runs jobs by Slurm: slurm.py [options] [JOB=a:b] LOG command args...
 
-See runners/jobs.py.  What sbatch is given for --mem, --gpu and so on is configured in --config,
+See runners/jobs.py.  The options of sbatch for --mem, --gpu and so on are configured in --config,
 by default conf/slurm.conf, in the format of Kaldi's slurm.pl.
 """
 
 import sys
 
-# The directory of this file holds a queue.py, which must not hide that of the standard library.
+# The directory of this file contains a queue.py, which must not hide the standard library's.
 sys.path.insert(0, sys.path.pop(0) + "/runners")
 
 import cluster
@@ -25,7 +25,7 @@ option gpu=* --gres=gpu:$0
 
 
 def main() -> int:
-    """0 if every job ended well, else 1."""
+    """Return 0 if all jobs succeeded, else 1."""
     return cluster.main_of(
         cluster.System(
             prog="slurm.py",

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Starts torchrun as one node of several: torchrun_node.py NODE NUM_NODES RENDEZVOUS args...
 
-RENDEZVOUS is host:port, or a file in a directory that all nodes share: node 1 writes there where
-the others find it, so that a batch system may choose the machines.  NODE counts from 1.  The rest
-is for torchrun.  Two variables of the environment:
+RENDEZVOUS is host:port, or a file in a directory that all nodes share: node 1 writes its address
+there, so that a batch system may choose the machines.  NODE counts from 1.  The other arguments
+are those of torchrun.  Two variables of the environment:
   DIARIZE_NODE_ADDRESS   name or address by which the other nodes reach this one; default: its name
-  DIARIZE_JOIN_SECONDS   how long nodes wait for each other; default: 3600
+  DIARIZE_JOIN_SECONDS   maximum time that nodes wait for each other; default: 3600
 """
 
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Does not return where torchrun can be started, else the exit status."""
+    """Replace the process by torchrun; return the exit status if that is impossible."""
     node, nodes, rendezvous, *words = sys.argv[1:]
     seconds = os.environ.get("DIARIZE_JOIN_SECONDS", "3600")
     address = os.environ.get("DIARIZE_NODE_ADDRESS")
@@ -59,7 +59,7 @@ def _write(path: Path, text: str) -> None:
 def _wait_for(path: Path, seconds: float) -> str:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        os.listdir(path.parent)  # a network file system looks again
+        os.listdir(path.parent)  # refreshes the cache of a network file system
         if path.exists():
             return path.read_text(encoding="utf-8")
         time.sleep(0.5)

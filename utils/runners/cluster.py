@@ -1,7 +1,7 @@
-"""Jobs handed to a batch system: submission, waiting, and ending them.  Used by queue.py, slurm.py.
+"""Jobs of a batch system: submission, waiting and cancelling.  Used by queue.py, slurm.py.
 
-The batch system runs task.py for each index; that writes the log as run.py does and leaves the
-exit code in a small file, for which the submitter waits.  The log's directory must be shared by
+The batch system runs task.py for each index, which writes the log as run.py does and the exit
+code into a small file, for which the submitter waits.  The directory of the log must be shared by
 all machines, under the same name.
 """
 
@@ -20,18 +20,18 @@ import jobs
 from config import submission_words
 
 POLL_SECONDS = float(os.environ.get("DIARIZE_POLL_SECONDS", "2"))
-CHECKS_APART = 15  # polls between two questions to the batch system
-MISSES_ALLOWED = 2  # answers in a row that a job is gone, before it is taken for lost
-END_SECONDS = 60.0  # for jobs to leave the queue once they are cancelled
+CHECKS_APART = 15  # polls between two queries of the batch system
+MISSES_ALLOWED = 2  # consecutive answers without a job after which it is considered lost
+END_SECONDS = 60.0  # for jobs to leave the queue after they are cancelled
 STATE_SECONDS = 20.0  # for the batch system to notice the end of a job
 
 
 @dataclass(frozen=True)
 class System:
-    """A batch system: its configuration, and how it submits, lists, explains and cancels.
+    """A batch system: its configuration, and its commands to submit, list, explain and cancel.
 
-    ``query`` prints a line for each job that is left, with the number of the submission first
-    and the index last; ``gone`` is what it says instead where it knows of none.
+    ``query`` prints a line for each remaining job, with the number of the submission first and
+    the index last; ``gone`` is its message for an unknown job.
     """
 
     prog: str
@@ -39,10 +39,10 @@ class System:
     config: str
     task_variable: str
     array_flag: str
-    array_limit: str  # the flag of --max-jobs-run, "" where it is part of the range (1-9%4)
+    array_limit: str  # the flag of --max-jobs-run, "" if it is part of the range (1-9%4)
     name_flag: str
     log_flag: str
-    index_in_log: str  # what stands for the index in the name of a log
+    index_in_log: str  # placeholder of the index in the name of a log
     query: tuple[str, ...]
     gone: str
     cancel: tuple[str, ...]
@@ -65,15 +65,15 @@ class ClusterRun:
         self._warned = False
 
     def status_file(self, index: int) -> Path:
-        """Where the exit code of one job will be."""
+        """Return the path of the exit code of one job."""
         return self.work / f"{self.base}.{index}.status"
 
     def out_file(self, index: int | str) -> Path:
-        """Where the batch system writes what is not in a job's log."""
+        """Return the path of the batch system's own output, outside of the job's log."""
         return self.work / (f"{self.base}.{index}.out" if self.job.array else f"{self.base}.out")
 
     def submit(self) -> None:
-        """Hand all jobs to the batch system, as one array where there are indices."""
+        """Submit all jobs to the batch system, as one array if there are indices."""
         self.work.mkdir(parents=True, exist_ok=True)
         script = self._write_script()
         command = submission_words(self.job, self.system.config_file, self.system.config)
@@ -83,7 +83,7 @@ class ClusterRun:
         if self.job.array:
             command += self._array_words()
         try:
-            # Interrupted in the middle, it would leave a job that nobody knows of.
+            # An interruption of the submission would leave an unknown job.
             with jobs.signals_held_back():
                 done = subprocess.run(
                     [*command, str(script)], capture_output=True, text=True, check=False,
@@ -131,7 +131,7 @@ class ClusterRun:
         return words
 
     def run(self) -> dict[int, str]:
-        """What failed (index -> reason), when all jobs have ended."""
+        """Return the failures (index -> reason) after the end of all jobs."""
         try:
             self.submit()
             self._wait()
@@ -164,7 +164,7 @@ class ClusterRun:
                 time.sleep(POLL_SECONDS)
 
     def _status_of(self, index: int) -> tuple[int, bool] | None:
-        """Exit code, and whether the job was told to end; None before its end."""
+        """Return the exit code, and whether a signal asked the job to end; None before its end."""
         try:
             code, told = self.status_file(index).read_text(encoding="utf-8").split()
             return int(code), told == "1"
@@ -172,11 +172,11 @@ class ClusterRun:
             return None
 
     def _has_ended(self, index: int, code: int, told: bool) -> bool:
-        """False for a job that was stopped in order to be run again later."""
+        """Return False for a job that was stopped and will be run again."""
         if not code:
             return True
         reason = f"job {index} ended with code {code}"
-        if told or code > 128:  # stopped by whom?
+        if told or code > 128:  # find the cause of the signal
             state = self._state(index)
             if self._status_of(index) != (code, told):  # it has run again meanwhile
                 return False
@@ -206,7 +206,7 @@ class ClusterRun:
             return None
 
     def _in_queue(self) -> set[int] | None:
-        """The indices that the batch system still has; None where it gives no answer."""
+        """Return the indices in the queue of the batch system; None without an answer."""
         words = [word.replace("{id}", self.id) for word in self.system.query]
         done = self._ask(words)
         said = done.stdout + done.stderr if done else ""
@@ -225,7 +225,7 @@ class ClusterRun:
         return None
 
     def _state(self, index: int) -> str:
-        """What the batch system says of a job that has ended, such as TIMEOUT; "" if nothing."""
+        """Return the batch system's state of an ended job, such as TIMEOUT; "" if unknown."""
         if not self.system.state:
             return ""
         name = f"{self.id}_{index}" if self.job.array else self.id
@@ -239,7 +239,7 @@ class ClusterRun:
             time.sleep(min(POLL_SECONDS, 0.5))
 
     def _cancel(self) -> str:
-        """End all jobs; what became of them, in words."""
+        """Cancel all jobs and return a description of the result."""
         words = [*self.system.cancel, self.id]
         self._ask(words)
         deadline = time.monotonic() + END_SECONDS
@@ -250,7 +250,7 @@ class ClusterRun:
         return f"jobs of it are still in the queue: {shlex.join(words)}"
 
     def _clean(self) -> None:
-        """Remove the files beside the logs, but for what the batch system said of failures."""
+        """Remove the files beside the logs, except the batch system's output of failed jobs."""
         for path in self.work.glob(f"{self.base}.*"):
             if not (self.failed and path.suffix == ".out" and path.stat().st_size):
                 path.unlink(missing_ok=True)
@@ -259,7 +259,7 @@ class ClusterRun:
 
 
 def main_of(system: System) -> int:
-    """Exit status of a front end for one batch system."""
+    """Return the exit status of a front end for one batch system."""
     return jobs.main_of(
         system.prog,
         lambda job: jobs.report_failures(system.prog, job, ClusterRun(system, job).run()),

@@ -1,4 +1,4 @@
-"""What a batch system is given for --mem, --gpu and so on: configurations as Kaldi's queue.pl's."""
+"""Options of a batch system for --mem, --gpu and so on, configured as for Kaldi's queue.pl."""
 
 import shlex
 from pathlib import Path
@@ -7,9 +7,9 @@ import jobs
 
 
 def submission_words(job: jobs.Job, config_file: str, built_in: str) -> list[str]:
-    """The submission command for the options of ``job``.
+    """Return the submission command for the options of ``job``.
 
-    Its configuration is --config, else ``config_file`` where there is one, else the text
+    Its configuration is --config, else ``config_file`` if it exists, else the text
     ``built_in``.
     """
     options = {name: value for name, value in job.options.items() if name != "config"}
@@ -28,11 +28,11 @@ def _read_config(path: str | None, config_file: str, built_in: str) -> str:
 
 
 def submit_words(text: str, options: dict[str, str]) -> list[str]:
-    """The submission command that a Kaldi-style configuration makes of the options.
+    """Return the submission command for the options by a Kaldi-style configuration.
 
-    ``command`` gives the program; ``option name=value`` or ``option name=*`` (the value is $0)
-    what to add for an option, an exact value before ``*``; ``default name=value`` an option that
-    is not given.  An option that the configuration does not know adds nothing.
+    ``command`` defines the program; ``option name=value`` or ``option name=*`` (the value is $0)
+    the words added for an option, an exact value before ``*``; ``default name=value`` the value
+    of an option that is not given.  An option that is not configured adds nothing.
     """
     command = ""
     rules: dict[tuple[str, str], str] = {}

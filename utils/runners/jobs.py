@@ -1,11 +1,11 @@
-"""What run.py, queue.py and slurm.py share: the command line of a job runner, and one job's run.
+"""Common part of run.py, queue.py and slurm.py: the command line, and the run of one job.
 
     X [--mem 4G --num-threads 2 --max-jobs-run 8 --gpu 1 --time 4:0:0 --config FILE] [JOB=a:b]
       LOG command args...
 
-Every literal JOB in the log's name and in the command becomes the index.  Words of the command
-that are nothing but a shell operator (``|``, ``&&``, ``;`` ...) or a redirection act as such, as
-in Kaldi; all others reach the command as they are, blanks and quotes included.  Only the standard
+Every literal JOB in the log's name and in the command is replaced by the index.  Words of the
+command that are only a shell operator (``|``, ``&&``, ``;`` ...) or a redirection act as such, as
+in Kaldi; all others reach the command unchanged, with blanks and quotes.  Only the standard
 library is used, because the scripts run before and outside of the project's environment.
 """
 
@@ -34,12 +34,12 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class UsageError(Exception):
-    """A command line that is wrong; nothing has been run."""
+    """An invalid command line; nothing has been run."""
 
 
 @dataclass
 class Job:
-    """A command line, taken apart: options by name (with underscores), indices, log, command."""
+    """A parsed command line: options by name (with underscores), indices, log, command."""
 
     log: str
     command: list[str]
@@ -52,26 +52,26 @@ class Job:
 
     @property
     def indices(self) -> range:
-        """The indices to run."""
+        """Return the indices to run."""
         return range(self.first, self.last + 1)
 
     def log_of(self, index: int | str) -> str:
-        """The log's name for one index."""
+        """Return the name of the log for one index."""
         return self.log.replace(self.name, str(index)) if self.array else self.log
 
     def words_of(self, index: int) -> list[str]:
-        """The words of the command for one index."""
+        """Return the words of the command for one index."""
         if not self.array:
             return list(self.command)
         return [word.replace(self.name, str(index)) for word in self.command]
 
     def as_dict(self) -> dict:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
 def parse_command_line(argv: list[str]) -> Job:
-    """The job that ``argv`` (without the program's name) describes; UsageError if it is wrong."""
+    """Return the job of ``argv`` (without the program's name); UsageError if it is invalid."""
     words = list(argv)
     options: dict[str, str] = {}
     native: list[str] = []
@@ -105,7 +105,7 @@ def parse_command_line(argv: list[str]) -> Job:
 
 
 def _take_option(words: list[str], options: dict[str, str], native: list[str]) -> int:
-    """How many words the option at the head of ``words`` takes; its value is filed."""
+    """Store the option at the head of ``words`` and return its number of words."""
     word = words[0]
     if word == "-V":  # grid engine: pass the environment on
         native.append(word)
@@ -133,10 +133,10 @@ def _take_option(words: list[str], options: dict[str, str], native: list[str]) -
 
 
 def pick_jobs(job: Job) -> tuple[list[int], dict[int, str]]:
-    """Return the indices to run, and what failed before and is not run again (index -> reason).
+    """Return the indices to run, and earlier failures that are not run again (index -> reason).
 
-    With ``--pick failed``, jobs whose log says that they ended well are not run again; with
-    ``--pick incomplete``, those that failed are not either, and count as failed.
+    With ``--pick failed``, jobs that succeeded according to their log are not run again; with
+    ``--pick incomplete``, failed jobs are not run again either, and count as failed.
     """
     pick = job.options.get("pick", "all")
     chosen, failed = [], {}
@@ -160,7 +160,7 @@ def _code_of(log: str) -> str | None:
 
 
 def shell_line(words: list[str]) -> str:
-    """The command as one line for bash: operators and redirections stay, all else is quoted."""
+    """Return the command as one line for bash; all but operators and redirections is quoted."""
     parts = []
     for word in words:
         redirection = REDIRECTION.match(word)
@@ -176,7 +176,7 @@ def shell_line(words: list[str]) -> str:
 
 
 def prepare_logs(job: Job) -> None:
-    """Make the directories of all logs; UsageError where that fails."""
+    """Make the directories of all logs; UsageError if that fails."""
     for directory in {Path(job.log_of(index)).parent for index in job.indices}:
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -188,11 +188,11 @@ def run_logged(
     job: Job, index: int, started: Callable[[subprocess.Popen], None], extra_env: dict[str, str],
     own_group: bool = True,
 ) -> int:
-    """Exit code of one job of the array, run with its log; ``started`` is shown the process.
+    """Run one job with its log and return its exit code; ``started`` is called with the process.
 
     With ``own_group`` the process leads a group, so that all its children can be ended with it;
-    else it stays in this process's group, and its shell outlives a polite kill of that, to tell
-    how the command ended.  A negative code is the signal that ended the shell.
+    else it stays in this process's group, and its shell survives a SIGTERM of the group, to
+    report the end of the command.  A negative code is the signal that ended the shell.
     """
     line = shell_line(job.words_of(index))
     shell = "set -o pipefail" if own_group else "set -o pipefail; trap : TERM"
@@ -222,7 +222,7 @@ def run_logged(
 
 
 def end_groups(processes: list[subprocess.Popen]) -> None:
-    """End the process groups: politely first, by force after a few seconds."""
+    """End the process groups by SIGTERM, after a few seconds by SIGKILL."""
     _signal_groups(processes, signal.SIGTERM)
     deadline = time.time() + GRACE_SECONDS
     while time.time() < deadline and any(_group_lives(p) for p in processes):
@@ -248,9 +248,9 @@ def _group_lives(process: subprocess.Popen) -> bool:
 
 
 def report_failures(prog: str, job: Job, failed: dict[int, str]) -> int:
-    """0 if nothing failed, else 1, after naming the logs (index -> what happened) on stderr.
+    """Report the logs of failed jobs (index -> reason) on stderr; return 1 if any failed, else 0.
 
-    The last line is the best explanation that the logs of the failed jobs hold.
+    The last line is the best explanation in the logs of the failed jobs.
     """
     if not failed:
         return 0
@@ -266,7 +266,7 @@ def report_failures(prog: str, job: Job, failed: dict[int, str]) -> int:
 
 
 class Interrupted(BaseException):
-    """A signal asked the runner to stop: its name, and what became of the jobs."""
+    """A signal asked the runner to stop: its name, and the state of the jobs."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -274,7 +274,7 @@ class Interrupted(BaseException):
 
 
 def raise_on_signals() -> None:
-    """From now on Ctrl-C, a hang-up and a polite kill raise Interrupted."""
+    """Raise Interrupted for SIGINT, SIGHUP and SIGTERM from now on."""
 
     def stop(number: int, _frame: object) -> None:
         for each in STOPPING:
@@ -287,7 +287,7 @@ def raise_on_signals() -> None:
 
 @contextlib.contextmanager
 def signals_held_back() -> Iterator[None]:
-    """A context at whose end a signal that came meanwhile takes effect; a second one at once."""
+    """Context that delays a signal until its end; a second signal takes effect at once."""
     before = {each: signal.getsignal(each) for each in STOPPING}
     noted: list[int] = []
 
@@ -310,7 +310,7 @@ def signals_held_back() -> Iterator[None]:
 
 
 def main_of(prog: str, body: Callable[[Job], int]) -> int:
-    """Exit status of a runner: parses the command line, runs ``body``, explains what is wrong."""
+    """Return the exit status of a runner: parse the command line, run ``body``, report errors."""
     try:
         job = parse_command_line(sys.argv[1:])
         prepare_logs(job)

@@ -1,7 +1,7 @@
-"""The line of a log that explains why its job failed: reason.py LOG...
+"""The line of a log that explains the failure of its job: reason.py LOG...
 
-Of several logs the best explanation is printed, with the name of its log; nothing is printed where
-every job ended well.  Logs are those of run.py, queue.py, slurm.py, or of Kaldi's own runners.
+For several logs the best explanation is printed, with the name of its log; nothing is printed if
+all jobs succeeded.  Logs are those of run.py, queue.py, slurm.py, or of Kaldi's own runners.
 """
 
 import re
@@ -17,7 +17,7 @@ RANK = re.compile(r"^\[rank\d+\]:\s?")
 EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(:|$)")
 TORCHRUN = re.compile(r"^  (host|rank|exitcode) +: (-?\S+)")
 CHAINED = ("The above exception was the direct cause", "During handling of the above exception")
-# What the other processes of a training say when one of them dies, and torchrun of them all.
+# Messages of the other processes of a training after the death of one, and of torchrun.
 ECHOES = re.compile(
     r"lost contact|ChildFailedError|SignalException|Connection (closed|reset) by peer"
     r"|DistBackendError|DistNetworkError|ncclRemoteError"
@@ -28,7 +28,7 @@ MESSAGE, RAISED, KILLED, SAID, ECHO = range(5)
 
 
 class Reader:
-    """What a log says, line by line: messages, exceptions, killed ranks, the last line."""
+    """Line-by-line reader of a log: messages, exceptions, killed ranks, the last line."""
 
     def __init__(self) -> None:
         self.code: int | None = None
@@ -37,7 +37,7 @@ class Reader:
         self._torchrun: dict[str, str] = {}
 
     def add(self, line: str) -> None:
-        """Take in a line, without its end."""
+        """Read a line, without its end."""
         ended = ENDED.match(line)
         if ended:
             self.code = int(ended[1])
@@ -47,7 +47,7 @@ class Reader:
             return
         if line.endswith(TRACEBACK):
             self._raising = True
-            # What a worker process raised comes behind what became of it.
+            # The exception of a worker process follows the report of its end.
             self._chained |= line.startswith("Original ")
         elif self._raising and EXCEPTION.match(line):
             self._exception(line)
@@ -72,7 +72,7 @@ class Reader:
             self._torchrun[match[1]] = match[2]
             if match[1] == "exitcode" and match[2].startswith("-"):
                 who = f"rank {self._torchrun.get('rank')} on {self._torchrun.get('host')}"
-                # The root cause is the last of torchrun's list; it ended the others itself.
+                # The root cause is the last in torchrun's list; torchrun ended the others itself.
                 how = f"ended by {signal_name(-int(match[2]))}"
                 self._keep(KILLED, f"{who}: {how}", replace=True)
         return bool(match)
@@ -84,7 +84,7 @@ class Reader:
             self.found[kind] = line
 
     def reason(self) -> tuple[int, str] | None:
-        """The kind of the best explanation and its text; None where the job ended well."""
+        """Return the kind of the best explanation and its text; None if the job succeeded."""
         if self.code == 0:
             return None
         number = -self.code if (self.code or 0) < 0 else (self.code or 0) - 128
@@ -97,7 +97,7 @@ class Reader:
 
 
 def signal_name(number: int) -> str:
-    """The name of a signal, with its usual cause."""
+    """Return the name of a signal, with its usual cause."""
     try:
         name = signal.Signals(number).name
     except ValueError:
@@ -107,7 +107,7 @@ def signal_name(number: int) -> str:
 
 
 def best_reason(logs: Iterable[str]) -> str:
-    """The best explanation in ``logs`` and its log, on one line; empty where there is none."""
+    """Return the best explanation in ``logs`` and its log, on one line; empty without one."""
     found = []
     for number, log in enumerate(logs):
         reader = Reader()

@@ -1,7 +1,7 @@
 """One job, on the machine that a batch system chose: task.py SPECIFICATION INDEX.
 
-Writes the log as run.py does, and leaves the exit code in a small file, for which the submitter
-(cluster.py) waits; behind it 1 if a signal asked the job to end, else 0.
+Writes the log as run.py does, and into a small file, for which the submitter (cluster.py) waits,
+the exit code, followed by 1 if a signal asked the job to end, else 0.
 """
 
 import json
@@ -14,7 +14,7 @@ import jobs
 
 
 def run_task(specification: str, index: int) -> int:
-    """Exit code of one job, which is also on disk when this returns."""
+    """Run one job; return its exit code, which is then also on disk."""
     spec = json.loads(Path(specification).read_text(encoding="utf-8"))
     os.chdir(spec["directory"])
     os.environ["PATH"] = spec["path"]  # grid engine may start a login shell, which makes its own
@@ -34,13 +34,13 @@ def run_task(specification: str, index: int) -> int:
 
 
 def _leave_signals_to_the_command(told: list[int]) -> None:
-    # A batch system that ends a job tells all of its processes, and kills what is left after a
-    # time that the site has set: until then the command may save what it has, and this process
-    # has to tell how that ended.  Told again by us, the command might take it for impatience.
+    # A batch system that ends a job signals all of its processes, and kills the remaining ones
+    # after a time set by the site.  Until then the command may save its state, and this process
+    # must report its exit.  The command gets no second signal from here, which could abort that.
     for each in jobs.STOPPING:
         signal.signal(each, lambda number, _: told.append(number))
-    # sbatch --signal=B:USR1@120 tells the batch shell alone, that is this process, two minutes
-    # before the time is up.
+    # sbatch --signal=B:USR1@120 signals only the batch shell, that is this process, two minutes
+    # before the time limit.
     signal.signal(signal.SIGUSR1, lambda *_: os.killpg(0, signal.SIGTERM))
 
 
