@@ -1,7 +1,7 @@
-# make demo        sets up, then runs the offline recipe: data, simulation, training, scoring
+# make demo        environment, then the offline recipe: data, simulation, training, scoring
 # make demo-lang   the same for languages
-# make test        sets up, then runs the test suite
-# The environment is in tools/venv; see tools/Makefile for its options.
+# make test        environment, then the test suite
+# The environment is in tools/venv; tools/Makefile has its options.
 
 SHELL := /bin/bash
 export LC_ALL := C.UTF-8
@@ -39,7 +39,7 @@ demo-lang-short: env
 demo-bf16: env
 	@egs/mini/bf16.sh
 
-# The environment goes; data and experiments of the recipes stay.
+# Removes the environment; data and experiments of the recipes remain.
 clean:
 	@$(MAKE) --no-print-directory -C tools clean
 	rm -rf build dist ./*.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Trains every variant of a list from the same seed for the same number of steps, and writes one
-# table.  Run in the directory of a recipe whose data are there (stages 1 to 3 of ./run.sh).
-# What is done is not done again.
+# Trains each variant of a list from the same seed for the same number of steps, and writes one
+# table.  Run in the directory of a recipe after stages 1 to 3 of ./run.sh.  Completed variants are
+# not repeated.
 set -euo pipefail
 
 variants=conf/ablations.txt # lines of "table|variant|published DER or nothing|overrides"
-config=conf/train.yaml      # what the overrides change
+config=conf/train.yaml      # configuration that the overrides change
 title="Ablations"
 steps=                      # of each variant; default: those of the config
-only=                       # variants whose table or name holds this text
-opts=                       # further options for every ./run.sh
-pretrained_dir=             # experiments that a word init=NAME of the overrides names
+only=                       # variants whose table or name contains this text
+opts=                       # further options of each ./run.sh
+pretrained_dir=             # directory of the experiments named by init=NAME in the overrides
 out=exp/ablations.md
 list=false                  # true: check and show the variants, train nothing
 
@@ -34,7 +34,7 @@ fail() {
 settings_of() { tr ' ' '\n' <<< "$1" | grep -v '^init=' | tr '\n' ' ' | sed 's/ *$//' || true; }
 init_of() { tr ' ' '\n' <<< "$1" | sed -n 's/^init=//p'; }
 
-result_of() { # overrides -> the RESULT line of that variant, trained now unless it is there
+result_of() { # overrides -> the RESULT line of that variant, trained unless it exists
   local settings init name tag words=()
   settings=$(settings_of "$1")
   init=$(init_of "$1")
@@ -62,7 +62,7 @@ further=()
 split_words further "$opts"
 chosen=$(grep -v '^ *\(#\|$\)' "$variants" | grep -F -- "$only" || true)
 [ -n "$chosen" ] || fail "no variant of $variants holds '$only'"
-# A row that changes nothing, or the same as another, would only look like an ablation.
+# A row without effect, or equal to another, is not an ablation.
 python3 "$DIARIZE_ROOT/egs/TEMPLATE/check_ablations.py" "$config" "$variants"
 [ "$list" = false ] || { printf '%s\n' "$chosen" && exit 0; }
 

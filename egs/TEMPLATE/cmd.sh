@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# How jobs are run.  Kaldi's own queue.pl and slurm.pl can stand here as well.
+# Job backends.  Kaldi's own queue.pl and slurm.pl can be used as well.
 #   local: on this machine; sge: grid engine (conf/queue.conf); slurm (conf/slurm.conf)
 # train_cmd: many small CPU jobs; cuda_cmd: training; decode_cmd: inference.
 cmd_backend=${cmd_backend:-local}

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034
-# Where the corpora lie, already unpacked.  Nothing is downloaded without being asked.
-# A value here may be overridden by the environment: LIBRISPEECH=/my/place ./run.sh
+# Directories of the unpacked corpora.  Nothing is downloaded without request.
+# The environment overrides a value: LIBRISPEECH=/my/place ./run.sh
 LIBRISPEECH=${LIBRISPEECH:-}
 AMI=${AMI:-}
 AMI_SETUP=${AMI_SETUP:-}                # clone of BUTSpeechFIT/AMI-diarization-setup

@@ -1,43 +1,43 @@
 #!/usr/bin/env bash
-# The one staged script of all recipes, for speakers and for languages; run.sh calls it.
+# Staged script of all recipes, for speakers and for languages, called by run.sh.
 set -euo pipefail
 
 # General
 stage=1
 stop_stage=9
-skip_data_prep=false        # as in ESPnet: without stages 1 to 3
-skip_train=false            # without stages 4 and 5
-skip_eval=false             # without stages 6 to 8
-skip_packing=false          # without stage 9
-ngpu=auto                   # GPUs of one machine for training; auto: 1 if there is one, else 0
-num_nodes=1                 # machines for training, a job for each
-rendezvous=auto             # of several machines: host:port of the first; auto: where that runs
+skip_data_prep=false        # as in ESPnet: skip stages 1 to 3
+skip_train=false            # skip stages 4 and 5
+skip_eval=false             # skip stages 6 to 8
+skip_packing=false          # skip stage 9
+ngpu=auto                   # GPUs per machine for training; auto: 1 if available, else 0
+num_nodes=1                 # machines for training, one job each
+rendezvous=auto             # for several machines: host:port of the first; auto: its address
 nj=2                        # jobs of data preparation and simulation
 inference_nj=2
-gpu_inference=auto          # true, false, or auto: where training has a GPU
-num_processes=1             # of training without a GPU, by torchrun; one for each core is fastest
-num_threads=auto            # of each process of training; auto: the config's train.threads, else 1
+gpu_inference=auto          # true, false, or auto: as in training
+num_processes=1             # of training without a GPU, by torchrun; one per core is fastest
+num_threads=auto            # per training process; auto: train.threads of the config, else 1
 datadir=data
 expdir=exp
 tag=                        # the experiment is expdir/tag; default: the name of the config
-task=speaker                # speaker or language: what the labels are
+task=speaker                # labels: speaker or language
 # Data
-train_set=train             # one or more, separated by blanks; shares: "real:0.7 simulated:0.3"
+train_set=train             # one or more, separated by blanks; weights: "real:0.7 simulated:0.3"
 valid_set=dev
 test_sets='test'
-local_data_opts=            # given to local/data.sh
-allow_pipes=true            # the commands in wav.scp are run, with your rights, as in Kaldi
+local_data_opts=            # options of local/data.sh
+allow_pipes=true            # run commands in wav.scp with your permissions, as in Kaldi
 simulate_config=conf/simulate.conf
-simulate_args=              # given to "diarize-simulate write", such as --max-duration 120
+simulate_args=              # options of "diarize-simulate write", such as --max-duration 120
 seed=1                      # of the simulation
 # Training and inference
 config=conf/train.yaml
-args=                       # given to diarize-train, such as --set train.steps=100
-init_model=                 # finetuning, adaptation: start from these weights
+args=                       # options of diarize-train, such as --set train.steps=100
+init_model=                 # initial weights for finetuning and adaptation
 inference_config=conf/infer.yaml
-inference_model=final.pth   # a path, or a file of the experiment
+inference_model=final.pth   # a path, or a file name in the experiment
 collar="0.0 0.25"
-num_images=3                # test recordings to be drawn
+num_images=3                # test recordings to plot
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: $0 [--stage 1] [--stop-stage 9] [options]
@@ -63,13 +63,13 @@ fail() {
 
 # ---- helpers of the stages
 
-# What lines of the simulation's config say, comments left out, {data} filled in.
+# Lines of the simulation config, without comments, with {data} replaced.
 simulate_lines() {
   [ -f "$simulate_config" ] || return 0
   sed -e 's/#.*//' -e '/^[[:space:]]*$/d' -e "s|{data}|$datadir|g" -- "$simulate_config"
 }
 
-# simulated SET: whether SET comes out of the simulation
+# simulated SET: whether SET is simulated
 simulated() {
   simulate_lines | awk -v set="$1" '$2 == set { found = 1 } END { exit !found }'
 }
@@ -79,7 +79,7 @@ written() {
   simulate_lines | awk -v set="$1" '$2 == set && $1 == "write" { found = 1 } END { exit !found }'
 }
 
-# set_name ENTRY: a training set without its weight, a number behind the last colon
+# set_name ENTRY: a training set without its weight, the number after the last colon
 set_name() {
   local number='[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?'
   if [[ "$1" =~ ^(.+):$number$ ]]; then
@@ -89,18 +89,18 @@ set_name() {
   fi
 }
 
-# The names of the training sets, without weights.
+# Names of the training sets, without weights.
 train_names() {
   local entry
   for entry in $train_set; do set_name "$entry"; done
 }
 
-# only_manifest SET: whether SET is a manifest that was brought here, without audio of its own
+# only_manifest SET: whether SET is an external manifest without its own audio
 only_manifest() {
   [ -f "$datadir/$1/mixture.scp" ] && [ ! -f "$datadir/$1/wav.scp" ] && ! simulated "$1"
 }
 
-# The data directories that local/data.sh has to make: the sources of simulation, and other sets.
+# Data directories required from local/data.sh: the sources of the simulation, and other sets.
 source_dirs() {
   local name
   simulate_lines | awk -v root="$datadir" '
@@ -168,7 +168,7 @@ write_mixtures() {
     --num-jobs "$nj"
 }
 
-# Where the training data lie, with their weights: a manifest where there is no audio on disk.
+# Training data with weights: a data directory, or a manifest if there is no audio on disk.
 train_data() {
   local entry name weight
   for entry in $train_set; do
@@ -184,7 +184,7 @@ train_data() {
   done
 }
 
-# use_gpus FOUND: sets ngpu and gpu_inference where they are auto, for the FOUND GPUs of this machine
+# use_gpus FOUND: sets ngpu and gpu_inference if auto, for the FOUND GPUs of this machine
 use_gpus() {
   local found=$1
   [ "$ngpu" != auto ] || ngpu=$((found > 0 ? 1 : 0))
@@ -201,7 +201,7 @@ use_gpus() {
   log "training on $ngpu GPUs of each machine; inference on a GPU: $gpu_inference"
 }
 
-# How training is started: plainly, or by torchrun, on each machine by a job of its own.
+# Launch command of the training: direct, or torchrun, with one job per machine.
 plan_launch() {
   launch=(python3) node_jobs=() node_log=
   local processes=$((ngpu > 0 ? ngpu : num_processes))
@@ -224,8 +224,8 @@ follow_log() {
   follower=$!
 }
 
-# stop_with LOG JOBS: ends with what the logs of failed jobs say: the message, the exception, or
-# the signal.  Runners that are not ours do not tell it.
+# stop_with LOG JOBS: ends with the message, exception or signal in the logs of failed jobs, which
+# external runners do not report.
 stop_with() {
   local number reason logs=()
   for ((number = 1; number <= $2; number++)); do logs+=("${1//JOB/$number}"); done
@@ -261,7 +261,7 @@ draw_images() {
   done
 }
 
-# runs N: whether stage N is to be run
+# runs N: whether stage N is selected
 runs() {
   local skip=("" "$skip_data_prep" "$skip_data_prep" "$skip_data_prep" "$skip_train" "$skip_train"
     "$skip_eval" "$skip_eval" "$skip_eval" "$skip_packing")
@@ -333,7 +333,7 @@ stage_6() {
 stage_7() {
   local set best=$exp/infer_$valid_set/best.yaml conf=()
   [ ! -f "$inference_config" ] || conf=(--config "$inference_config")
-  rm -f "$exp/best.yaml" # packed with what was before; others would take it for this
+  rm -f "$exp/best.yaml" # it may stem from an earlier packed model
   python3 -m diarize.bin.make_rttm tune --posteriors "$exp/infer_$valid_set" --out "$best" \
     --ref "$datadir/$valid_set/rttm" --uem "$datadir/$valid_set/uem" "${conf[@]}" >&2
   for set in $eval_sets; do
@@ -366,7 +366,7 @@ stage_9() {
   log "packed: $dir/$tag.tar.gz (unpack it, then diarize-infer --model DIR file.wav)"
 }
 
-# Training sets have weights above 0, or none has one.
+# Either all training sets have weights above 0, or none has a weight.
 check_weights() {
   local entry name weighted=0 all=0
   for entry in $train_set; do
@@ -387,7 +387,7 @@ check_command() {
     fail "$1: no command '${2%% *}' in PATH; correct $1 in cmd.sh"
 }
 
-# Everything that can be told before the first stage, in seconds rather than after hours.
+# Checks that are possible before the first stage.
 check_start() {
   local set found words=() training=()
   if runs 1; then
@@ -413,7 +413,7 @@ check_start() {
     [ -f "$inference_config" ] || [ "$inference_config" = conf/infer.yaml ] ||
       fail "--inference-config: no file $inference_config"
     [ ! -f "$inference_config" ] || words+=(--inference-config "$inference_config")
-    # What no earlier stage will make.
+    # Sets that no earlier stage makes.
     for set in $eval_sets; do
       runs 1 || runs 2 || runs 3 || [ -f "$datadir/$set/wav.scp" ] ||
         fail "no $datadir/$set/wav.scp, which stage 6 needs: run stages 1 to 3"
@@ -426,7 +426,7 @@ check_start() {
   if runs 4 || runs 6; then use_gpus "$found"; fi
 }
 
-# ---- what is checked before anything runs
+# ---- checks before the first stage
 
 [ "$#" -eq 0 ] || fail "unexpected argument '$1'; see --help"
 case "$task" in speaker | language) ;; *) fail "--task is speaker or language, not '$task'" ;; esac

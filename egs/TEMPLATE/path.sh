@@ -8,7 +8,7 @@ if [ -f "$DIARIZE_ROOT/tools/activate_python.sh" ]; then
 fi
 export PATH="$PWD/utils:$DIARIZE_ROOT/utils:$PATH"
 export PYTHONPATH="$DIARIZE_ROOT${PYTHONPATH:+:$PYTHONPATH}"
-# Kaldi's order of keys, and UTF-8 in Python in spite of it.
+# Kaldi's order of keys, but UTF-8 in Python.
 export LC_ALL=C PYTHONUTF8=1
-# Jobs run side by side: one thread for each, unless a stage says otherwise.
+# Jobs run in parallel: one thread each, unless a stage sets another number.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}

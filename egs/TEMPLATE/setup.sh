@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh DIR: begins a recipe, with links to the template and the files that you are to write.
+# setup.sh DIR: creates a recipe, with links to the template and the files to fill in.
 # Example: egs/TEMPLATE/setup.sh egs/mycorpus/diar1
 set -euo pipefail
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Both mini recipes in bfloat16 on a CPU: pretraining, finetuning (backbone alone), adaptation,
 # inference, scores; the losses are compared with those of the same trainings in float32.
-#   ./bf16.sh after "make demo-short demo-lang-short", whose data it uses
+#   ./bf16.sh    uses the data of "make demo-short demo-lang-short"
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -9,7 +9,7 @@ common=(train.batch_size=4 train.log_interval=1 train.tensorboard=false
   train.schedule.name=constant train.optimizer.lr=3.0e-4)
 out=exp/bf16
 
-# stages RECIPE PRECISION TAG LAST-STAGE SETTINGS OPTION...: one training and what follows it
+# stages RECIPE PRECISION TAG LAST-STAGE SETTINGS OPTION...: one training and the later stages
 stages() {
   local recipe=$1 precision=$2 tag=$3 last=$4 settings=$5 dir=$out/$2 sets=()
   shift 5
@@ -20,7 +20,7 @@ stages() {
     "${sets[@]}" "$@" --args "--set train.precision=$precision ${common[*]} $settings")
 }
 
-# trainings RECIPE PRECISION MODULE LAST-STAGE: the three of them, each from the model before
+# trainings RECIPE PRECISION MODULE LAST-STAGE: all three, each from the previous model
 trainings() {
   local recipe=$1 precision=$2 module=$3 last=$4 dir=$out/$2
   rm -rf "${recipe:?}/$dir"

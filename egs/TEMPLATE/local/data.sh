@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Data preparation for your own recordings: a folder of audio and a folder of RTTM.
 #
-# Writes data/{train,dev,test}, as far as they get recordings, and data/split.list.  Recordings
-# that share a speaker or a group are in one set.  The local/data.sh that setup.sh makes calls this.
+# Writes data/{train,dev,test}, if not empty, and data/split.list.  Recordings that share a speaker
+# or a group are in one set.  The local/data.sh made by setup.sh calls this script.
 set -euo pipefail
 
 data=data

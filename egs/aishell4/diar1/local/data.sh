@@ -5,7 +5,7 @@ set -euo pipefail
 channels=mean               # mean, sum, or the number of a channel from 0
 split_seed=                 # of another 80/20 split (seed 1 if there is no list) of training
 split_list=conf/split.txt   # the split, if it exists and no seed is given
-audio=                      # where mixed audio goes; default: <data>/wav
+audio=                      # directory of mixed audio; default: <data>/wav
 allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 

@@ -5,7 +5,7 @@ set -euo pipefail
 condition=both              # far, near or both
 far_channels=mean           # mean, sum, or the number of a channel from 0
 near_channels=sum           # mean or sum of a session's headsets
-audio=                      # where mixed audio goes; default: <data>/wav
+audio=                      # directory of mixed audio; default: <data>/wav
 allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 

@@ -3,8 +3,8 @@
 set -euo pipefail
 
 mic=both                    # mix, sdm or both
-flavour=only_words          # or word_and_vocalsounds: what of the annotation is the reference
-uem=setup                   # or full: the length of the audio
+flavour=only_words          # annotation used as reference; or word_and_vocalsounds
+uem=setup                   # or full: the whole audio
 allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# report.sh DIR EXP DATA: EXP/RESULTS.md of all systems beside what needs none, on both references.
-# DIR has rttm and rttm.ami_only_words of the test recordings.
+# report.sh DIR EXP DATA: EXP/RESULTS.md of all systems and trivial output, on both references.
+# DIR contains rttm and rttm.ami_only_words of the test recordings.
 set -euo pipefail
 . ./path.sh
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Stage 1: DISPLACE as data/{train,dev,test}, whole recordings on one side, labelled by language;
-# data/eval too, where its labels are there.
+# Stage 1: DISPLACE as data/{train,dev,test}, split by recordings, labelled by language; data/eval,
+# too, if labels exist.
 set -euo pipefail
 
 root=                       # default: DISPLACE of db.sh
-edition=2024                # 2023: give audio and labels, its layout is not published
+edition=2024                # 2023: set audio and labels, since its layout is not published
 audio=                      # globs below the root
 labels=
 split_seed=                 # of another 60/20/20 split (seed 1 if there is no list)

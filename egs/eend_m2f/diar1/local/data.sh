@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Stage 1: the data of the corpora's own recipes, each by itself, and all training (validation,
-# test) sets together as data/{train,dev,test_all}, their ids prefixed by the corpus.
+# Stage 1: the data of the recipes of the corpora, separately, and all training (validation, test)
+# sets joined as data/{train,dev,test_all}, with the corpus as prefix of the ids.
 set -euo pipefail
 
 corpora=                    # names in conf/corpora.txt, with commas; default: all
-prepare=true                # false: the corpora's recipes have run already
+prepare=true                # false: stage 1 of the recipes was run before
 allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 
@@ -29,7 +29,7 @@ if [ -n "$corpora" ]; then
   lines=${chosen%$'\n'}
 fi
 
-# The directories of all corpora, before the first of them takes hours.
+# Check the directories of all corpora first, since each preparation may take hours.
 check_roots() {
   local recipe name
   while read -r _ recipe _; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tables 3 to 6 of the paper: every variant of conf/ablations.txt is finetuned from its pretrained
+# Tables 3 to 6 of the paper: each variant of conf/ablations.txt is finetuned from its pretrained
 # backbone and scored on all test sets together.  Options: those of egs/TEMPLATE/ablations.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

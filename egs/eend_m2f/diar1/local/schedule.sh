@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # The paper's schedule from the pretrained backbone to Table 1: finetuning on all corpora (300 s
-# crops), then on each by itself (600 s), then the table.  An experiment with RESULTS.md is not
-# scored again; its training is resumed, which ends at once, or with an error for other data.
+# crops), then on each separately (600 s), then the table.  An experiment with RESULTS.md is not
+# scored again; its training is resumed, which ends immediately, or with an error if data differ.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 corpora=                    # names in conf/corpora.txt, with commas; default: all
 pretrained=../../librispeech/diar1/exp/pretrain/final.pth
-opts=                       # further options for every run, quoted as in the shell: "--ngpu 1"
+opts=                       # further options of each run, quoted as in the shell: "--ngpu 1"
 local_data_opts=            # for local/data.sh in stage 1, such as "--allow-counts hours"
 published_output=           # directory of published output to score again (VoxConverse)
-only_table=false            # true: no training, the table with what there is
+only_table=false            # true: no training, only the table of existing results
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/schedule.sh [--corpora ami_mix,ramc] [--opts '--ngpu 1'] [--only-table true]
@@ -28,7 +28,7 @@ words=()
 split_words words "$opts"
 [ -n "$corpora" ] || corpora=$(awk '!/^#/ && NF { print $1 }' conf/corpora.txt | paste -sd,)
 
-# run TAG OPTIONS...: one training and its scores; of one that is scored, the check of its data
+# run TAG OPTIONS...: training and scores; for a scored experiment, the check of its data
 run() {
   local done=()
   if [ -f "exp/$1/RESULTS.md" ]; then

@@ -8,15 +8,15 @@ set -euo pipefail
 root=                       # default: FLEURS of db.sh
 languages=en_us,hi_in,bn_in,ta_in,te_in,mr_in,gu_in,kn_in,ml_in,pa_in,or_in,as_in,ur_pk,ne_np,sd_in,zu_za,xh_za,nso_za,sw_ke,sn_zw,ln_cd,lg_ug,ny_mw,kam_ke,umb_ao
 ctm=                        # directory with {train,dev,test}.ctm, or
-align_cache=                # of the aligner's weights (diarize-align); neither: no word times
-align_download=false        # true: they may be fetched
+align_cache=                # of the aligner's weights (diarize-align); without either: no word times
+align_download=false        # true: download the weights if missing
 spelling=                   # directory with {train,dev,test}.txt: the texts in Latin letters
 unspaced=cmn,yue,ja,th,lo,my,km  # languages whose text has no blanks
 unit_size=1000
 convert=                    # voice conversion: a command with {wav} {reference} {out}, or module:function
 num_voices=20
-musan=$MUSAN                # noises for the training mixtures; "synthetic": made ones
-rirs_noises=$RIRS_NOISES    # rooms; "synthetic": made ones
+musan=$MUSAN                # noises for the training mixtures, or "synthetic"
+rirs_noises=$RIRS_NOISES    # rooms, or "synthetic"
 allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 

@@ -2,20 +2,20 @@
 # Data preparation from LibriSpeech, MUSAN and RIRS_NOISES, unpacked.
 #
 # Writes data/{train,dev,test}_voices (single utterances of speakers in one set only, with the
-# bounds of their speech), data/noises and data/rirs.  Running it again changes nothing.
+# bounds of their speech), data/noises and data/rirs.  A second run changes nothing.
 set -euo pipefail
 . ./path.sh
 . ./db.sh
 . ./cmd.sh
 
 librispeech=$LIBRISPEECH
-musan=$MUSAN                # or "synthetic": made noises, for a try without MUSAN
-rirs_noises=$RIRS_NOISES    # or "synthetic": made rooms
+musan=$MUSAN                # or "synthetic", for a test without MUSAN
+rirs_noises=$RIRS_NOISES    # or "synthetic"
 data=data
 train_parts=train-clean-100,train-clean-360,train-other-500
 dev_parts=dev-clean
 test_parts=test-clean
-hold_out=0                  # share of training speakers for dev, and for test, in place of parts
+hold_out=0                  # share of training speakers for dev, and for test, instead of parts
 split_seed=1
 allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 speech_bounds="split"       # split: cut at pauses; trim: cut the ends only; none: whole files
@@ -57,7 +57,7 @@ made=()
 [ "$musan" != synthetic ] || made+=(noises)
 [ "$rirs_noises" != synthetic ] || made+=(rirs)
 if [ "${#made[@]}" -gt 0 ]; then
-  # Both are made, of which what is wanted is taken.
+  # The script makes both; only the selected ones are copied.
   PYTHONPATH="$DIARIZE_ROOT/egs/mini:$PYTHONPATH" python3 \
     "$DIARIZE_ROOT/egs/mini/diar1/local/make_rooms.py" "$data/synthetic"
   for name in "${made[@]}"; do

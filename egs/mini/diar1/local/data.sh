@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Data preparation of the mini recipe: speakers, rooms and noises that are made, not downloaded.
+# Data preparation of the mini recipe: synthetic speakers, rooms and noises, without download.
 #
-# Writes data/{train,dev,test}_voices (one utterance to a recording, speakers and sentences in
-# one set only), data/rirs and data/noises; the audio goes to data/wav.  Can be interrupted and
-# run again; --nj changes the time it takes and nothing else.
+# Writes data/{train,dev,test}_voices (one utterance per recording, speakers and sentences in one
+# set only), data/rirs and data/noises; the audio is in data/wav.  An interrupted run can be
+# repeated; --nj changes only the time.
 
 set -euo pipefail
 
@@ -43,7 +43,7 @@ fi
 read -r -a voices <<<"$num_voices"
 read -r -a utts <<<"$num_utts"
 
-# One thread to a process: the synthesis forks, and --nj is the number of cores it may take.
+# One thread per process: the synthesis forks, and --nj is the number of cores.
 export PYTHONPATH="$root:$mini${PYTHONPATH:+:$PYTHONPATH}"
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 

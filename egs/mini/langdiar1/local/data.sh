@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Data preparation of the mini recipe of languages: voices that are made, not downloaded.
+# Data preparation of the mini recipe of languages: synthetic voices, without download.
 #
-# Writes data/{train,dev,test}_voices (one utterance to a recording, with utt2lang and word times
-# in ctm; voices and sentences in one set only), data/units.cmn.model (units of Chinese text),
-# data/rirs and data/noises.  Can be interrupted and run again.
+# Writes data/{train,dev,test}_voices (one utterance per recording, with utt2lang and word times in
+# ctm; voices and sentences in one set only), data/units.cmn.model (units of Chinese text),
+# data/rirs and data/noises.  An interrupted run can be repeated.
 
 set -euo pipefail
 
 data=data
 num_voices=                 # train, dev, test; 40 6 8, or 10 2 3 with --short true
 num_utts=                   # of each voice in each language; 6 6 8, or 4 4 4
-languages=                  # of all sets, with commas; short: en,hi,ta,sw,fr,cmn
-unseen=                     # of the test set alone; short: kn,it
+languages=                  # of all sets, separated by commas; short: en,hi,ta,sw,fr,cmn
+unseen=                     # of the test set only; short: kn,it
 udhr=                       # directory of running text (hin.txt ...), for half of the sentences
 seed=1
 nj=2
@@ -55,7 +55,7 @@ options=()
 [ -z "$unseen" ] || options+=(--unseen "$unseen")
 [ -z "$udhr" ] || options+=(--udhr "$udhr")
 
-# One thread to a process: the synthesis forks, and --nj is the number of cores it may take.
+# One thread per process: the synthesis forks, and --nj is the number of cores.
 export PYTHONPATH="$root:$mini${PYTHONPATH:+:$PYTHONPATH}"
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The ablations of SAGE-LD in miniature, in one table: every variant is trained from the same
-# seed, tuned on dev, and scored on all test sets.  Needs the data of ./run.sh (stages 1 to 3);
-# makes the other training sets itself.  Variants that are done are not done again.
+# Ablations of SAGE-LD in miniature, in one table: each variant is trained from the same seed,
+# tuned on dev, and scored on all test sets.  Requires the data of ./run.sh (stages 1 to 3) and
+# makes the other training sets.  Completed variants are not repeated.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -63,7 +63,7 @@ tag_of() { # steps, training set, start, overrides
   fi
 }
 
-# train_and_score TAG STEPS SET START OVERRIDES: exp/TAG/result_lines.txt, unless it is there
+# train_and_score TAG STEPS SET START OVERRIDES: exp/TAG/result_lines.txt, unless it exists
 train_and_score() {
   local tag=$1 settings="train.max_seconds=null $5" more=()
   if [ -s "exp/$tag/result_lines.txt" ]; then return 0; fi
@@ -72,7 +72,7 @@ train_and_score() {
   # shellcheck disable=SC2086
   ./run.sh --stage 4 --stop-stage 4 --tag "$tag" --train-set "$3" "${more[@]}" \
     --args "--set $settings" $options < /dev/null
-  # A training that a signal stops has saved itself and ends well, but is no row of the table.
+  # A training stopped by a signal saves a checkpoint and exits with 0, but is not complete.
   if ! grep -q '^\(done\|already\) ' "exp/$tag/train.log"; then
     echo "$0: error: exp/$tag was stopped before its end; the same command goes on" >&2
     exit 1
@@ -87,7 +87,7 @@ field() { # field NAME SET TAG
   sed -n "s/^RESULT task=language set=$2 .* $1=\([^ ]*\).*/\1/p" "exp/$3/result_lines.txt"
 }
 
-other_sets() { # the training sets that ./run.sh has not made
+other_sets() { # training sets not made by ./run.sh
   if [ -s data/train_naive/mixture.scp ] && [ -s data/adapt/mixture.scp ]; then return 0; fi
   # shellcheck disable=SC2086
   ./run.sh --stage 3 --stop-stage 3 --simulate-config conf/simulate_ablations.conf $options \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # beside_hitachi.sh [exp/hitachi/train]: our DER in hitachi's setting, with the published one.
-# Theirs: RESULT.md of egs/mini_librispeech/v1, github.com/hitachi-speech/EEND: collar 0.25,
+# Published in RESULT.md of egs/mini_librispeech/v1, github.com/hitachi-speech/EEND: collar 0.25,
 # overlap scored, thresholds chosen on the test set itself.
 set -euo pipefail
 exp=${1:-exp/hitachi/train}

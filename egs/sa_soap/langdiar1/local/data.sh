@@ -4,7 +4,7 @@ set -euo pipefail
 
 root=                       # default: SOAPIES of db.sh
 pairs=engzul,engxho,engtsn,engsot
-split=official              # or episode: no episode on two sides
+split=official              # or episode: no episode in two sets
 split_seed=1                # of --split episode
 allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Data preparation: speechocean762 (OpenSLR 101), and LibriSpeech where given.
+# Data preparation: speechocean762 (OpenSLR 101), and LibriSpeech if specified.
 #
 # Writes data/{train,dev,test}_voices (stretches of speech, no person in two of them), of
 # LibriSpeech data/libri_{train,test}_voices, and data/{rirs,noises} and data/unheard/{rirs,noises},
-# simulated rooms and noises for training and for dev and test.  The audio goes to data/wav.
-# Can be interrupted and run again.
+# simulated rooms and noises for training and for dev and test.  The audio is in data/wav.
+# An interrupted run can be repeated.
 set -euo pipefail
 
 data=data
@@ -48,7 +48,7 @@ if [ -z "$data_root" ]; then
   exit 1
 fi
 
-# One thread to a process: --nj is the number of cores that it may take.
+# One thread per process: --nj is the number of cores.
 export PYTHONPATH="$root:$root/egs/mini${PYTHONPATH:+:$PYTHONPATH}"
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 others=()

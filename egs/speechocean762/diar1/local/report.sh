@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# report.sh EXPDIR DATADIR 'SET...': EXPDIR/RESULTS.md, the results page with what the parts of the
-# training took, and for each set what output gets that needs no model.
+# report.sh EXPDIR DATADIR 'SET...': EXPDIR/RESULTS.md, the results page with the time of each
+# part of the training, and the scores of trivial output for each set.
 set -euo pipefail
 . ./path.sh
 
