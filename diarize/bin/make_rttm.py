@@ -1,4 +1,4 @@
-"""diarize-make-rttm: stored posteriors to RTTM and Kaldi files; thresholds by grid search.
+"""diarize-make-rttm: RTTM and Kaldi files from stored posteriors; grid search of thresholds.
 
     diarize-make-rttm tune --posteriors exp/m/infer_dev --ref data/dev/rttm --uem data/dev/uem \\
         --config conf/infer.yaml --out exp/m/best.yaml

@@ -241,7 +241,7 @@ class SslConv(nn.Module):
         return centred * torch.rsqrt(variance + 1e-5)
 
     def _extract_in_pieces(self, padded: Tensor, count: int) -> Tensor:
-        """Return `extract` of ``padded``, computed in pieces, which saves 20 GB for an hour."""
+        """Return `extract` of ``padded``, in pieces: an hour at once would require 20 GB."""
         limit = 1 << (22 if padded.is_cuda else 16)
         step = max(1, limit // (padded.shape[0] * HOP))
         parts = [

@@ -56,8 +56,8 @@ class InferenceConfig:
 
     network: options of the network in diarize-posteriors and diarize-infer
     postprocess: options of the post-processing
-    tune: the values that diarize-make-rttm tries
-    chosen, table: how they came out, for people and for RESULTS.md
+    tune: values of the grid search of diarize-make-rttm
+    chosen, table: results of the search, for readers and for RESULTS.md
     """
 
     network: NetworkOptions = field(default_factory=NetworkOptions)

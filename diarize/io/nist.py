@@ -19,7 +19,7 @@ from diarize.errors import DiarizeError
 from diarize.io.columns import NameBuilder, plain_turns
 from diarize.io.rttm import blocks_of_lines
 
-# Perl's `die` gives errno, else 255: ENOTTY is left over from opening a file, ENOENT is true.
+# Perl's `die` exits with errno, else 255: ENOTTY is left from opening a file, ENOENT is genuine.
 STATUS_RECORD, STATUS_MISSING, STATUS_OTHER = 25, 2, 255
 
 _OTHER = b"other"

@@ -58,7 +58,7 @@ def read_data(path: str | os.PathLike) -> bytes:
 def data_lines(path: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number from 1, fields) of each line that is neither blank nor a comment.
 
-    Raises DiarizeError, naming the file and line, where it is not UTF-8.
+    Raises DiarizeError, naming the file and line, if it is not UTF-8.
     """
     for number, line in enumerate(read_data(path).split(b"\n"), 1):
         fields = line.split()

@@ -49,7 +49,7 @@ class ConvolutionModule(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
-        """Return (B, T, D); ``padding`` (B, T) is True at frames that must not be seen."""
+        """Return (B, T, D); ``padding`` (B, T) is True at masked frames."""
         x = in_pieces(self._before, x)
         if padding is not None:
             x = x.masked_fill(padding[..., None], 0.0)
@@ -78,7 +78,7 @@ class ConformerLayer(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
-        """Return (B, T, D); ``padding`` (B, T) is True at frames that must not be seen."""
+        """Return (B, T, D); ``padding`` (B, T) is True at masked frames."""
         x = in_pieces(self._enter, x)
         h = self.attention_norm(x)
         visible = None if padding is None else ~padding[:, None, :]

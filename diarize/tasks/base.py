@@ -153,7 +153,7 @@ class QueryTask:
         self, forward: Forward, batch: Batch, normalizers: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of ``batch`` and its terms; ``forward`` is the (wrapped) model."""
-        # Attention without a mask, where nothing is padded, never holds a T x T matrix on a GPU.
+        # Attention without a mask, possible without padding, allocates no T x T matrix on a GPU.
         predictions = forward(batch.waveforms, None if batch.unpadded else batch.num_samples)
         return self.criterion.loss(
             predictions, batch.targets, batch.num_speakers, normalizers, batch.names,
