@@ -127,7 +127,9 @@ def _tokens(path: str, text: str) -> Iterator[_Token]:
         line += text.count("\n", seen, found.start())
         seen = found.start()
         if found[2]:
-            raise DiarizeError(f"{path}:{line}: a string begins here and has no end: cut off?")
+            raise DiarizeError(
+                f"{path}:{line}: a string begins here and has no end; the file is cut off"
+            )
         if found[1] is not None:
             yield _Token(line, found[1].replace('""', '"'), "string")
         elif found[4]:

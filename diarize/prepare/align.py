@@ -48,7 +48,7 @@ def align_words(
     num_frames = log_probs.shape[0]
     if len(targets) + repeats > num_frames:
         raise DiarizeError(
-            f"{len(targets)} letters do not fit into {seconds:.2f} s; is this its transcript?"
+            f"{len(targets)} letters do not fit into {seconds:.2f} s; check the transcript"
         )
     path = forced_align(log_probs[None], torch.tensor([targets], dtype=torch.int32))[0][0]
     spans = _letter_spans(path.tolist())

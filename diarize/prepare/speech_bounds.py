@@ -69,9 +69,9 @@ def apply_speech(
     silent = [utt for utt in raw.utterances if not found[utt][1]]
     if len(silent) > max_silent * len(raw.utterances):
         raise DiarizeError(
-            f"{source}: {len(silent)} of {len(raw.utterances)} utterances hold no speech "
-            f"({_some(silent)}): more than the share {max_silent:g}; is the audio what it "
-            "should be? Else allow more (--max-silent)"
+            f"{source}: {len(silent)} of {len(raw.utterances)} utterances contain no speech "
+            f"({_some(silent)}), more than the share {max_silent:g}; check the audio, "
+            "or allow more (--max-silent)"
         )
     out, kept = _with_segments(raw, found, Path(target), split)
     out.write(target)

@@ -90,7 +90,7 @@ def check_state(path: str | os.PathLike, wanted: State, found: State) -> None:
     faults = [f"missing {k} {_size(v)}" for k, v in wanted.items() if k not in found]
     faults += [f"unexpected {k} {_size(v)}" for k, v in found.items() if k not in wanted]
     faults += [
-        f"{k} is {_size(found[k])}, the model wants {_size(v)}"
+        f"{k} is {_size(found[k])}, the model needs {_size(v)}"
         for k, v in wanted.items()
         if k in found and found[k].shape != v.shape
     ]
@@ -98,7 +98,7 @@ def check_state(path: str | os.PathLike, wanted: State, found: State) -> None:
         more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise DiarizeError(
             f"{path} does not fit this model: {'; '.join(faults[:5])}{more} "
-            "(was it trained with another configuration?)"
+            "(it was trained with another configuration)"
         )
 
 

@@ -70,8 +70,8 @@ def feed(source: Source, options: TrainOptions, group: Group, start: int) -> Ite
         if "DataLoader worker" not in str(err):
             raise
         raise DiarizeError(
-            f"a data worker was killed ({str(err).splitlines()[0]}): out of memory? "
-            "lower num_workers or the batch"
+            f"a data worker was killed ({str(err).splitlines()[0]}); "
+            "if memory ran out, lower num_workers or the batch"
         ) from err
 
 

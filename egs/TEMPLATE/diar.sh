@@ -134,7 +134,8 @@ make_manifest() {
   while read -r how name source labels mixtures length options; do
     number=$((number + 1))
     [ "$name" = "$set" ] || continue
-    [[ "$how" =~ ^(manifest|write)$ ]] || fail "$simulate_config: '$how': manifest or write?"
+    [[ "$how" =~ ^(manifest|write)$ ]] ||
+      fail "$simulate_config: '$how' is neither manifest nor write"
     split_words extra "$options"
     if [ "$task" = language ]; then
       kind=(code-switch --num-languages "$labels" --seconds "$length"
@@ -434,11 +435,14 @@ for value in "$stage" "$stop_stage" "$num_nodes" "$num_processes" "$nj" "$infere
   [[ "$value" =~ ^[1-9][0-9]*$ ]] || fail "a stage or a number of jobs is 1 or more, not '$value'"
 done
 [[ "$ngpu" =~ ^(auto|[0-9]+)$ ]] || fail "--ngpu is auto or a number, not '$ngpu'"
-[[ "$num_threads" =~ ^(auto|[1-9][0-9]*)$ ]] || fail "--num-threads: '$num_threads'?"
+[[ "$num_threads" =~ ^(auto|[1-9][0-9]*)$ ]] ||
+  fail "--num-threads is auto or a number, not '$num_threads'"
 pipes=()
 [ "$allow_pipes" = false ] || pipes=(--allow-pipes)
-[[ "$gpu_inference" =~ ^(auto|true|false)$ ]] || fail "--gpu-inference: '$gpu_inference'?"
-[[ "$rendezvous" =~ ^(auto|[^/]+:[0-9]+)$ ]] || fail "--rendezvous: '$rendezvous'? auto, host:port"
+[[ "$gpu_inference" =~ ^(auto|true|false)$ ]] ||
+  fail "--gpu-inference is auto, true or false, not '$gpu_inference'"
+[[ "$rendezvous" =~ ^(auto|[^/]+:[0-9]+)$ ]] ||
+  fail "--rendezvous is auto or host:port, not '$rendezvous'"
 check_weights
 [ -n "$tag" ] || { tag=${config##*/} && tag=${tag%.*}; }
 exp=$expdir/$tag

@@ -102,7 +102,7 @@ def test_silent_utterances_are_counted_or_refused(source, tmp_path):
     write_wav(source / "bob-1.wav", np.zeros(RATE, np.float32), RATE)
     part = tmp_path / "part"
     write_lines(part, find_speech(DataDir.load(source), SadOptions()))
-    with pytest.raises(DiarizeError, match=r"1 of 4 utterances hold no speech \(bob-1\)"):
+    with pytest.raises(DiarizeError, match=r"1 of 4 utterances contain no speech \(bob-1\)"):
         apply_speech(source, [part], tmp_path / "dst")
     assert not (tmp_path / "dst").exists()
     message = apply_speech(source, [part], tmp_path / "dst", max_silent=0.25)

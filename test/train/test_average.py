@@ -45,5 +45,5 @@ def test_nothing_to_average_is_a_clear_error(tmp_path, capsys, case):
                    {"w": torch.zeros(3), "n": torch.tensor(0)}, {"step": 2, "der": 1.0})
     assert main(["--exp", str(tmp_path)]) == 1
     err = capsys.readouterr().err
-    assert ("train first" if case == "none" else "w is (2), the model wants (3)") in err
+    assert ("train first" if case == "none" else "w is (2), the model needs (3)") in err
     assert err.count("\n") == 1

@@ -76,7 +76,7 @@ def test_load_weights_lists_what_differs(tmp_path):
     text = str(caught.value)
     assert "missing backbone.bias (4)" in text
     assert "unexpected backbone.scale (3)" in text
-    assert "backbone.weight is (3, 2), the model wants (4, 2)" in text
+    assert "backbone.weight is (3, 2), the model needs (4, 2)" in text
     assert "head" not in text
     with pytest.raises(DiarizeError, match=r"no module 'back'; it has backbone, head"):
         load_weights(tmp_path / "m.pth", make_model(), ["back"])

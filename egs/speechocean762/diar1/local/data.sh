@@ -44,7 +44,7 @@ if [ "$#" -ne 0 ]; then
 fi
 : "${data_root:=${SPEECHOCEAN762:-}}" "${librispeech_root:=${LIBRISPEECH:-}}"
 if [ -z "$data_root" ]; then
-  printf '%s: error: where is speechocean762? --data-root, or SPEECHOCEAN762 in db.sh\n' "$0" >&2
+  printf '%s: error: no path of speechocean762; give --data-root, or SPEECHOCEAN762 in db.sh\n' "$0" >&2
   exit 1
 fi
 
