@@ -85,6 +85,7 @@ class DataDirSource:
         self.data = DataDir.load(path, allow_pipes=allow_pipes, need_reference=need)
         self.sample_rate = sample_rate
         self.recordings = self.data.recordings
+        self._num_samples: dict[int, int] = {}
         self.reference = self.data.reference(labels)
         if labels == "language":
             self._check_languages()
@@ -105,7 +106,11 @@ class DataDirSource:
         return self.recordings[index]
 
     def num_samples(self, index: int) -> int:
-        return int(self.data.duration(self.recordings[index]) * self.sample_rate)
+        # Without reco2dur a duration is that of the audio, for which a pipe must run.
+        if index not in self._num_samples:
+            duration = self.data.duration(self.recordings[index])
+            self._num_samples[index] = int(duration * self.sample_rate)
+        return self._num_samples[index]
 
     def evaluated(self, index: int) -> Stretches | None:
         """Return the stretches of the directory's ``uem``; None without a ``uem``."""

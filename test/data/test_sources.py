@@ -242,3 +242,13 @@ def test_buckets_are_of_one_length_and_a_round_is_still_all(tmp_path):
         assert padding(round_of(0, epoch)) > 0.2
     assert [e.name for e in round_of(4, 0)] != [e.name for e in round_of(4, 1)]
     assert [e.name for e in round_of(4, 0)] == [e.name for e in round_of(4, 0)]
+
+
+def test_durations_of_pipes_are_found_once(data_dir, tmp_path):
+    """Each look at a duration ran the command again where there was more than one pipe."""
+    lines = (f"{r} cat {tmp_path}/{r}.wav; echo {r} >> {tmp_path}/runs |\n" for r in "ab")
+    (data_dir / "wav.scp").write_text("".join(lines))
+    source = open_source(data_dir, 16000, allow_pipes=True, store=False)
+    RandomCrops([source], CropOptions(crop_seconds=1.0, sampling="duration"), GRID, seed=0)
+    assert [source.num_samples(i) for i in (0, 1, 0, 1)] == [96000, 32000] * 2
+    assert sorted((tmp_path / "runs").read_text().split()) == ["a", "b"]
