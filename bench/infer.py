@@ -151,7 +151,7 @@ def stages(root: Path, seconds: int, args: argparse.Namespace) -> dict[str, floa
 
     from diarize.infer.config import NetworkOptions
     from diarize.infer.loader import make_predictor
-    from diarize.infer.postprocess import PostprocessOptions, postprocess
+    from diarize.infer.postprocess import SPEAKER, PostprocessOptions
     from diarize.infer.recording import Recording
     from diarize.io.audio import read_audio
     from diarize.io.rttm import write_rttm
@@ -187,7 +187,7 @@ def stages(root: Path, seconds: int, args: argparse.Namespace) -> dict[str, floa
         out["masks"] = out["whole pass"] - sum(out[n] for n in ("features", "encoder", "decoder"))
         options = PostprocessOptions(num_speakers=4)
         arguments = (found.masks, found.activities, "x", options, task.grid)
-        found = timed("to segments", lambda a=arguments: postprocess(*a))
+        found = timed("to segments", lambda a=arguments: SPEAKER.process(*a))
         timed("writing", lambda f=found: write_rttm(root / "x.rttm", f))
     return out
 

@@ -217,22 +217,6 @@ def check_output(
         )
 
 
-def postprocess(
-    posteriors: np.ndarray,
-    activities: np.ndarray,
-    recording: str,
-    options: PostprocessOptions,
-    grid: FrameGrid,
-) -> list[Segment]:
-    """Return the speakers' turns, sorted by time; labels are ``spk1``, … by first appearance.
-
-    posteriors: (T, N) mask probabilities on the frames of ``grid``
-    activities: (N,) probabilities that a query is a speaker
-    Raises DiarizeError, naming ``recording``, for shapes that do not fit and NaN or Inf.
-    """
-    return SPEAKER.process(posteriors, activities, recording, options, grid)
-
-
 class PostProcessor(ABC):
     """Post-processing of a task: from posteriors to segments, in three steps.
 

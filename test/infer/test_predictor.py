@@ -16,7 +16,7 @@ from diarize.features.logmel import LogMelOptions
 from diarize.infer.config import NetworkOptions, override_network
 from diarize.infer.loader import make_predictor
 from diarize.infer.memory import Sizes
-from diarize.infer.postprocess import PostprocessOptions, postprocess
+from diarize.infer.postprocess import SPEAKER, PostprocessOptions
 from diarize.infer.predictor import Predictor
 from diarize.infer.recording import Recording
 from diarize.infer.run import plan_batches, predict_all
@@ -99,7 +99,7 @@ def conversation(tmp_path_factory):
 
 def segments(posteriors):
     options = PostprocessOptions()
-    return postprocess(posteriors.masks, posteriors.activities, "r", options, FrameGrid())
+    return SPEAKER.process(posteriors.masks, posteriors.activities, "r", options, FrameGrid())
 
 
 @pytest.mark.parametrize(("window", "overlap"), [(300, 30), (120, 20)])

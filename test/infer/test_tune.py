@@ -5,7 +5,7 @@ import pytest
 
 from diarize.config import from_dict
 from diarize.errors import DiarizeError
-from diarize.infer.postprocess import PostprocessOptions, postprocess
+from diarize.infer.postprocess import SPEAKER, PostprocessOptions
 from diarize.infer.tune import (
     TuneOptions,
     TunePoint,
@@ -70,7 +70,7 @@ def test_every_point_is_scored_as_if_alone():
         assert result.options == point
         sums, right = np.zeros(4), 0
         for item in random_recordings():
-            found = postprocess(item.posteriors, item.activities, item.recording, point, GRID)
+            found = SPEAKER.process(item.posteriors, item.activities, item.recording, point, GRID)
             sums += frame_errors(item.reference, found, item.regions)
             right += len({s.label for s in found if s.start < 2.5}) == 2
         got = (result.miss, result.false_alarm, result.confusion, result.speech)
