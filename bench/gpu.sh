@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# What a machine with a GPU can tell in 25 minutes, the most valuable first.
+# Benchmarks and tests for a machine with a GPU: at most 25 minutes, the most valuable first.
 #   bench/gpu.sh                          all steps
 #   bench/gpu.sh --steps "tests memory"   these only
 #   bench/gpu.sh --miniature true         the same on a CPU, small, to try the script itself
-# Each result is printed as soon as it is there; where the environment variable OUT is set, the output
+# Each result is printed as soon as it is known; where the environment variable OUT is set, the output
 # of a step is then in $OUT/STEP.txt.  A step that fails or takes too long does not stop the others.
 # The exit status is 1 where any failed, and the last line names them.
 set -euo pipefail
@@ -67,6 +67,15 @@ recipe() {
   (cd "egs/mini/$1" && ./run.sh --ngpu "$ngpu" "${@:2}" 2>&1)
 }
 
+# first_stage NAME: 4 in miniature where the data of the recipe exist, otherwise 1
+first_stage() {
+  if [ "$miniature" = true ] && [ -f "egs/mini/$1/data/short/train/mixture.scp" ]; then
+    echo 4
+  else
+    echo 1
+  fi
+}
+
 step_env() {
   nvidia-smi 2> /dev/null || echo "no nvidia-smi"
   python3 - << 'END'
@@ -89,13 +98,13 @@ step_tests() {
 }
 
 step_demo() {
-  local opts=(--short true --expdir "$work/demo")
+  local opts=(--short true --stage "$(first_stage diar1)" --expdir "$work/demo")
   [ "$miniature" = false ] || short=("train.steps=4" "train.valid_interval=2")
   recipe diar1 "${opts[@]}" --num-images 1 --args "--set train.precision=bf16 ${short[*]}"
 }
 
 step_demo_lang() {
-  local opts=(--short true --expdir "$work/demo_lang")
+  local opts=(--short true --stage "$(first_stage langdiar1)" --expdir "$work/demo_lang")
   [ "$miniature" = false ] || opts+=(--stop-stage 5)
   [ "$miniature" = false ] || short=("train.steps=2" "train.valid_interval=2" "train.batch_size=4")
   recipe langdiar1 "${opts[@]}" --num-images 1 \
