@@ -14,8 +14,7 @@ from diarize.data.sources import Source
 from diarize.data.stretches import Stretches, clip_stretches, crop_bounds
 from diarize.errors import DiarizeError, require_at_least
 from diarize.io.audio import resample
-from diarize.io.uem import Regions
-from diarize.segments import Segment, segments_to_mask
+from diarize.segments import Regions, Segment, segments_to_mask
 from diarize.timebase import FrameGrid
 
 MakeExample = Callable[[str, np.ndarray, list[Segment], FrameGrid, Regions | None], Example]

@@ -4,8 +4,7 @@ import numpy as np
 
 from diarize.data.crops import make_example
 from diarize.data.examples import Example
-from diarize.io.uem import Regions
-from diarize.segments import Segment
+from diarize.segments import Regions, Segment
 from diarize.timebase import FrameGrid
 
 VAD = "<speech>"
