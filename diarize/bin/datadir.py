@@ -166,6 +166,8 @@ def _subset(args: argparse.Namespace) -> None:
             raise DiarizeError(f"a number of utterances is needed, not '{args.words[1]}'")
         utterances = ops.choose_utterances(raw, int(args.words[1]), args.how or "spread")
     raw.restrict(utterances).write(args.words[-1])
+    if raw.unknown:
+        print(f"{args.words[-1]}: {ops.left_out(raw)}", file=sys.stderr)
 
 
 def _list_key(args: argparse.Namespace, raw: DirTables, utterance: str) -> str:
@@ -180,12 +182,14 @@ def _copy(args: argparse.Namespace) -> int:
     for name in args.extra_files.split():
         if not (Path(args.source) / name).is_file():
             raise DiarizeError(f"{args.source}/{name}: no such file (--extra-files)")
-    ops.copy_data_dir(
+    notices = ops.copy_data_dir(
         args.source,
         args.target,
         lambda utt: f"{args.utt_prefix}{utt}{args.utt_suffix}",
         lambda spk: f"{args.spk_prefix}{spk}{args.spk_suffix}",
     )
+    for notice in notices:
+        print(f"{args.target}: {notice}", file=sys.stderr)
     if args.validate_opts is None:
         return 0
     options = args.validate_opts.split()

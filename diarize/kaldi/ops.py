@@ -182,10 +182,11 @@ def copy_data_dir(
     utterance: Callable[[str], str] = str,
     speaker: Callable[[str], str] = str,
     recording: Callable[[str], str] | None = None,
-) -> None:
-    """Write ``source`` to ``target`` with utterances, speakers and recordings renamed.
+) -> list[str]:
+    """Return a notice of files left out, if any, after writing ``source`` to ``target``.
 
-    By default recordings keep their names, unless they are the utterances (no segments).
+    Utterances, speakers and recordings are renamed.  By default recordings keep their names,
+    unless they are the utterances (no segments).  Files without ids of ``source`` are left out.
     """
     raw = read_consistent(source)
     if "segments" not in raw.tables:
@@ -212,6 +213,12 @@ def copy_data_dir(
         if len(table) != len(raw.tables[name]):
             raise DiarizeError(f"{source}/{name}: two keys get the same new name")
     out.write(target)
+    return [left_out(raw)] if raw.unknown else []
+
+
+def left_out(raw: DirTables) -> str:
+    """Return the notice about the files of a directory that have none of its ids."""
+    return f"left out: {', '.join(raw.unknown)}: no utterance, recording or speaker of {raw.path}"
 
 
 def combine_data_dirs(
@@ -238,7 +245,7 @@ def combine_data_dirs(
         for raw in raws:
             raw.tables.setdefault("utt2uniq", {utt: utt for utt in raw.utterances})
     out = DirTables(Path(target), whole=dict(raws[0].whole))
-    notices = []
+    notices = [left_out(raw) for raw in raws if raw.unknown]
     names = dict.fromkeys(name for raw in raws for name in (*raw.tables, *raw.lines))
     missing = sorted(set(extra_files) - names.keys())
     if missing:

@@ -143,7 +143,7 @@ class DirTables:
 
         The order of the lines is not checked.  ``relocate``: paths of wav.scp that are relative
         to the directory itself are made valid elsewhere.  ``kinds`` says of further tables what
-        their keys are; else that is found by looking.  ``unknown`` lists the other files.
+        their keys are; else that is found by looking.  ``unknown`` lists the other text files.
         Raises DiarizeError for a directory with neither utt2spk nor wav.scp.
         """
         path = Path(path)
@@ -159,7 +159,7 @@ class DirTables:
                 continue
             if file.name in WHOLE_FILES:
                 out.whole[file.name] = read_text(file)
-            elif not out._add_lines(file, (kinds or {}).get(file.name)):
+            elif not out._add_lines(file, (kinds or {}).get(file.name)) and _may_be_text(file):
                 out.unknown.append(file.name)
         return out
 

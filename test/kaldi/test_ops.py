@@ -244,3 +244,14 @@ def test_ours_validate_what_kaldi_writes(script, kaldi, data, more, tmp_path, co
     assert left == []
     assert script("fix_data_dir.sh", tmp_path / made).returncode == 0
     assert validate_data_dir(tmp_path / made) == []
+
+
+def test_files_without_ids_of_the_directory_are_named_when_left_out(script, data, tmp_path):
+    """They were left out without a word."""
+    (data / "zoo").write_text("other 1\n")
+    for words in (("copy_data_dir.sh", data, tmp_path / "copy"),
+                  ("subset_data_dir.sh", "--first", data, "1", tmp_path / "subset"),
+                  ("combine_data.sh", tmp_path / "both", data)):  # fmt: skip
+        done = script(*words)
+        assert done.returncode == 0
+        assert "left out: zoo:" in done.stderr
