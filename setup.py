@@ -1,5 +1,6 @@
 """Installation of the package ``diarize`` and its commands."""
 
+import ast
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -27,11 +28,26 @@ COMMANDS = {
     "md-eval": "md_eval",
 }
 
-README = Path(__file__).parent / "README.md"
+ROOT = Path(__file__).parent
+README = ROOT / "README.md"
+
+
+def constants() -> dict:
+    """Return the constants of ``diarize/__init__.py``, without importing it."""
+    tree = ast.parse((ROOT / "diarize" / "__init__.py").read_text(encoding="utf-8"))
+    return {
+        node.targets[0].id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+    }
+
+
+ABOUT = constants()
 
 setup(
-    name="diarize",
-    version="0.1.0",
+    # The package index has another project named diarize.
+    name=ABOUT["DISTRIBUTION"],
+    version=ABOUT["__version__"],
     description="Speaker and language diarization by mask transformers, on Kaldi data directories",
     long_description=README.read_text(encoding="utf-8") if README.is_file() else "",
     long_description_content_type="text/markdown",

@@ -19,7 +19,7 @@ NEEDED = {
     "tensorboard": "tensorboard",
     "matplotlib": "matplotlib",
     "tqdm": "tqdm",
-    "diarize": "diarize",
+    "diarize": "diarize-m2f",
 }
 OPTIONAL = {
     "espeakng_loader": ("espeakng-loader", "the mini recipes"),
@@ -49,6 +49,15 @@ def describe(module: str, distribution: str, pins: dict[str, str]) -> str:
     return f"{distribution:<16} {version}" + ("" if tested else f"  (tested with {wanted})")
 
 
+def foreign_package() -> list[str]:
+    """A fault if ``import diarize`` finds the package of another project."""
+    import diarize
+
+    if getattr(diarize, "DISTRIBUTION", None) == "diarize-m2f":
+        return []
+    return [f"diarize: {diarize.__file__} is another project; run: pip uninstall diarize"]
+
+
 def main() -> int:
     """0 if everything that is needed can be imported."""
     print(f"{'python':<16} {platform.python_version()} ({sys.executable})")
@@ -64,6 +73,7 @@ def main() -> int:
             print(describe(module, distribution, pins))
         except (ImportError, OSError):
             print(f"{distribution:<16} missing, needed for {purpose} only")
+    faults += foreign_package()
     if faults:
         print("check_install: this environment is not complete:", file=sys.stderr)
         for fault in faults:
