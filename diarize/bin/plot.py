@@ -10,6 +10,7 @@ from pathlib import Path
 
 from diarize.bin.common import refuse_repeats, run_command
 from diarize.errors import DiarizeError
+from diarize.io.filename import file_name
 from diarize.report.plots.recording import PlotSources
 from diarize.report.plots.timeline import draw_picture
 
@@ -36,7 +37,7 @@ def run_timelines(args: argparse.Namespace) -> int:
         )
     (out.parent if single else out).mkdir(parents=True, exist_ok=True)
     for recording in wanted:
-        path = out if single else out / f"{recording.replace('/', '_')}.png"
+        path = out if single else out / file_name(recording, ".png")
         draw_picture(sources.picture(recording, args.start, args.end), path)
         print(path)
     return 0
@@ -68,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--start", type=float, help="first second drawn")
     parser.add_argument("--end", type=float, help="last second drawn")
-    parser.add_argument("--out", required=True, help="PNG, or a directory for <recording>.png")
+    parser.add_argument("--out", required=True, help="PNG, or a directory of PNGs named by recording")
     return parser
 
 

@@ -24,6 +24,7 @@ from diarize.io.annotation import (
     write_rttm_text,
 )
 from diarize.io.atomic import atomic_write
+from diarize.io.filename import file_name
 from diarize.io.rttm import data_lines, parse_rttm_fields
 from diarize.report.tables import aligned
 from diarize.segments import Segment, clip_segments, merge_segments
@@ -133,9 +134,7 @@ def convert(args: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     suffix = {"textgrid": ".TextGrid"}.get(to, FORMATS[to].suffixes[0])
     for name, text in texts.items():
-        if "/" in name or name in (".", ".."):
-            raise DiarizeError(f"recording {name!r} cannot name a file")
-        put(text, str(folder / f"{name}{suffix}"))
+        put(text, str(folder / file_name(name, suffix)))
 
 
 def merge(args: argparse.Namespace) -> None:

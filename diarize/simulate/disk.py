@@ -25,6 +25,7 @@ import numpy as np
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.audio import write_wav
+from diarize.io.filename import file_name
 from diarize.io.rttm import write_rttm
 from diarize.io.table import read_table, write_table
 from diarize.kaldi.validate import validate_data_dir
@@ -144,7 +145,7 @@ class _Writer:
         exists = path.is_file() and path.stat().st_size == _WAV_HEADER + 2 * length
         if not exists:
             _make_directory(path.parent)
-            for left in path.parent.glob(f".{name}.wav.*.tmp"):  # by a job that was killed
+            for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a job that was killed
                 left.unlink(missing_ok=True)
             wave = self.mixer.window(index, 0, length)
             peak = float(np.max(np.abs(wave)))
@@ -209,7 +210,7 @@ def _utterances(mixture: dict) -> Iterator[tuple[dict, str | list | dict]]:
 
 def _wav_path(out: Path, index: int, name: str) -> Path:
     upper, lower = divmod(index // _PER_DIRECTORY, _PER_DIRECTORY)
-    return out / "wav" / f"{upper:02d}" / f"{lower:02d}" / f"{name}.wav"
+    return out / "wav" / f"{upper:02d}" / f"{lower:02d}" / file_name(name, ".wav")
 
 
 def _write_part(part: Path, entries: list[Written]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource, read_audio, write_wav
+from diarize.io.filename import file_name
 from diarize.simulate.draw.utterances import Corpus, Spoken
 
 Convert = Callable[[str, str, str], object]
@@ -77,10 +78,10 @@ class Conversions:
 
         Raises DiarizeError if the plug-in fails or changes the length.
         """
-        path = self.directory / voice / f"{spoken.id}.wav"
+        path = self.directory / file_name(voice) / file_name(spoken.id, ".wav")
         if not path.is_file():
             self._make_directory(path.parent)
-            fresh = path.with_suffix(".new.wav")
+            fresh = path.with_name(f".new.{path.name}")
             self.convert(self._source(spoken), self._reference(voice), os.fspath(fresh))
             if not fresh.is_file():
                 raise DiarizeError(f"voice conversion wrote no {fresh}")
@@ -105,7 +106,7 @@ class Conversions:
         """Return a WAV file that contains the utterance only."""
         if spoken.whole and spoken.file.endswith(".wav"):
             return spoken.file
-        path = self.directory / "sources" / f"{spoken.id}.wav"
+        path = self.directory / "sources" / file_name(spoken.id, ".wav")
         if not path.is_file():
             self._make_directory(path.parent)
             first, last = round(spoken.start * _RATE), round(spoken.end * _RATE)

@@ -10,6 +10,7 @@ import numpy as np
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.audio import read_audio, resample, write_wav
+from diarize.io.filename import file_name
 from diarize.prepare.energy_sad import SadOptions, energy_sad
 
 RATE = 16000
@@ -79,7 +80,7 @@ def gain_of(person: str, pieces: list[tuple[str, np.ndarray]], seed: int) -> np.
 
 def make_person(person: Person, directory: Path, seed: int) -> list[Row]:
     """Write the audio of all voices of ``person``, unless it is there; return what there is."""
-    note = directory / f"{person.name}.json"
+    note = directory / file_name(person.name, ".json")
     key = json.dumps([VERSION, seed, person.speeds, [(s.id, s.path) for s in person.sources]])
     if note.is_file():
         kept = json.loads(note.read_text())
@@ -90,13 +91,15 @@ def make_person(person: Person, directory: Path, seed: int) -> list[Row]:
     rows = []
     for speed in person.speeds:
         voice = voice_of(person.name, speed)
-        (directory / voice).mkdir(parents=True, exist_ok=True)
+        folder = directory / file_name(voice)
+        folder.mkdir(parents=True, exist_ok=True)
         for name, wave in pieces:
             played = resample(wave * gain, speed, 100)
             peak = np.abs(played).max()
-            path = directory / voice / f"{voice}-{name}.wav"
+            key = f"{voice}-{name}"
+            path = folder / file_name(key, ".wav")
             write_wav(path, played * min(np.float32(1), _PEAK / peak), RATE)
-            rows.append(Row(path.stem, voice, str(path), round(len(played) / RATE, 4)))
+            rows.append(Row(key, voice, str(path), round(len(played) / RATE, 4)))
     with atomic_write(note) as handle:
         json.dump({"key": key, "rows": rows}, handle)
     return rows
