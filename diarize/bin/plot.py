@@ -69,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--start", type=float, help="first second drawn")
     parser.add_argument("--end", type=float, help="last second drawn")
-    parser.add_argument("--out", required=True, help="PNG, or a directory of PNGs named by recording")
+    parser.add_argument("--out", required=True, help="PNG, or a directory of PNGs named by id")
     return parser
 
 
