@@ -10,7 +10,7 @@ aligned as any sound, which is inaccurate.
 import argparse
 import sys
 
-from diarize.bin.common import run_command
+from diarize.bin.common import command_parser, run_command
 from diarize.errors import DiarizeError
 
 PROG = "diarize-align"
@@ -18,9 +18,7 @@ PROG = "diarize-align"
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    out = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    out = command_parser(PROG, __doc__)
     add = out.add_argument
     add("--data", required=True, metavar="DIR", help="data directory with text")
     add("--out", required=True, metavar="FILE", help="CTM to write, times within utterances")

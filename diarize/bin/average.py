@@ -4,14 +4,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from diarize.bin.common import run_command
+from diarize.bin.common import command_parser, run_command
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="diarize-average",
-        description="Average the weights of the checkpoints with the lowest validation DER.",
+    parser = command_parser(
+        "diarize-average",
+        "Average the weights of the checkpoints with the lowest validation DER.",
     )
     parser.add_argument("--exp", type=Path, required=True, metavar="DIR",
                         help="directory of the training (with best/)")

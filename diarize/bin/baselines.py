@@ -6,7 +6,7 @@ diarize-baselines --ref data/dev/rttm --uem data/dev/uem --sys model=exp/x/infer
 import argparse
 import sys
 
-from diarize.bin.common import refuse_repeats, run_command
+from diarize.bin.common import command_parser, run_command
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import read_rttm
@@ -18,10 +18,7 @@ PROG = "diarize-baselines"
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    out = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    refuse_repeats(out)
+    out = command_parser(PROG, __doc__)
     add = out.add_argument
     add("--ref", action="append", required=True, metavar="[NAME=]RTTM",
         help="reference; repeatable, for several versions of it")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from diarize.bin.common import run_command
+from diarize.bin.common import CommandParser, command_parser, run_command
 from diarize.errors import DiarizeError
 
 PROG = "diarize-check-start"
@@ -22,7 +22,7 @@ BYTES = 2 * 16000  # of a second of audio
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    out = argparse.ArgumentParser(prog=PROG, description=__doc__.partition("\n")[0])
+    out = command_parser(PROG, __doc__.partition("\n")[0])
     add = out.add_argument
     add("--task", choices=("speaker", "language"), help="task that the configuration must have")
     add("--inference-config", type=Path, metavar="YAML", help="inference configuration")
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
 
 def training_parser() -> argparse.ArgumentParser:
     """Return a parser of the checked options of diarize-train; it ignores all others."""
-    out = argparse.ArgumentParser(prog=PROG, allow_abbrev=False)
+    out = CommandParser(prog=PROG)
     add = out.add_argument
     add("--config", type=Path, required=True)
     add("--set", nargs="+", default=[], action="extend", dest="overrides")

@@ -1,10 +1,14 @@
-"""Common parts of commands: errors in one line without traceback, exit status, options."""
+"""Common parts of commands: the parser of options, errors in one line, exit status."""
 
 import argparse
+import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
+from diarize import __version__
 from diarize.errors import DiarizeError
 
 
@@ -30,16 +34,88 @@ def run_command(body: Callable[[], int | None], prog: str) -> int:
     return 1
 
 
+def command_parser(prog: str, description: str | None) -> "CommandParser":
+    """Return the parser of a command, with ``--help`` and ``--version``."""
+    parser = CommandParser(prog=prog, description=description)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Parser of the options of a command or subcommand.
+
+    A list option (``nargs`` "+" or "*", ``action="append"``) may be repeated and collects the
+    values of all occurrences.  Any other repeated option is an error, as is an empty value unless
+    the default is empty too.  Options are not abbreviated.  An error is one line on standard
+    error, with status 2.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**{"allow_abbrev": False, **settings})
+        for name in (None, "store", "append", "extend"):
+            lists = name in ("append", "extend")
+            self.register("action", name, functools.partial(_Store, lists=lists))
+        self.register("action", "store_true", functools.partial(_Flag, const=True, default=False))
+        self.register("action", "store_const", _Flag)
+
+    def parse_known_args(
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Return the parsed options and the unknown words."""
+        for action in self._actions:
+            action.used = False
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 and ``message`` in one line."""
+        line = " ".join(message.split())
+        self.exit(2, f"{self.prog}: error: {line}; see '{self.prog} --help'\n")
+
+
 class _Once(argparse.Action):
-    """An option with one value; a second one is an error."""
+    """An option that may be used once."""
+
+    used = False
+
+    def _use(self, option: str | None) -> None:
+        if self.used and option:
+            raise argparse.ArgumentError(self, "used twice; use it once")
+        self.used = True
+
+
+class _Store(_Once):
+    """An option with a value, or with a list that repetitions extend."""
+
+    def __init__(self, option_strings: list[str], dest: str, lists: bool = False, **rest: Any):
+        super().__init__(option_strings, dest, **rest)
+        self.lists = lists or self.nargs in ("+", "*")
+        if self.type in (None, str, Path) and self.default != "":
+            self.type = functools.partial(_not_empty, self.type or str)
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
-        if getattr(namespace, self.dest, self.default) is not self.default:
-            parser.error(f"argument {option_string}: used twice; use it once")
+        if self.lists:
+            values = values if isinstance(values, list) else [values]
+            if self.used:
+                values = [*getattr(namespace, self.dest), *values]
+            self.used = True
+        else:
+            self._use(option_string)
         setattr(namespace, self.dest, values)
 
 
-def refuse_repeats(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Return the parser; options added later are refused when repeated, unless they append."""
-    parser.register("action", None, _Once)
-    return parser
+class _Flag(_Once):
+    """An option without a value."""
+
+    def __init__(self, option_strings: list[str], dest: str, **rest: Any):
+        super().__init__(option_strings, dest, nargs=0, **rest)
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        self._use(option_string)
+        setattr(namespace, self.dest, self.const)
+
+
+def _not_empty(convert: Callable[[str], Any], text: str) -> Any:
+    if not text:
+        raise argparse.ArgumentTypeError("the value is empty")
+    return convert(text)

@@ -8,16 +8,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from diarize.bin.common import run_command
+from diarize.bin.common import command_parser, run_command
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="diarize-convert-ssl",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("diarize-convert-ssl", __doc__)
     add = parser.add_argument
     add("--weights", required=True, metavar="FILE|torchaudio:NAME",
         help="checkpoint with the names of fairseq, Hugging Face (also .safetensors) or torchaudio")

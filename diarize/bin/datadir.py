@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from diarize.bin.common import run_command
+from diarize.bin.common import command_parser, run_command
 from diarize.errors import DiarizeError
 from diarize.io.table import line_numbers, read_table
 from diarize.kaldi import ops
@@ -29,13 +29,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="diarize-datadir", description=__doc__, allow_abbrev=False
-    )
+    parser = command_parser("diarize-datadir", __doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
     def command(name: str, body, help_text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
+        sub = commands.add_parser(name, help=help_text, description=help_text)
         sub.set_defaults(body=body)
         return sub
 

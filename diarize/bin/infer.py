@@ -4,14 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from diarize.bin.common import run_command
+from diarize.bin.common import command_parser, run_command
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="diarize-infer", description="Print who spoke when in an audio file, as RTTM."
-    )
+    parser = command_parser("diarize-infer", "Print who spoke when in an audio file, as RTTM.")
     add = parser.add_argument
     add("audio", nargs="+", help="audio files (WAV, FLAC, OGG, SPHERE; any rate and channels)")
     add("--model", type=Path, required=True, metavar="PATH",

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from diarize.bin.common import run_command
+from diarize.bin.common import command_parser, run_command
 from diarize.config import dump_yaml
 from diarize.errors import DiarizeError
 from diarize.infer.config import InferenceConfig, load_inference_config, override
@@ -125,9 +125,7 @@ _OVERRIDES = (
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of both subcommands."""
-    parser = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(PROG, __doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     tune = commands.add_parser("tune", help="choose thresholds on a validation set")
     tune.add_argument("--ref", required=True, help="reference RTTM of the validation set")

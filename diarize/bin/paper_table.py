@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from diarize.bin.common import refuse_repeats, run_command
+from diarize.bin.common import command_parser, run_command
 from diarize.config import from_dict, read_yaml
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
@@ -25,10 +25,7 @@ PROG = "diarize-paper-table"
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    out = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    refuse_repeats(out)
+    out = command_parser(PROG, __doc__)
     add = out.add_argument
     add("--table", required=True, metavar="YAML", help="columns and published figures")
     add("--data-root", metavar="DIR", help="with <set>/{rttm,uem}; needed for --ours")

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from diarize.bin.common import refuse_repeats, run_command
+from diarize.bin.common import command_parser, run_command
 from diarize.errors import DiarizeError
 from diarize.io.filename import file_name
 from diarize.report.plots.recording import PlotSources
@@ -55,10 +55,7 @@ def run_curves(args: argparse.Namespace) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser for recordings."""
-    parser = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    refuse_repeats(parser)
+    parser = command_parser(PROG, __doc__)
     parser.add_argument("--ref", help="reference RTTM")
     parser.add_argument("--hyp", help="hypothesis RTTM")
     parser.add_argument("--uem", help="scored regions; the rest is shaded")
@@ -75,8 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def build_curves_parser() -> argparse.ArgumentParser:
     """Return the parser for training curves."""
-    parser = argparse.ArgumentParser(prog=f"{PROG} curves")
-    refuse_repeats(parser)
+    parser = command_parser(f"{PROG} curves", "Draw the curves of a training log.")
     parser.add_argument("--log", required=True, help="train_log.jsonl of an experiment")
     parser.add_argument("--out", required=True, help="PNG to write")
     parser.add_argument("--title", help="title (default: the directory of the log)")

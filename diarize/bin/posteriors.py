@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from diarize.bin.common import run_command
+from diarize.bin.common import command_parser, run_command
 
 NAMES = ("posteriors", "activities")
 # Only for models with a language head.
@@ -14,9 +14,9 @@ HEAD = "names"
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="diarize-posteriors",
-        description="Write mask probabilities (posteriors.scp, T x N) and query probabilities "
+    parser = command_parser(
+        "diarize-posteriors",
+        "Write mask probabilities (posteriors.scp, T x N) and query probabilities "
         "(activities.scp, N) of every recording; thresholds are applied later.",
     )
     add = parser.add_argument

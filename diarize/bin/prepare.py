@@ -7,22 +7,18 @@ published figures; a second run changes nothing.
 import argparse
 import sys
 
-from diarize.bin.common import run_command
+from diarize.bin.common import command_parser, run_command
 from diarize.prepare.registry import CORPORA, add_common_options, corpus_module
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line, with a command for each corpus."""
-    parser = argparse.ArgumentParser(
-        prog="diarize-prepare", description=__doc__.partition(": ")[2], allow_abbrev=False
-    )
+    parser = command_parser("diarize-prepare", __doc__.partition(": ")[2])
     commands = parser.add_subparsers(dest="corpus", required=True)
     for name in CORPORA:
         module = corpus_module(name)
         summary = module.__doc__.splitlines()[0]
-        sub = commands.add_parser(name, help=summary, description=module.__doc__,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter,
-                                  allow_abbrev=False)
+        sub = commands.add_parser(name, help=summary, description=module.__doc__)
         add_common_options(sub)
         module.add_options(sub)
     return parser

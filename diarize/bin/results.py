@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from diarize.bin.common import refuse_repeats, run_command
+from diarize.bin.common import command_parser, run_command
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.report.language_results import more_fields, report_set
@@ -29,10 +29,7 @@ PROG = "diarize-results"
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    refuse_repeats(parser)
+    parser = command_parser(PROG, __doc__)
     parser.add_argument("--exp", required=True, help="experiment directory, exp/<tag>")
     parser.add_argument("--sets", required=True, help='names of the sets, such as "dev test"')
     parser.add_argument("--valid", help="validation set; no RESULT line is printed for it")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diarize.bin.common import run_command
+from diarize.bin.common import command_parser, run_command
 from diarize.errors import DiarizeError
 from diarize.io.annotation import (
     FORMATS,
@@ -34,9 +34,7 @@ PROG = "diarize-rttm"
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    out = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    out = command_parser(PROG, __doc__)
     verbs = out.add_subparsers(dest="verb", required=True)
     for name in ("validate", "convert", "merge", "filter", "stats"):
         verb = verbs.add_parser(name)

@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 
-from diarize.bin.common import run_command
+from diarize.bin.common import command_parser, run_command
 
 PROG = "diarize-sad"
 _REPORT_SECONDS = 10.0
@@ -25,9 +25,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(PROG, __doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_detect(commands.add_parser("detect", help="find the speech of each utterance"))
     _add_apply(commands.add_parser("apply", help="make a data directory of the speech found"))

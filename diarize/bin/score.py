@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 
-from diarize.bin.common import refuse_repeats, run_command
+from diarize.bin.common import command_parser, run_command
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import TurnColumns, read_turns
@@ -24,24 +24,16 @@ PROG = "diarize-score"
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    out = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    refuse_repeats(out)
+    out = command_parser(PROG, __doc__)
     add = out.add_argument
-    more = {"action": "append", "metavar": "FILE"}
+    more = {"nargs": "+", "metavar": "PATH"}
     add("-r", "--ref", required=True, **more,
-        help="reference RTTM, - for standard input; repeat for several files")
-    add("-s", "--sys", required=True, **more, help="system output RTTM, likewise")
+        help="reference: RTTM files, directories of RTTM files, - for standard input")
+    add("-s", "--sys", required=True, **more, help="system output, likewise")
     add("-u", "--uem", **more,
         help="UEM of the evaluated regions, likewise; false alarm counts in all its recordings")
-    add(
-        "-c",
-        "--collar",
-        type=float,
-        action="append",
-        help="seconds around reference boundaries that are not scored; repeatable (0 and 0.25)",
-    )
+    add("-c", "--collar", type=float, nargs="+", metavar="SECONDS",
+        help="around reference boundaries, not scored (default: 0 0.25)")
     add(
         "-1",
         "--skip-overlap",

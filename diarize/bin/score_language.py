@@ -10,7 +10,7 @@ computed with the best mapping of languages and by their names.
 import argparse
 import json
 
-from diarize.bin.common import refuse_repeats, run_command
+from diarize.bin.common import command_parser, run_command
 from diarize.io.atomic import atomic_write
 from diarize.report.language_scores import ScoredFiles, make_report, text_report
 from diarize.score import language
@@ -21,16 +21,15 @@ PROG = "diarize-score-language"
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    out = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    refuse_repeats(out)
+    out = command_parser(PROG, __doc__)
     add = out.add_argument
-    more = {"action": "append", "metavar": "FILE", "required": True}
-    add("-r", "--ref", **more, help="reference RTTM; labels are languages; repeat for more files")
-    add("-s", "--sys", **more, help="system output RTTM, likewise")
+    more = {"nargs": "+", "metavar": "PATH", "required": True}
+    add("-r", "--ref", **more,
+        help="reference with languages as labels: RTTM files or directories of RTTM files")
+    add("-s", "--sys", **more, help="system output, likewise")
     add("-u", "--uem", **more, help="UEM of the whole recordings, likewise")
-    add("-c", "--collar", type=float, action="append", help="default: 0 and 0.25")
+    add("-c", "--collar", type=float, nargs="+", metavar="SECONDS",
+        help="around reference boundaries, not scored (default: 0 0.25)")
     add("--window", type=float, default=language.WINDOW, help="seconds, default %(default)s")
     add("--kinds", metavar="RTTM", help="kinds of sentences, such as kinds.rttm of simulated sets")
     add("--json", metavar="FILE", help="write all results as JSON")

@@ -20,7 +20,7 @@ import argparse
 import sys
 import time
 
-from diarize.bin.common import run_command
+from diarize.bin.common import command_parser, run_command
 from diarize.bin.simulate_code_switch import add_code_switch, add_units
 from diarize.bin.simulate_conversations import add_conversations, add_statistics
 from diarize.bin.simulate_store import add_store
@@ -37,9 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(PROG, __doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_manifest(commands.add_parser("manifest", help="draw mixtures (Fujita 2019, Alg. 1)"))
     add_statistics(commands.add_parser("statistics", help="learn how people take turns"), PROG)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diarize.bin.common import run_command
+from diarize.bin.common import command_parser, run_command
 
 if TYPE_CHECKING:
     from diarize.tasks.base import QueryTask
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="diarize-train",
-        description="Train a model. Run again after any stop, the same command goes on. "
+    parser = command_parser(
+        "diarize-train",
+        "Train a model.  The same command resumes a training after any interruption.  "
         "Under torchrun it uses all processes.",
     )
     add = parser.add_argument

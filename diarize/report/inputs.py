@@ -14,9 +14,33 @@ from diarize.io.uem import read_uem
 from diarize.segments import Regions
 
 
+def files_of(paths: Sequence[str | os.PathLike], suffix: str) -> list[str]:
+    """Return the files of ``paths``, directories replaced by their files with ``suffix``, sorted.
+
+    Raises DiarizeError for a directory without such a file, and for a file that occurs twice.
+    """
+    found: dict[str, str] = {}
+    for path in map(os.fspath, paths):
+        files = [path]
+        if os.path.isdir(path):
+            names = sorted(name for name in os.listdir(path) if name.lower().endswith(suffix))
+            files = [os.path.join(path, name) for name in names]
+            if not files:
+                raise DiarizeError(f"{path}: no file with suffix {suffix} in this directory")
+        for file in files:
+            key = file if file == "-" else os.path.realpath(file)
+            if key in found:
+                raise DiarizeError(f"{file}: given twice; remove one")
+            found[key] = file
+    return list(found.values())
+
+
 def read_turn_files(paths: Sequence[str | os.PathLike]) -> TurnColumns:
-    """Return the turns of RTTM files, one file after the other, as ``md-eval -R`` reads a list."""
-    parts = [read_turns(path) for path in paths]
+    """Return the turns of RTTM files, one file after the other, as ``md-eval -R`` reads a list.
+
+    A directory stands for its ``*.rttm``.
+    """
+    parts = [read_turns(path) for path in files_of(paths, ".rttm")]
     if len(parts) == 1:
         return parts[0]
     names = []
@@ -31,9 +55,12 @@ def read_turn_files(paths: Sequence[str | os.PathLike]) -> TurnColumns:
 
 
 def read_uem_files(paths: Sequence[str | os.PathLike]) -> dict[str, Regions]:
-    """Return the regions of UEM files; raises DiarizeError for a recording in two of them."""
+    """Return the regions of UEM files; a directory stands for its ``*.uem``.
+
+    Raises DiarizeError for a recording in two of them.
+    """
     out: dict[str, Regions] = {}
-    for path in paths:
+    for path in files_of(paths, ".uem"):
         found = read_uem(path)
         both = out.keys() & found.keys()
         if both:

@@ -38,6 +38,14 @@ def training(world, tmp_path):
             "--out", tmp_path / "exp"]  # fmt: skip
 
 
+def replaced(words, **values):
+    """The command line ``words`` with other values of options."""
+    out = list(words)
+    for name, value in values.items():
+        out[out.index(f"--{name}") + 1] = value
+    return [str(word) for word in out]
+
+
 def data_of(path, wav, rttm=TURN):
     path.mkdir()
     (path / "wav.scp").write_text(f"r {wav}\n")
@@ -91,14 +99,14 @@ def test_fewer_examples_than_processes_times_accumulation():
 def test_a_validation_set_without_speech_has_no_der(training, fails, tmp_path, rttm, message):
     write_wav(tmp_path / "r.wav", np.full(32000, 0.1, np.float32), 16000)
     data = data_of(tmp_path / "silent", tmp_path / "r.wav", rttm)
-    assert message in fails(train.main, *training, "--valid", data)
+    assert message in fails(train.main, *replaced(training, valid=data))
 
 
 def test_training_goes_on_over_batches_in_which_nobody_speaks(training, tmp_path):
     """The matching of a whole batch without speakers was an error of reshape."""
     write_wav(tmp_path / "r.wav", np.full(32000, 0.1, np.float32), 16000)
     data = data_of(tmp_path / "silent", tmp_path / "r.wav", "")
-    assert train.main([str(a) for a in [*training, "--train", data]]) == 0
+    assert train.main(replaced(training, train=data)) == 0
 
 
 @pytest.mark.parametrize(
@@ -158,7 +166,7 @@ def test_a_job_that_is_run_again_withdraws_the_merged_list(world, tmp_path):
         assert posteriors.main([*command, *job]) == 0
     assert posteriors.main(["--out", str(out), "--merge", "2"]) == 0
     data = data_of(tmp_path / "bad", tmp_path / "nowhere.wav")
-    broken = [*command, "--data", str(data), "--job", "1", "--num-jobs", "2"]
+    broken = [*replaced(command, data=data), "--job", "1", "--num-jobs", "2"]
     assert posteriors.main(broken) == 1
     assert not (out / "posteriors.scp").exists()
     assert not (out / "activities.scp").exists()
@@ -212,14 +220,14 @@ def test_stereo_of_8_khz_trains(training, tmp_path):
     rng = np.random.default_rng(0)
     soundfile.write(tmp_path / "r.wav", 0.1 * rng.standard_normal((16000, 2)), 8000)
     data = data_of(tmp_path / "stereo", tmp_path / "r.wav")
-    assert train.main([str(a) for a in [*training, "--train", data, "--valid", data]]) == 0
+    assert train.main(replaced(training, train=data, valid=data)) == 0
 
 
 def test_commands_in_wav_scp_are_run_only_when_allowed(world, training, fails, tmp_path):
     data = data_of(tmp_path / "piped", f"cat {world}/r0.wav |")
-    piped = [*training, "--train", data, "--valid", data]
+    piped = replaced(training, train=data, valid=data)
     assert "--allow-pipes" in fails(train.main, *piped)
-    assert train.main([str(a) for a in [*piped, "--allow-pipes"]]) == 0
+    assert train.main([*piped, "--allow-pipes"]) == 0
     command = ["--model", world / "exp", "--data", data, "--out", tmp_path / "out"]
     assert "--allow-pipes" in fails(posteriors.main, *command)
     assert posteriors.main([str(a) for a in [*command, "--allow-pipes"]]) == 0

@@ -131,10 +131,12 @@ def test_repeated_files_are_all_scored(command, tmp_path, capsys):
 
 def test_a_recording_of_two_uems_is_refused(tmp_path, capsys):
     name = two_recordings(tmp_path)
-    twice = ["-u", str(tmp_path / "uem")] * 2
+    other = tmp_path / "other.uem"
+    other.write_text("r1 1 0 10\n")
+    twice = ["-u", str(tmp_path / "uem"), str(other)]
     assert main(["-r", name["r1"], "-s", name["h1"], *twice]) == 1
     err = capsys.readouterr().err
-    assert f"{tmp_path}/uem: recording r1" in err
+    assert f"{other}: recording r1" in err
 
 
 def test_an_option_of_one_value_is_refused_twice(tmp_path, capsys):
@@ -144,3 +146,22 @@ def test_an_option_of_one_value_is_refused_twice(tmp_path, capsys):
         main(words)
     assert stop.value.code == 2
     assert "--compare" in capsys.readouterr().err
+
+
+def test_directories_of_rttm_and_uem_are_scored(tmp_path, capsys):
+    for side in ("ref", "sys", "uem"):
+        (tmp_path / side).mkdir()
+    write(tmp_path / "ref/r1.rttm", [("r1", 0, 5, "A")])
+    write(tmp_path / "ref/r2.RTTM", [("r2", 0, 5, "A")])
+    write(tmp_path / "sys/r1.rttm", [("r1", 0, 5, "x")])
+    write(tmp_path / "sys/r2.rttm", [("r2", 1, 4, "x")])
+    (tmp_path / "ref/notes.txt").write_text("not an RTTM\n")
+    for name in ("r1", "r2"):
+        (tmp_path / f"uem/{name}.uem").write_text(f"{name} 1 0 10\n")
+    ref, sys, uem = (str(tmp_path / side) for side in ("ref", "sys", "uem"))
+    assert main(["-r", ref, "-s", sys, "-u", uem, "-c", "0", "0.25"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[:3] == ["OVERALL", "10.00", "10.00"]
+    assert main(["-r", ref, f"{ref}/r1.rttm", "-s", sys]) == 1
+    assert f"{ref}/r1.rttm" in capsys.readouterr().err
+    assert main(["-r", ref, "-s", uem]) == 1
+    assert f"{uem}: no file" in capsys.readouterr().err
