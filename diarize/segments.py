@@ -25,6 +25,31 @@ class Segment(NamedTuple):
         return self.end - self.start
 
 
+class Turn(NamedTuple):
+    """A `Segment` of system output, with the confidence of its label and its audio channel.
+
+    ``confidence`` lies in 0..1, or is None where it is unknown; ``channel`` is the field of
+    RTTM, "1" for the first channel and for a mix of all channels.
+    """
+
+    recording: str
+    start: float
+    end: float
+    label: str
+    confidence: float | None = None
+    channel: str = "1"
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.end - self.start
+
+    @property
+    def segment(self) -> Segment:
+        """The turn without confidence and channel."""
+        return Segment(*self[:4])
+
+
 def by_recording(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
     """Return the segments of each recording, in input order."""
     out: dict[str, list[Segment]] = {}

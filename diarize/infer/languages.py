@@ -134,7 +134,7 @@ class LanguagePostProcessor(PostProcessor):
         """Return the queries that are languages, the most active one first; never the VAD slot."""
         return [query + 1 for query in select_queries(activities[1:], options)]
 
-    def segments(
+    def assigned(
         self,
         runs: LanguageRuns,
         queries: list[int],
@@ -142,24 +142,25 @@ class LanguagePostProcessor(PostProcessor):
         options: PostprocessOptions,
         grid: FrameGrid,
         names: Mapping[int, str] | None = None,
-    ) -> list[Segment]:
-        """Return the turns of ``queries`` as segments, sorted by time.
+    ) -> list[tuple[Segment, int]]:
+        """Return the turns of ``queries`` as segments, sorted by time, each with its query.
 
         The label of a query is its name, else L1, L2, … in the order of the first turns.
-        Adjacent turns of one label are joined.
+        Adjacent turns of one label are joined; their query is the first one.
         """
         gap, shortest = grid.to_frame(options.min_gap), grid.to_frame(options.min_duration)
         labels = dict(names or {})
         unnamed = 0
-        out: list[Segment] = []
+        out: list[tuple[Segment, int]] = []
         for lo, hi, query in smooth(runs.decision(queries), gap, shortest):
             if query not in labels:
                 unnamed += 1
                 labels[query] = f"L{unnamed}"
             start, end = grid.to_seconds(lo), grid.to_seconds(hi)
-            if out and (out[-1].end, out[-1].label) == (start, labels[query]):
-                start = out.pop().start
-            out.append(Segment(recording, start, end, labels[query]))
+            if out and (out[-1][0].end, out[-1][0].label) == (start, labels[query]):
+                before, query = out.pop()
+                start = before.start
+            out.append((Segment(recording, start, end, labels[query]), query))
         return out
 
     def name(

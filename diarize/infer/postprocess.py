@@ -9,12 +9,13 @@ toolkit, NOT in the paper, for a class head that has not yet learned to stop dup
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.segments import Segment
+from diarize.infer.confidence import calibrated, turn_probabilities
+from diarize.segments import Segment, Turn
 from diarize.timebase import FrameGrid
 
 # Probabilities (N, C) of the language head, and the names of its C languages.
@@ -38,6 +39,8 @@ class PostprocessOptions:
         only the most active one is kept (extension, not in the paper); null is off
     name_threshold: the label of a language is its name if the probability of the name is above
         this, else L1, L2, …; null: no names
+    confidence: slope and offset of the calibration of a turn's confidence
+        (`diarize.infer.confidence`), from tuning; null: not calibrated
     """
 
     theta: float = 0.8
@@ -50,6 +53,7 @@ class PostprocessOptions:
     max_speakers: int | None = None
     merge_iou: float | None = None
     name_threshold: float | None = None
+    confidence: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for name in ("theta", "threshold"):
@@ -217,6 +221,13 @@ def check_output(
         )
 
 
+class Decision(NamedTuple):
+    """Turns of a recording, sorted by time, and the queries behind each of their labels."""
+
+    turns: list[Turn]
+    queries: dict[str, list[int]]
+
+
 class PostProcessor(ABC):
     """Post-processing of a task: from posteriors to segments, in three steps.
 
@@ -237,7 +248,7 @@ class PostProcessor(ABC):
         """Return the queries that are kept, the most active one first."""
 
     @abstractmethod
-    def segments(
+    def assigned(
         self,
         runs: Any,
         queries: list[int],
@@ -245,8 +256,15 @@ class PostProcessor(ABC):
         options: PostprocessOptions,
         grid: FrameGrid,
         names: Mapping[int, str] | None = None,
-    ) -> list[Segment]:
-        """Return the turns of ``queries``, sorted by time; ``names`` are labels of queries."""
+    ) -> list[tuple[Segment, int]]:
+        """Return the turns of ``queries``, sorted by time, each with its query.
+
+        ``names`` are labels of queries.
+        """
+
+    def segments(self, *args: Any, **kwargs: Any) -> list[Segment]:
+        """Return the turns of `assigned` without their queries."""
+        return [segment for segment, _ in self.assigned(*args, **kwargs)]
 
     def process(
         self,
@@ -264,6 +282,42 @@ class PostProcessor(ABC):
         language_id: probabilities (N, C) of the language head and its C names
         Raises DiarizeError, naming ``recording``, for shapes that do not fit and NaN or Inf.
         """
+        found = self._assigned(posteriors, activities, recording, options, grid, language_id)
+        return [segment for segment, _ in found]
+
+    def decide(
+        self,
+        posteriors: np.ndarray,
+        activities: np.ndarray,
+        recording: str,
+        options: PostprocessOptions,
+        grid: FrameGrid,
+        language_id: LanguageId | None = None,
+    ) -> Decision:
+        """Return the segments of `process` as turns with confidence, and the queries of each label.
+
+        Arguments and errors are those of `process`; the confidence is that of
+        `diarize.infer.confidence`.
+        """
+        found = self._assigned(posteriors, activities, recording, options, grid, language_id)
+        means = turn_probabilities(posteriors, activities, found, grid)
+        turns, by_label = [], {}
+        for (segment, query), mean in zip(found, means, strict=True):
+            turns.append(Turn(*segment, calibrated(mean, options.confidence)))
+            of_label = by_label.setdefault(segment.label, [])
+            if query not in of_label:
+                of_label.append(query)
+        return Decision(turns, by_label)
+
+    def _assigned(
+        self,
+        posteriors: np.ndarray,
+        activities: np.ndarray,
+        recording: str,
+        options: PostprocessOptions,
+        grid: FrameGrid,
+        language_id: LanguageId | None,
+    ) -> list[tuple[Segment, int]]:
         check_output(posteriors, activities, recording, self.num_fixed)
         runs = self.runs(posteriors, options.threshold, options.median)
         try:
@@ -271,7 +325,7 @@ class PostProcessor(ABC):
         except DiarizeError as err:
             raise DiarizeError(f"recording {recording}: {err}") from err
         names = self.name(queries, activities, recording, options, language_id)
-        return self.segments(runs, queries, recording, options, grid, names)
+        return self.assigned(runs, queries, recording, options, grid, names)
 
     def name(
         self,
@@ -298,7 +352,7 @@ class SpeakerPostProcessor(PostProcessor):
         is_duplicate = None if limit is None else runs.overlaps(limit)
         return select_queries(activities, options, is_duplicate)
 
-    def segments(
+    def assigned(
         self,
         runs: QueryRuns,
         queries: list[int],
@@ -306,7 +360,7 @@ class SpeakerPostProcessor(PostProcessor):
         options: PostprocessOptions,
         grid: FrameGrid,
         names: Mapping[int, str] | None = None,
-    ) -> list[Segment]:
+    ) -> list[tuple[Segment, int]]:
         """Return the cleaned runs of ``queries`` as segments of spk1, spk2, …, sorted by time.
 
         Speakers are numbered in the order in which they first speak, the more active query
@@ -314,11 +368,11 @@ class SpeakerPostProcessor(PostProcessor):
         empty mask has no segment and no number.
         """
         gap, shortest = grid.to_frame(options.min_gap), grid.to_frame(options.min_duration)
-        cleaned = [clean_runs(runs.runs(query), gap, shortest) for query in queries]
-        speaking = sorted((r for r in cleaned if len(r)), key=lambda r: r[0, 0])
+        cleaned = [(query, clean_runs(runs.runs(query), gap, shortest)) for query in queries]
+        speaking = sorted((item for item in cleaned if len(item[1])), key=lambda x: x[1][0, 0])
         return sorted(
-            Segment(recording, grid.to_seconds(lo), grid.to_seconds(hi), f"spk{number}")
-            for number, rows in enumerate(speaking, start=1)
+            (Segment(recording, grid.to_seconds(lo), grid.to_seconds(hi), f"spk{number}"), query)
+            for number, (query, rows) in enumerate(speaking, start=1)
             for lo, hi in rows.tolist()
         )
 

@@ -42,12 +42,14 @@ class Posteriors:
     ``masks`` (T, N) are the speech probabilities of N queries on the frame grid,
     ``activities`` (N,) the probabilities that a query represents a speaker; float32, in
     descending order of activity after the fixed queries (the VAD slot).
-    ``names`` (N, C) are the probabilities of the languages known to the language head.
+    ``names`` (N, C) are the probabilities of the languages known to the language head,
+    ``queries`` (N, D) the mask embeddings, float32.
     """
 
     masks: np.ndarray | StitchedMasks
     activities: np.ndarray
     names: np.ndarray | None = None
+    queries: np.ndarray | None = None
 
 
 class Predictor:
@@ -135,8 +137,8 @@ class Predictor:
         self.foreseen = max(self.foreseen, self.predicted_bytes(recording, longest))
         features = self.model.features.open_recording(recording)
         if len(windows) == 1:
-            masks, chosen, _ = self._pass(features, *windows[0], recording.name)
-            return Posteriors(masks, *chosen)
+            masks, chosen, (embeddings, _) = self._pass(features, *windows[0], recording.name)
+            return Posteriors(masks, *chosen, embeddings.cpu().numpy())
         _log.info("recording %s: %d windows", recording.name, len(windows))
         most = self.sizes.queries - self.fixed_queries
         options = StitchOptions(evidence=self.grid.to_frame(0.5), most=most)
@@ -145,8 +147,7 @@ class Predictor:
             masks, (activities, names), rest = self._pass(features, first, last, recording.name)
             stitcher.add(Window(first, last, masks, activities, *rest, names))
         o = self.options
-        masks, activities, names = stitcher.finish(o.min_activity, o.min_queries)
-        return Posteriors(masks, activities, names)
+        return Posteriors(*stitcher.finish(o.min_activity, o.min_queries))
 
     @torch.inference_mode()
     def predict_batch(self, recordings: Sequence[Recording]) -> list[Posteriors]:
@@ -178,7 +179,8 @@ class Predictor:
             embeddings = queries.mask_embeddings[i, order].float()
             masks = (frames[i, : recording.num_frames].float() @ embeddings.T).sigmoid()
             chosen = self._chosen(queries, i, order)
-            out.append(Posteriors(_checked(masks.cpu().numpy(), chosen, recording.name), *chosen))
+            masks = _checked(masks.cpu().numpy(), chosen, recording.name)
+            out.append(Posteriors(masks, *chosen, embeddings.cpu().numpy()))
         return out
 
     def _pass(

@@ -172,9 +172,12 @@ class Stitcher:
 
     def finish(
         self, min_activity: float, min_queries: int
-    ) -> tuple[StitchedMasks, np.ndarray, np.ndarray | None]:
-        """Return masks (T, S), activities (S,) and names (S, C): the fixed ones, then those of
-        at least ``min_activity``, or the ``min_queries`` most active, in descending order.
+    ) -> tuple[StitchedMasks, np.ndarray, np.ndarray | None, np.ndarray]:
+        """Return masks (T, S), activities (S,), names (S, C) and embeddings (S, D).
+
+        First the fixed speakers, then those of at least ``min_activity``, or the
+        ``min_queries`` most active, in descending order.  The embedding is that of the last
+        window of a speaker.
         """
         assert self._before is not None, "no window was added"
         self._keep(self._before[0].last)
@@ -194,7 +197,8 @@ class Stitcher:
         names = None
         if table and isinstance(table[0].names, np.ndarray):
             names = np.stack([s.names / s.weight for s in table]).astype(np.float32)
-        return StitchedMasks(blocks, len(order)), activities, names
+        embeddings = torch.stack([s.embedding for s in table]).float().cpu().numpy()
+        return StitchedMasks(blocks, len(order)), activities, names, embeddings
 
     def _keep(self, end: int) -> None:
         """Store the rows of the previous window, up to frame ``end``."""

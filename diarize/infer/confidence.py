@@ -1,0 +1,86 @@
+"""Confidence of a turn: the share of its time in which its label is expected to be right.
+
+The raw confidence is the mean mask probability of the turn's query over the frames of the turn,
+times the probability that the query is active.  Tuning fits a slope and an offset of its log-odds
+on the validation set (Platt 1999), with the turns weighted by their duration.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from diarize.segments import Segment
+from diarize.timebase import FrameGrid
+
+_EDGE = 1e-6  # log-odds are finite
+_STEPS = 50
+
+
+def turn_probabilities(
+    posteriors: np.ndarray,
+    activities: np.ndarray,
+    turns: Sequence[tuple[Segment, int]],
+    grid: FrameGrid,
+) -> list[float]:
+    """Return the raw confidence of each turn, a segment with its query.
+
+    posteriors: (T, N) mask probabilities on the frames of ``grid``
+    activities: (N,) probabilities that a query is active
+    """
+    out = [0.0] * len(turns)
+    of_query: dict[int, list[int]] = {}
+    for index, (_, query) in enumerate(turns):
+        of_query.setdefault(query, []).append(index)
+    for query, indices in of_query.items():
+        column = np.ascontiguousarray(posteriors[:, query])
+        for index in indices:
+            segment = turns[index][0]
+            span = column[grid.to_frame(segment.start) : grid.to_frame(segment.end)]
+            out[index] = float(span.mean(dtype=np.float64) * activities[query])
+    return out
+
+
+def calibrated(raw: float, line: tuple[float, float] | None) -> float:
+    """Return the confidence of ``raw``, with ``line`` (slope, offset) applied to its log-odds.
+
+    >>> calibrated(0.5, (2.0, 0.0)), calibrated(0.9, None)
+    (0.5, 0.9)
+    """
+    if line is None:
+        return min(1.0, max(0.0, raw))
+    return 1.0 / (1.0 + math.exp(-(line[0] * _log_odds(raw) + line[1])))
+
+
+def fit_calibration(
+    raw: Sequence[float], correct: Sequence[float], seconds: Sequence[float]
+) -> tuple[float, float] | None:
+    """Return the slope and offset of greatest likelihood, None where they are not determined.
+
+    raw: raw confidence of each turn; correct: the share of its time that is right, 0..1;
+    seconds: its duration.  They are not determined without wrong time, without right time,
+    and if the slope would not be positive.
+    """
+    x = np.array([_log_odds(value) for value in raw])
+    y, weight = np.asarray(correct, float), np.asarray(seconds, float)
+    total = weight.sum()
+    if not total or not 0 < (weight * y).sum() < total:
+        return None
+    design = np.stack([x, np.ones_like(x)], axis=1)
+    # A weak pull towards slope 1 keeps Newton's steps finite on separable data.
+    prior = np.array([1.0, 0.0])
+    beta = prior.copy()
+    for _ in range(_STEPS):
+        p = 1.0 / (1.0 + np.exp(-np.clip(design @ beta, -30, 30)))
+        gradient = design.T @ (weight * (y - p)) - (beta - prior)
+        hessian = (design.T * (weight * p * (1 - p))) @ design + np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        beta = beta + step
+        if np.abs(step).max() < 1e-9:
+            break
+    return (float(beta[0]), float(beta[1])) if beta[0] > 0 else None
+
+
+def _log_odds(value: float) -> float:
+    value = min(1 - _EDGE, max(_EDGE, value))
+    return math.log(value / (1 - value))
