@@ -1,12 +1,12 @@
 """Confidence of a turn: the share of its time in which its label is expected to be right.
 
-The raw confidence is the mean mask probability of the turn's query over the frames of the turn,
+The raw confidence is the mean mask probability of the label's query over the frames of the turn,
 times the probability that the query is active.  Tuning fits a slope and an offset of its log-odds
 on the validation set (Platt 1999), with the turns weighted by their duration.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,24 +20,27 @@ _STEPS = 50
 def turn_probabilities(
     posteriors: np.ndarray,
     activities: np.ndarray,
-    turns: Sequence[tuple[Segment, int]],
+    turns: Sequence[Segment],
+    queries: Mapping[str, Sequence[int]],
     grid: FrameGrid,
 ) -> list[float]:
-    """Return the raw confidence of each turn, a segment with its query.
+    """Return the raw confidence of each turn.
 
     posteriors: (T, N) mask probabilities on the frames of ``grid``
     activities: (N,) probabilities that a query is active
+    queries: the queries of each label; of several, the most probable one in each frame counts
     """
     out = [0.0] * len(turns)
-    of_query: dict[int, list[int]] = {}
-    for index, (_, query) in enumerate(turns):
-        of_query.setdefault(query, []).append(index)
-    for query, indices in of_query.items():
-        column = np.ascontiguousarray(posteriors[:, query])
+    of_label: dict[str, list[int]] = {}
+    for index, turn in enumerate(turns):
+        of_label.setdefault(turn.label, []).append(index)
+    for label, indices in of_label.items():
+        columns = [posteriors[:, q] * np.float32(activities[q]) for q in queries[label]]
+        column = columns[0] if len(columns) == 1 else np.maximum.reduce(columns)
         for index in indices:
-            segment = turns[index][0]
-            span = column[grid.to_frame(segment.start) : grid.to_frame(segment.end)]
-            out[index] = float(span.mean(dtype=np.float64) * activities[query])
+            turn = turns[index]
+            span = column[grid.to_frame(turn.start) : grid.to_frame(turn.end)]
+            out[index] = float(span.mean(dtype=np.float64))
     return out
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.infer.postprocess import (
+    Assigned,
     LanguageId,
     PostprocessOptions,
     PostProcessor,
@@ -142,26 +143,29 @@ class LanguagePostProcessor(PostProcessor):
         options: PostprocessOptions,
         grid: FrameGrid,
         names: Mapping[int, str] | None = None,
-    ) -> list[tuple[Segment, int]]:
-        """Return the turns of ``queries`` as segments, sorted by time, each with its query.
+    ) -> Assigned:
+        """Return the turns of ``queries``, sorted by time, and the queries of each label.
 
         The label of a query is its name, else L1, L2, … in the order of the first turns.
-        Adjacent turns of one label are joined; their query is the first one.
+        Adjacent turns of one label are joined.
         """
         gap, shortest = grid.to_frame(options.min_gap), grid.to_frame(options.min_duration)
         labels = dict(names or {})
         unnamed = 0
-        out: list[tuple[Segment, int]] = []
+        out: list[Segment] = []
+        by_label: dict[str, list[int]] = {}
         for lo, hi, query in smooth(runs.decision(queries), gap, shortest):
             if query not in labels:
                 unnamed += 1
                 labels[query] = f"L{unnamed}"
             start, end = grid.to_seconds(lo), grid.to_seconds(hi)
-            if out and (out[-1][0].end, out[-1][0].label) == (start, labels[query]):
-                before, query = out.pop()
-                start = before.start
-            out.append((Segment(recording, start, end, labels[query]), query))
-        return out
+            if out and (out[-1].end, out[-1].label) == (start, labels[query]):
+                start = out.pop().start
+            out.append(Segment(recording, start, end, labels[query]))
+            of_label = by_label.setdefault(labels[query], [])
+            if query not in of_label:
+                of_label.append(query)
+        return out, by_label
 
     def name(
         self,

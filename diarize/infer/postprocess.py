@@ -20,6 +20,8 @@ from diarize.timebase import FrameGrid
 
 # Probabilities (N, C) of the language head, and the names of its C languages.
 LanguageId = tuple[np.ndarray, Sequence[str]]
+# The segments of a recording, sorted by time, and the queries of each of their labels.
+Assigned = tuple[list[Segment], dict[str, list[int]]]
 
 _BLOCK = 1 << 16  # frames per check
 
@@ -256,15 +258,15 @@ class PostProcessor(ABC):
         options: PostprocessOptions,
         grid: FrameGrid,
         names: Mapping[int, str] | None = None,
-    ) -> list[tuple[Segment, int]]:
-        """Return the turns of ``queries``, sorted by time, each with its query.
+    ) -> Assigned:
+        """Return the turns of ``queries``, sorted by time, and the queries of each label.
 
         ``names`` are labels of queries.
         """
 
     def segments(self, *args: Any, **kwargs: Any) -> list[Segment]:
-        """Return the turns of `assigned` without their queries."""
-        return [segment for segment, _ in self.assigned(*args, **kwargs)]
+        """Return the turns of `assigned` alone."""
+        return self.assigned(*args, **kwargs)[0]
 
     def process(
         self,
@@ -282,8 +284,7 @@ class PostProcessor(ABC):
         language_id: probabilities (N, C) of the language head and its C names
         Raises DiarizeError, naming ``recording``, for shapes that do not fit and NaN or Inf.
         """
-        found = self._assigned(posteriors, activities, recording, options, grid, language_id)
-        return [segment for segment, _ in found]
+        return self._assigned(posteriors, activities, recording, options, grid, language_id)[0]
 
     def decide(
         self,
@@ -299,15 +300,15 @@ class PostProcessor(ABC):
         Arguments and errors are those of `process`; the confidence is that of
         `diarize.infer.confidence`.
         """
-        found = self._assigned(posteriors, activities, recording, options, grid, language_id)
-        means = turn_probabilities(posteriors, activities, found, grid)
-        turns, by_label = [], {}
-        for (segment, query), mean in zip(found, means, strict=True):
-            turns.append(Turn(*segment, calibrated(mean, options.confidence)))
-            of_label = by_label.setdefault(segment.label, [])
-            if query not in of_label:
-                of_label.append(query)
-        return Decision(turns, by_label)
+        found, queries = self._assigned(
+            posteriors, activities, recording, options, grid, language_id
+        )
+        means = turn_probabilities(posteriors, activities, found, queries, grid)
+        turns = [
+            Turn(*segment, calibrated(mean, options.confidence))
+            for segment, mean in zip(found, means, strict=True)
+        ]
+        return Decision(turns, queries)
 
     def _assigned(
         self,
@@ -317,7 +318,7 @@ class PostProcessor(ABC):
         options: PostprocessOptions,
         grid: FrameGrid,
         language_id: LanguageId | None,
-    ) -> list[tuple[Segment, int]]:
+    ) -> Assigned:
         check_output(posteriors, activities, recording, self.num_fixed)
         runs = self.runs(posteriors, options.threshold, options.median)
         try:
@@ -360,8 +361,8 @@ class SpeakerPostProcessor(PostProcessor):
         options: PostprocessOptions,
         grid: FrameGrid,
         names: Mapping[int, str] | None = None,
-    ) -> list[tuple[Segment, int]]:
-        """Return the cleaned runs of ``queries`` as segments of spk1, spk2, …, sorted by time.
+    ) -> Assigned:
+        """Return the cleaned runs of ``queries`` as segments of spk1, spk2, …; see `assigned`.
 
         Speakers are numbered in the order in which they first speak, the more active query
         (the earlier one in ``queries``) first if two begin in the same frame.  A query with an
@@ -370,11 +371,13 @@ class SpeakerPostProcessor(PostProcessor):
         gap, shortest = grid.to_frame(options.min_gap), grid.to_frame(options.min_duration)
         cleaned = [(query, clean_runs(runs.runs(query), gap, shortest)) for query in queries]
         speaking = sorted((item for item in cleaned if len(item[1])), key=lambda x: x[1][0, 0])
-        return sorted(
-            (Segment(recording, grid.to_seconds(lo), grid.to_seconds(hi), f"spk{number}"), query)
-            for number, (query, rows) in enumerate(speaking, start=1)
+        labels = {query: f"spk{number}" for number, (query, _) in enumerate(speaking, start=1)}
+        found = sorted(
+            Segment(recording, grid.to_seconds(lo), grid.to_seconds(hi), labels[query])
+            for query, rows in speaking
             for lo, hi in rows.tolist()
         )
+        return found, {label: [query] for query, label in labels.items()}
 
 
 SPEAKER = SpeakerPostProcessor()

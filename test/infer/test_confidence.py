@@ -41,18 +41,20 @@ def test_turns_of_one_language_by_two_queries_name_both():
     masks = np.zeros((200, 3), np.float32)
     masks[:, 0] = 0.9
     masks[:100, 1], masks[120:, 2] = 0.8, 0.8
-    masks[100:120, 0] = 0.1
+    masks[100:120, 1] = 0.7
     names = np.array([[0.1, 0.9], [0.1, 0.9], [0.2, 0.8]])
     options = PostprocessOptions(0.5, name_threshold=0.5)
     found = LANGUAGE.decide(masks, np.ones(3), "r", options, GRID, (names, ["de", "en"]))
-    assert [turn.label for turn in found.turns] == ["en", "en"]
+    assert [turn.segment for turn in found.turns] == [Segment("r", 0, 2, "en")]
+    assert found.turns[0].confidence == pytest.approx((180 * 0.8 + 20 * 0.7) / 200)
     assert found.queries == {"en": [1, 2]}
 
 
 def test_probabilities_are_means_of_the_frames_of_the_turn():
     masks = np.arange(20, dtype=np.float32).reshape(10, 2) / 20
-    turns = [(Segment("r", 0.02, 0.05, "a"), 1), (Segment("r", 0.0, 0.1, "b"), 0)]
-    got = turn_probabilities(masks, np.array([1.0, 0.5]), turns, GRID)
+    turns = [Segment("r", 0.02, 0.05, "a"), Segment("r", 0.0, 0.1, "b")]
+    queries = {"a": [1], "b": [0]}
+    got = turn_probabilities(masks, np.array([1.0, 0.5]), turns, queries, GRID)
     assert got == pytest.approx([0.5 * masks[2:5, 1].mean(), masks[:, 0].mean()])
 
 

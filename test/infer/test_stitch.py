@@ -79,7 +79,7 @@ def test_permuted_queries_become_the_same_speakers(known):
     windows = [window(masks, a, b, orders[i % 6], known=known)
                for i, (a, b) in enumerate(plan_windows(1500, 600, 250, FACTOR))]
     assert len(windows) > 2
-    found, activities, names = stitched(windows)
+    found, activities, names, _ = stitched(windows)
     assert found.shape == (1500, 3)
     assert same_up_to_order(found, masks)
     np.testing.assert_allclose(activities, 0.9, atol=1e-6)
@@ -91,7 +91,7 @@ def test_a_speaker_silent_in_the_overlap_is_recalled_by_the_embedding():
     cuts = [(0, 600), (500, 1100), (1000, 1500)]
     orders = [(0, 1, 2), (2, 0, 1), (1, 2, 0)]
     windows = [window(masks, *cut, order) for cut, order in zip(cuts, orders, strict=True)]
-    found, _, _ = stitched(windows)
+    found, *_ = stitched(windows)
     assert same_up_to_order(found, masks)
 
 
@@ -100,7 +100,7 @@ def test_without_a_memory_a_speaker_who_returns_is_somebody_new():
     masks = speech(1500, TURNS)
     cuts = [(0, 600), (500, 1100), (1000, 1500)]
     windows = [window(masks, *cut, (0, 1, 2), known=False) for cut in cuts]
-    found, _, _ = stitched(windows)
+    found, *_ = stitched(windows)
     assert np.count_nonzero(found[:].any(0)) > 3
     np.testing.assert_array_equal(found[:].sum(1), masks.sum(1))
 
@@ -118,7 +118,7 @@ def test_a_remembered_mask_that_fits_somebody_else_better_recalls_nobody():
     stitcher.add(first)
     # The embedding of 0 equals both masks alike for query 1; query 0 (speaker 2) is new.
     stitcher.add(both)
-    found, _, _ = stitcher.finish(0.01, 8)
+    found, *_ = stitcher.finish(0.01, 8)
     assert sorted(int(found[:, s].sum()) for s in range(found.shape[1])) == [260, 800]
 
 
@@ -126,11 +126,11 @@ def test_the_table_is_bounded_and_the_least_likely_makes_place():
     masks = speech(1000, [(0, 0, 100), (1, 100, 200), (2, 400, 700), (3, 700, 1000)])
     early = window(masks, 0, 400, (0, 1), activity=0.3)
     late = window(masks, 350, 1000, (2, 3), activity=0.9)
-    found, activities, _ = stitched([early, late], most=3)
+    found, activities, *_ = stitched([early, late], most=3)
     assert found.shape == (1000, 3)
     np.testing.assert_allclose(sorted(activities), [0.3, 0.9, 0.9], atol=1e-6)
     assert sorted(found[:].sum(0).tolist()) == [100, 300, 300]
-    found, activities, _ = stitched([late_first(masks), early_last(masks)], most=2)
+    found, activities, *_ = stitched([late_first(masks), early_last(masks)], most=2)
     np.testing.assert_allclose(activities, [0.9, 0.9], atol=1e-6)
 
 
@@ -153,7 +153,7 @@ def test_fixed_queries_stay_first_and_names_are_averaged():
     stitcher = Stitcher(1)
     for one in windows:
         stitcher.add(one)
-    found, activities, names = stitcher.finish(0.01, 0)
+    found, activities, names, _ = stitcher.finish(0.01, 0)
     assert found.shape == (800, 3)
     np.testing.assert_array_equal(found[:, 0], 1)
     assert activities[0] == pytest.approx(0.1)
@@ -181,3 +181,14 @@ def test_stitched_masks_are_taken_apart_like_an_array():
     np.testing.assert_allclose(np.asarray(masks), wanted, atol=1e-7)
     with pytest.raises(TypeError):
         masks[3]
+
+
+def test_the_embeddings_are_those_of_the_kept_speakers():
+    masks = speech(1500, TURNS)
+    cuts = [(0, 600), (500, 1100), (1000, 1500)]
+    orders = [(0, 1, 2), (2, 0, 1), (1, 2, 0)]
+    windows = [window(masks, *cut, order) for cut, order in zip(cuts, orders, strict=True)]
+    found, *_, embeddings = stitched(windows)
+    assert embeddings.shape == (found.shape[1], windows[0].embeddings.shape[1])
+    last = {tuple(row) for row in windows[-1].embeddings.tolist()}
+    assert {tuple(row) for row in embeddings.tolist()} == last
