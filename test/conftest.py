@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ ROOT = Path(__file__).resolve().parents[1]
 def repo_root() -> Path:
     """The root of the checkout."""
     return ROOT
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Random numbers whose seed a failing test prints; ``DIARIZE_TEST_SEED`` repeats it."""
+    seed = int(os.environ.get("DIARIZE_TEST_SEED") or random.randrange(2**32))
+    print(f"DIARIZE_TEST_SEED={seed}")
+    return random.Random(seed)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,12 @@
 """kill -9 of a real training on the CPU, then the same command: the same bits.
 
 The task is that of the recipes, on mixtures made on the fly; `test/train/test_resume.py` looks
-closer at the trainer, `test/simulate/test_writer.py` kills the simulation.
+closer at the trainer, `test/simulate/test_disk.py` kills the simulation.
 """
 
 import json
 import multiprocessing
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -85,13 +84,13 @@ def last_step(out):
     return max((json.loads(x)["step"] for x in lines if x.endswith("}\n")), default=0)
 
 
-def wait_for(out, step, alive):
-    """Wait for a step, and for some moment after it."""
+def wait_for(out, step, alive, chance):
+    """Wait for a step, and for a random moment after it."""
     deadline = time.monotonic() + 60
     while last_step(out) < step and alive():
         assert time.monotonic() < deadline, "no progress"
         time.sleep(0.002)
-    time.sleep(random.random() * 0.05)
+    time.sleep(chance.random() * 0.05)
 
 
 def descendants(pid):
@@ -121,12 +120,12 @@ def assert_same(one, two):
         assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_three_kills_change_no_bit_of_a_real_training(words, fork, tmp_path):
+def test_three_kills_change_no_bit_of_a_real_training(words, fork, chance, tmp_path):
     calm, cut = tmp_path / "calm", tmp_path / "cut"
     words = ["--set", "train.num_workers=1", *words]
     for moment in (2, 12, 22):
         process = fork([*words, str(cut)])
-        wait_for(cut, moment + random.randrange(7), process.is_alive)
+        wait_for(cut, moment + chance.randrange(7), process.is_alive, chance)
         workers = descendants(process.pid)
         assert workers
         process.kill()
@@ -145,10 +144,12 @@ def test_three_kills_change_no_bit_of_a_real_training(words, fork, tmp_path):
     assert_same(calm, cut)
 
 
-def test_a_killed_torchrun_leaves_no_process_and_changes_no_bit(words, repo_root, tmp_path):
+def test_a_killed_torchrun_leaves_no_process_and_changes_no_bit(
+    words, repo_root, chance, tmp_path
+):
     calm, cut = tmp_path / "calm", tmp_path / "cut"
     process = torchrun([*words, str(cut)], repo_root)
-    wait_for(cut, 13 + random.randrange(7), lambda: process.poll() is None)
+    wait_for(cut, 13 + chance.randrange(7), lambda: process.poll() is None, chance)
     process.kill()
     # Ends only when every process that holds the pipe, torchrun's ranks too, has gone.
     err = process.communicate(timeout=30)[1]

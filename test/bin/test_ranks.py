@@ -5,7 +5,6 @@ The toy of `test/train` is looked at more closely in `test/train/test_resume.py`
 
 import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -121,11 +120,10 @@ def kill_while_writing(out: Path, pid: int) -> None:
     pytest.fail("no checkpoint was written")
 
 
-def test_a_killed_rank_is_named_and_three_kills_change_no_bit(world, torchrun, calm, tmp_path):
+def test_a_killed_rank_is_named_and_three_kills_change_no_bit(
+    world, torchrun, calm, chance, tmp_path
+):
     """At three random moments, the second while a checkpoint is written."""
-    seed = int(os.environ.get("DIARIZE_TEST_SEED") or random.randrange(2**32))
-    print(f"DIARIZE_TEST_SEED={seed}")
-    chance = random.Random(seed)
     arguments = [*words(world, 60, *OFTEN), str(tmp_path)]
     for moment in range(3):
         process = torchrun(arguments)

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from plain import sigmoid, slow_mask_logits
 
 from diarize.errors import DiarizeError
 from diarize.losses import terms
@@ -19,10 +20,6 @@ from diarize.nn.outputs import QueryPredictions
 T, N, S = 9, 5, 3
 LENGTHS = (9, 7, 4)
 SLOTS = ((1.0, 0.5, 0.5), (1.0, 0.5, 0.5), (3.0, 0.3, 0.7))  # weight, FP, FN: VAD, matrix, embedded
-
-
-def sigmoid(x):
-    return 1 / (1 + math.exp(-float(x)))
 
 
 def slow_focal(logits, targets, length, gamma, alpha=None):
@@ -115,19 +112,20 @@ def slow_loss(p, targets, counts, o, ids=None):
     """The criterion by loops over layers, recordings and all assignments of languages."""
     total = 0.0
     for layer in range(p.activity_logits.shape[0]):
-        logits = p.mask_logits()[layer]
         sums = dict.fromkeys(("focal", "tversky", "activity", "naming"), 0.0)
         frames = slot_count = query_weight = named = 0.0
         for b, (count, length) in enumerate(zip(counts, LENGTHS, strict=True)):
             activity = p.activity_logits[layer, b]
+            found = slow_mask_logits(p.frames[b], p.mask_embeddings[layer, b])
+            logits = [[found[t, n] for t in range(length)] for n in range(N)]
 
             def focal(n, s, b=b, length=length, logits=logits):
                 return SLOTS[s][0] * slow_focal(
-                    logits[b, :, n], targets[b, :, s], length, o.focal_gamma
+                    logits[n], targets[b, :, s], length, o.focal_gamma
                 )
 
             def tversky(n, s, b=b, length=length, logits=logits):
-                loss = slow_tversky(logits[b, :, n], targets[b, :, s], length, *SLOTS[s][1:])
+                loss = slow_tversky(logits[n], targets[b, :, s], length, *SLOTS[s][1:])
                 return SLOTS[s][0] * loss
 
             def cost(phi, length=length, activity=activity, focal=focal, tversky=tversky):

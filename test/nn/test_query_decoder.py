@@ -1,6 +1,7 @@
 """The query decoder: eqs. (2) to (5), masked attention, permutation, no NaN."""
 
 import torch
+from torch.nn import functional as F
 
 from diarize.nn.query_decoder import QueryDecoder, QueryLayer, attention_mask, mask_module
 
@@ -26,14 +27,40 @@ def test_mask_module_is_eq_2():
             torch.testing.assert_close(logits[0, t, n], expected)
 
 
+def plain_attention(part, q, k, v, hidden=None):
+    """The same weights in torch's attention; ``hidden`` (N, T) is True where it must not look."""
+    weights = [part.query.weight, part.key.weight, part.value.weight]
+    biases = [part.query.bias, part.key.bias, part.value.bias]
+    output, _ = F.multi_head_attention_forward(
+        q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1), q.shape[-1], part.heads,
+        torch.cat(weights), torch.cat(biases), None, None, False, 0.0,
+        part.output.weight, part.output.bias, attn_mask=hidden,
+    )  # fmt: skip
+    return output.transpose(0, 1)
+
+
+def plain_norm(norm, x):
+    centred = x - x.mean(-1, keepdim=True)
+    scaled = centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+    return scaled * norm.weight + norm.bias
+
+
 def test_query_layer_is_eq_4():
     torch.manual_seed(0)
     layer = QueryLayer(8, 2, 16, 0.0)
+    with torch.no_grad():
+        for name, parameter in layer.named_parameters():
+            if "norm" in name or "bias" in name:  # at first 1 or 0, which would hide a mistake
+                parameter.normal_()
     q, p, memory = torch.randn(1, 3, 8), torch.randn(3, 8), torch.randn(1, 5, 8)
     mask = torch.tensor([[[1, 1, 0, 0, 1], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1]]]).bool()
-    first = layer.cross_norm(layer.cross_attention(q + p, memory, memory, mask) + q)
-    second = layer.self_norm(layer.self_attention(first + p, first + p, first) + first)
-    expected = layer.ff_norm(layer.ff(second) + second)
+    attended = plain_attention(layer.cross_attention, q + p, memory, memory, ~mask[0])
+    first = plain_norm(layer.cross_norm, attended + q)
+    attended = plain_attention(layer.self_attention, first + p, first + p, first)
+    second = plain_norm(layer.self_norm, attended + first)
+    enter, leave = layer.ff[0], layer.ff[3]
+    hidden = (second @ enter.weight.T + enter.bias).clamp(min=0)
+    expected = plain_norm(layer.ff_norm, hidden @ leave.weight.T + leave.bias + second)
     torch.testing.assert_close(layer(q, p, memory, mask), expected)
 
 
@@ -89,8 +116,15 @@ def test_every_layer_is_predicted_by_the_same_head():
     predictions = decoder(*inputs(), 10)
     assert len(predictions.mask_embeddings) == 4
     assert predictions.mask_logits().shape == (4, 2, 40, 4)
-    embedding, activity = decoder.predict(decoder.queries)
-    torch.testing.assert_close(predictions.mask_embeddings[0, 0], embedding)
-    torch.testing.assert_close(predictions.activity_logits[0, 1], activity)
+    for layer in range(4):
+        hidden = predictions.queries[layer]
+        for linear in decoder.mask_mlp[:3:2]:
+            hidden = (hidden @ linear.weight.T + linear.bias).clamp(min=0)
+        embedding = hidden @ decoder.mask_mlp[4].weight.T + decoder.mask_mlp[4].bias
+        torch.testing.assert_close(predictions.mask_embeddings[layer], embedding)
+        activity = predictions.queries[layer] @ decoder.class_head.weight[0]
+        expected = activity + decoder.class_head.bias
+        torch.testing.assert_close(predictions.activity_logits[layer], expected)
+    torch.testing.assert_close(predictions.queries[0, 1], decoder.queries)
     last = predictions.last()
     torch.testing.assert_close(last.mask_logits()[0], predictions.mask_logits()[-1])

@@ -1,5 +1,6 @@
 """Every configuration of every recipe: built at its own size, and trained for one step in small."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,24 @@ def test_what_infers_with_a_fixed_theta_is_validated_with_it():
     assert pairs >= 14
 
 
+def leaves(tree, keys=()):
+    """Yield the keys and the value of each leaf of nested dictionaries."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*keys, key))
+        else:
+            yield (*keys, key), value
+
+
 @pytest.mark.parametrize("path", INFERENCE, ids=name_of)
 def test_inference_configurations_are_read(path):
-    assert load_inference_config(path) is not None
+    """Every value of the file is that of the options."""
+    text = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found = asdict(load_inference_config(path))
+    values = list(leaves(text))
+    assert values
+    for keys, value in values:
+        at = found
+        for key in keys:
+            at = at[key]
+        assert (list(at) if isinstance(at, tuple) else at) == value, keys

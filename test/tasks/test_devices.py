@@ -128,7 +128,7 @@ def walk_loss(task, precision="auto", checkpointing=False, unpadded=False):
     stepper = stepper_of(task, precision, checkpointing)
     batch = task.collate([task.example(0), task.example(1)])
     batch.unpadded = unpadded
-    assert batch.evaluated is not None
+    assert batch.evaluated.shape == batch.targets.shape[:2]
     normalizers = task.normalizers(batch).to(GPU)
     return task.loss(stepper.forward, batch.to(GPU), normalizers)
 

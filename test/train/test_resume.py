@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import time
 
@@ -25,8 +24,7 @@ def last_step(path):
         return 0
 
 
-def test_three_kills_change_no_bit(toy, options, start_toy, weights, tmp_path):
-    chance = random.Random()
+def test_three_kills_change_no_bit(toy, options, start_toy, weights, chance, tmp_path):
     cut = tmp_path / "cut"
     resumed_from = []
     for low in (3, 14, 28):
