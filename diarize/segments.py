@@ -88,6 +88,28 @@ def clip_segments(segments: Iterable[Segment], start: float, end: float) -> list
     return out
 
 
+def annotation_fault(
+    recording: str, total: float, outside: float, length: float | None
+) -> str | None:
+    """Return the fault of an annotation without length, or mostly outside of its audio.
+
+    ``total`` seconds are annotated, ``outside`` of them outside of the audio, which is ``length``
+    seconds long.  More than half outside: the annotation is that of another recording, or its
+    times are in milliseconds or samples.
+    """
+    if total < 0.001:
+        return (
+            f"recording {recording}: the annotation has no length ({total:g} s in total); correct "
+            "the durations, or remove the lines if nobody speaks"
+        )
+    if outside > total / 2:
+        return (
+            f"recording {recording}: {outside:.1f} of {total:.1f} s of annotation lie outside the "
+            f"audio of {length:g} s; times must be in seconds, of this audio"
+        )
+    return None
+
+
 def segments_to_mask(
     segments: Iterable[Segment],
     labels: Sequence[str],

@@ -16,7 +16,7 @@ from diarize.report.score_tables import text_report
 from diarize.report.scores import ReportOptions, csv_report, json_report, make_report
 from diarize.score.columns import problem_from_turns
 from diarize.score.der import Evaluation
-from diarize.score.sanity_checks import sanity_checks
+from diarize.score.sanity_checks import require_inside, require_speech, sanity_checks
 from diarize.score.significance import compare
 
 PROG = "diarize-score"
@@ -45,7 +45,8 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="join a speaker's turns that overlap or abut before scoring, as dscore does",
     )
-    add("--reco2dur", help="durations of the audio, for warnings about output beyond its end")
+    add("--reco2dur", help="durations of the audio; a reference mostly beyond its end "
+        "is refused, output there causes a warning")
     add("--compare", metavar="RTTM", help="output of system B, for a paired test against A (-s)")
     add(
         "--bootstrap",
@@ -91,6 +92,8 @@ def score(args: argparse.Namespace) -> None:
         "uem": ", ".join(args.uem or ["none"]),
     }
     report.options = {"skip overlap": args.skip_overlap, "merge turns": args.merge_turns}
+    require_inside(ref, durations or {}, report.files["reference"])
+    require_speech(report.scores[options.collars[0]], report.files["reference"])
     report.warnings = sanity_checks(ref, hyp, uem, durations)
     if args.compare:
         other = evaluate(read_turns(args.compare))

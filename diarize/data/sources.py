@@ -9,7 +9,7 @@ from diarize.data.stretches import Stretches, stretches_of
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
 from diarize.kaldi.datadir import DataDir
-from diarize.segments import Segment, clip_segments
+from diarize.segments import Segment, annotation_fault, clip_segments
 from diarize.simulate.manifest import Manifest
 from diarize.simulate.mix.layout import open_layout
 from diarize.simulate.mix.mixer import Mixer
@@ -89,6 +89,7 @@ class DataDirSource:
         self.reference = self.data.reference(labels)
         if labels == "language":
             self._check_languages()
+        self._check_pipes()
         uem = self.data.evaluated()
         self._stretches: dict[str, Stretches] | None = None
         if uem is not None:
@@ -149,6 +150,21 @@ class DataDirSource:
                 if str(err).startswith(f"{key.name}:"):
                     raise DiarizeError(f"recording {name}: {err}") from err
             raise
+
+    def _check_pipes(self) -> None:
+        """Raise DiarizeError for annotation mostly beyond the audio of a command.
+
+        `DataDir.reference` knows the length of all other recordings.
+        """
+        for index, name in enumerate(self.recordings):
+            segments = self.reference[name]
+            if segments and self.data.source(name).is_pipe and name not in self.data.reco2dur:
+                length = self.num_samples(index) / self.sample_rate
+                total = sum(s.duration for s in segments)
+                inside = sum(s.duration for s in clip_segments(segments, 0.0, length))
+                fault = annotation_fault(name, total, total - inside, length)
+                if fault:
+                    raise DiarizeError(f"{self.data.rttm or self.data.path / 'segments'}: {fault}")
 
     def _check_languages(self) -> None:
         """Raise DiarizeError for an RTTM with labels other than languages, such as speakers."""

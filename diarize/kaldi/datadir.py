@@ -11,7 +11,7 @@ from diarize.io.audio import AudioSource
 from diarize.io.uem import read_uem
 from diarize.kaldi.reference import Overshoot, header_duration, read_reference, single_speaker_fault
 from diarize.kaldi.tables import read_tables
-from diarize.kaldi.validate import Lines, table_faults
+from diarize.kaldi.validate import Lines, segment_faults, table_faults
 from diarize.segments import Segment, merge_segments
 
 _LOADED = ("wav.scp", "segments", "utt2spk", "spk2utt", "utt2lang", "text", "reco2dur",
@@ -141,6 +141,7 @@ class DataDir:
         if self.rttm is not None:
             segments, overshoot = read_reference(self.rttm, self.wav_scp, self._known_duration)
         else:
+            self._check_segments()
             segments = merge_segments(self._labelled_utterances(labels))
         out: dict[str, list[Segment]] = {recording: [] for recording in self.wav_scp}
         for segment in segments:
@@ -170,6 +171,17 @@ class DataDir:
             for utt in self.utterances
             if utt.end is not None
         ]
+
+    def _check_segments(self) -> None:
+        """Raise DiarizeError for segments beyond audio whose length reco2dur does not have."""
+        lengths = {
+            name: self._known_duration(name)
+            for name in self.recordings
+            if name not in self.reco2dur
+        }
+        tables = {"segments": self.segments or {}, "wav.scp": self.wav_scp}
+        for fault in segment_faults(Lines(self.path), tables, lengths) if lengths else ():
+            raise DiarizeError(fault)
 
     def _need_segments(self, name: str = "utt2spk") -> None:
         if self.segments is None or not getattr(self, name):

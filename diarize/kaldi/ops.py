@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from diarize.errors import DiarizeError
@@ -17,15 +17,30 @@ from diarize.kaldi.tables import (
     LineFile,
     spk2utt_of,
 )
-from diarize.kaldi.validate import Lines, table_faults
+from diarize.kaldi.validate import Lines, frame_shift_faults, table_faults
 
 
 def read_consistent(path: str | os.PathLike) -> DirTables:
     """Return the files of a directory; DiarizeError, with file and line, where tables disagree."""
     raw = DirTables.read(path)
-    for fault in table_faults(Lines(raw.path), raw.tables):
-        raise DiarizeError(fault)
+    lines = Lines(raw.path)
+    for faults in (
+        table_faults(lines, raw.tables), frame_shift_faults(raw.path), _line_file_faults(lines, raw)
+    ):  # fmt: skip
+        for fault in faults:
+            raise DiarizeError(fault)
     return raw
+
+
+def _line_file_faults(lines: Lines, raw: DirTables) -> Iterator[str]:
+    """Yield recordings of rttm and uem that the directory does not have, and lacking ones."""
+    known = set(raw.tables.get("wav.scp", ())) or raw.ids(raw.utterances)[RECORDING]
+    for name in sorted({"rttm", "uem"} & raw.lines.keys()):
+        listed = raw.lines[name].places.keys() - {""}
+        for recording in sorted(listed - known):
+            yield f"{raw.path / name}: recording {recording} is not in wav.scp"
+        for recording in sorted(known - listed) if name == "uem" else ():
+            yield f"{lines.at('wav.scp', recording)}: {recording} is not in uem"
 
 
 def fix_data_dir(path: str | os.PathLike, kinds: Mapping[str, str] | None = None) -> str:
@@ -61,7 +76,11 @@ def fix_data_dir(path: str | os.PathLike, kinds: Mapping[str, str] | None = None
         and (common[SPEAKER] is None or utt2spk.get(utt) in common[SPEAKER])
     ]  # fmt: skip
     if not kept:
-        raise DiarizeError(f"{path}: its files have no utterance in common; nothing was changed")
+        empty = ", ".join(name for name, table in tables.items() if not table)
+        raise DiarizeError(
+            f"{path}: its files have no utterance in common; nothing was changed"
+            + (f"; empty: {empty}" if empty else "")
+        )
     _backup(raw)
     raw.restrict(kept).write(path)
     return f"{path}: kept {len(kept)} of {len(before)} utterances; the original files: .backup"
@@ -130,6 +149,8 @@ def choose_utterances(raw: DirTables, count: int, how: str) -> list[str]:
     utterances = raw.utterances
     if count < 1 or (how != "per-spk" and count > len(utterances)):
         raise DiarizeError(f"{raw.path}: {count} utterances asked for, it has {len(utterances)}")
+    if how in ("per-spk", "speakers") and "utt2spk" not in raw.tables:
+        raise DiarizeError(f"{raw.path}: there is no utt2spk to choose speakers by")
     speakers = spk2utt_of(raw.tables.get("utt2spk", {}))
     if how == "first":
         return utterances[:count]

@@ -10,7 +10,7 @@ from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
 from diarize.io.rttm import data_lines, parse_rttm_fields, read_turns
 from diarize.io.table import Report, line_of, raise_fault
-from diarize.segments import Segment, merge_segments
+from diarize.segments import Segment, annotation_fault, merge_segments
 
 # Kaldi's extract-segments takes segments that end up to half a second late, and cuts them.
 MAX_OVERSHOOT = 0.5
@@ -38,8 +38,8 @@ def read_reference(
 
     A turn up to `MAX_OVERSHOOT` seconds beyond the audio is cut or dropped.  Faults, which go
     to ``report`` with file and line: a turn further beyond, and a recording that is not among
-    ``recordings`` (None: any).  ``length_of`` returns the seconds of a recording, None where
-    unknown.  Turns with a fault are left out.
+    ``recordings`` (None: any); with the file: an `annotation_fault`.  ``length_of`` returns the
+    seconds of a recording, None where unknown.  Turns with a fault are left out.
     """
     try:
         turns = read_turns(path)
@@ -60,6 +60,14 @@ def read_reference(
     outside = ~faulty & (end - start < RESOLUTION) & (turns.end - turns.start >= RESOLUTION)
     lost = np.where(outside, turns.end - turns.start, (turns.end - turns.start) - (end - start))
     cut = ~faulty & ~outside & (lost >= RESOLUTION)
+    total, lacking, wrong = (
+        np.bincount(code, values, len(names)).tolist()
+        for values in (turns.end - turns.start, lost, faulty)
+    )
+    for k, name in enumerate(names):
+        fault = annotation_fault(name, total[k], lacking[k], found[k])
+        if fault and not wrong[k]:
+            report(f"{path}: {fault}", True)
     kept = np.flatnonzero(~faulty & ~outside).tolist()
     labels, reco = list(turns.label), list(turns.recording)
     begins, ends = start.tolist(), np.maximum(end, start).tolist()

@@ -30,7 +30,7 @@ from diarize.kaldi.tables import (
     is_positive,
     read_tables,
 )
-from diarize.segments import by_recording
+from diarize.segments import annotation_fault, by_recording
 
 Tables = Mapping[str, Mapping[str, str]]
 _FIX = "utils/fix_data_dir.sh keeps what all files have"
@@ -51,7 +51,7 @@ def validate_data_dir(
     present is always checked.  ``spk_sort``: utterances are sorted by speaker, too, which is so
     where speakers are prefixes of utterances.  ``non_print``: unprintable characters are allowed
     in text.  Audio is not read, but its files must exist; headers are read where the directory
-    has an rttm and no reco2dur.
+    has an rttm or segments and no reco2dur.
     """
     path = Path(path)
     if not path.is_dir():
@@ -63,14 +63,15 @@ def validate_data_dir(
             faults.append(f"{path / name}: the file is missing")
     tables = read_tables(path, report=lambda fault, _: faults.append(fault))
     lines = Lines(path)
-    faults += table_faults(lines, tables)
+    lengths = _lengths(path, tables)
+    faults += table_faults(lines, tables, lengths)
     faults += _audio_faults(lines, tables)
     faults += _unused_recordings(lines, tables)
     faults += _speaker_order(lines, tables) if spk_sort else ()
     faults += _unprintable(lines, tables) if not non_print else ()
-    faults += _frame_shift(path)
+    faults += frame_shift_faults(path)
     faults += _uem_faults(lines, tables)
-    faults += _rttm_faults(path, tables)
+    faults += _rttm_faults(path, tables, lengths)
     return faults
 
 
@@ -89,9 +90,14 @@ class Lines:
         return f"{self.path / name}:{number}" if number else str(self.path / name)
 
 
-def table_faults(lines: Lines, tables: Tables) -> Iterator[str]:
-    """Yield the disagreements of the tables: keys, segments, speakers."""
-    yield from _segment_faults(lines, tables)
+def table_faults(
+    lines: Lines, tables: Tables, lengths: Mapping[str, float | None] | None = None
+) -> Iterator[str]:
+    """Yield the disagreements of the tables: keys, segments, speakers.
+
+    ``lengths`` are the seconds of recordings, by default those of reco2dur.
+    """
+    yield from segment_faults(lines, tables, reco2dur_of(tables) if lengths is None else lengths)
     leaders = {UTTERANCE: ("segments", "wav.scp", "utt2spk"), RECORDING: ("wav.scp",)}
     for kind, names in leaders.items():
         leader = next((name for name in names if name in tables), None)
@@ -113,12 +119,28 @@ def _key_faults(lines: Lines, tables: Tables, name: str, leader: str) -> Iterato
             yield f"{lines.at(leader, key)}: {key} is not in {name}; {_FIX}"
 
 
-def _segment_faults(lines: Lines, tables: Tables) -> Iterator[str]:
-    """Segments are inside of known recordings; -1 is the end of the recording."""
+def reco2dur_of(tables: Tables) -> dict[str, float]:
+    """Return the seconds of each recording of reco2dur."""
+    return {key: float(value) for key, value in tables.get("reco2dur", {}).items()}
+
+
+def _lengths(path: Path, tables: Tables) -> dict[str, float | None]:
+    """Return the seconds of recordings with annotation, by reco2dur or by their headers."""
+    lengths: dict[str, float | None] = dict(reco2dur_of(tables))
+    if "segments" in tables or (path / "rttm").exists():
+        for name, audio in tables.get("wav.scp", {}).items():
+            if name not in lengths:
+                lengths[name] = header_duration(audio, path)
+    return lengths
+
+
+def segment_faults(
+    lines: Lines, tables: Tables, lengths: Mapping[str, float | None]
+) -> Iterator[str]:
+    """Yield faults of segments: they are inside of known recordings; -1 is the end of one."""
     recordings: Collection[str] | None = tables.get("wav.scp")
-    limits = {
-        key: float(value) + MAX_OVERSHOOT for key, value in tables.get("reco2dur", {}).items()
-    }
+    limits = {key: length + MAX_OVERSHOOT for key, length in lengths.items() if length}
+    beyond: set[str] = set()
     for key, value in tables.get("segments", {}).items():
         recording, first, last = value.split()
         start, end = _number(first), _number(last)
@@ -130,10 +152,28 @@ def _segment_faults(lines: Lines, tables: Tables) -> Iterator[str]:
         elif max(start + MAX_OVERSHOOT, end) > limits.get(recording, math.inf):
             fault = (
                 f"[{first}, {last}) s is more than {MAX_OVERSHOOT} s beyond the end of "
-                f"{recording}, {tables['reco2dur'][recording]} s long by reco2dur"
+                f"{recording}, which is {lengths[recording]:g} s long"
             )
         if fault:
             yield f"{lines.at('segments', key)}: {key}: {fault}"
+        elif end > limits.get(recording, math.inf) - MAX_OVERSHOOT:
+            beyond.add(recording)
+    yield from _outside_faults(lines, tables, {name: lengths[name] for name in beyond})
+
+
+def _outside_faults(lines: Lines, tables: Tables, lengths: Mapping[str, float]) -> Iterator[str]:
+    """Yield recordings whose segments are mostly after the end, ``lengths`` seconds."""
+    total, outside = dict.fromkeys(lengths, 0.0), dict.fromkeys(lengths, 0.0)
+    for value in tables["segments"].values() if lengths else ():
+        recording, first, last = value.split()
+        if recording in lengths:
+            length, start, end = lengths[recording], _number(first), _number(last)
+            total[recording] += (length if end == -1 else end) - start
+            outside[recording] += max(end - max(start, length), 0.0)
+    for recording, length in lengths.items():
+        fault = annotation_fault(recording, total[recording], outside[recording], length)
+        if fault:
+            yield f"{lines.path / 'segments'}: {fault}"
 
 
 def _speaker_faults(lines: Lines, tables: Tables) -> Iterator[str]:
@@ -214,7 +254,8 @@ def _unprintable(lines: Lines, tables: Tables) -> Iterator[str]:
                 yield f"{lines.at('text', key)}: {key}: word {word!r} is not allowed in text"
 
 
-def _frame_shift(path: Path) -> Iterator[str]:
+def frame_shift_faults(path: Path) -> Iterator[str]:
+    """Yield the fault of a frame_shift that is not a positive number of seconds."""
     file = path / "frame_shift"
     if file.exists():
         try:
@@ -234,6 +275,9 @@ def _uem_faults(lines: Lines, tables: Tables) -> Iterator[str]:
     except DiarizeError as err:
         yield str(err)
         return
+    for recording in tables.get("wav.scp", ()):
+        if recording not in regions:
+            yield f"{lines.at('wav.scp', recording)}: {recording} is not in uem"
     for recording, stretches in regions.items():
         where = lines.at("uem", recording)
         if "wav.scp" in tables and recording not in tables["wav.scp"]:
@@ -246,20 +290,14 @@ def _uem_faults(lines: Lines, tables: Tables) -> Iterator[str]:
             )
 
 
-def _rttm_faults(path: Path, tables: Tables) -> Iterator[str]:
+def _rttm_faults(
+    path: Path, tables: Tables, lengths: Mapping[str, float | None]
+) -> Iterator[str]:
     if not (path / "rttm").exists():
         return
-    lengths = {key: float(value) for key, value in tables.get("reco2dur", {}).items()}
-    wav_scp = tables.get("wav.scp")
-
-    def length_of(recording: str) -> float | None:
-        if recording not in lengths and recording in (wav_scp or {}):
-            return header_duration(wav_scp[recording], path)
-        return lengths.get(recording)
-
     faults: list[str] = []
     reference, _ = read_reference(
-        path / "rttm", wav_scp, length_of, lambda fault, _: faults.append(fault)
+        path / "rttm", tables.get("wav.scp"), lengths.get, lambda fault, _: faults.append(fault)
     )
     yield from faults
     if "utt2lang" not in tables:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
 from diarize.prepare.counts import Counts
-from diarize.segments import Segment
+from diarize.segments import Segment, annotation_fault
 
 # Times are written in milliseconds; a shorter overshoot of the end is rounding.
 RESOLUTION = 0.001
@@ -113,7 +113,8 @@ def make_part(
     ``left_out`` maps recordings known to be broken to the reason; they are removed from
     ``recordings`` and ``segments``.  ``readings`` is that of `Part`.  A recording without segments
     is kept; a segment of length 0 is dropped.  Raises DiarizeError for two recordings of one id,
-    unreadable audio, a reference without recording, and a segment that ends before it begins.
+    unreadable audio, a reference without recording, a segment that ends before it begins, and a
+    recording whose segments have no length or lie mostly outside the audio.
     """
     broken = dict(left_out or {})
     found: dict[str, Recording] = {}
@@ -129,8 +130,12 @@ def make_part(
             found[recording.id] = recording
     lengths = {key: _length(recording) for key, recording in found.items()}
     kept, clamps = [], {}
+    spoken: dict[str, float] = {}
     for segment in segments:
-        if segment.recording in broken or segment.start == segment.end:
+        if segment.recording in broken:
+            continue
+        spoken[segment.recording] = spoken.get(segment.recording, 0.0) + segment.duration
+        if segment.start == segment.end:
             continue
         if segment.recording not in found:
             raise DiarizeError(f"{name}: the reference of {segment.recording} has no audio; "
@@ -140,7 +145,7 @@ def make_part(
             kept.append(inside)
         if any(clamp):
             clamps[segment.recording] = clamps.get(segment.recording, Clamp()) + clamp
-    _check_overlap(name, kept, clamps, lengths)
+    _check_reference(name, spoken, clamps, lengths)
     return Part(
         name,
         tuple(replace_length(found[key], lengths[key]) for key in sorted(found)),
@@ -151,24 +156,18 @@ def make_part(
     )
 
 
-def _check_overlap(
+def _check_reference(
     name: str,
-    segments: Iterable[Segment],
+    spoken: Mapping[str, float],
     clamps: Mapping[str, Clamp],
     lengths: Mapping[str, float],
 ) -> None:
-    """Refuse a recording with more than half of its annotation outside the audio."""
-    inside = dict.fromkeys(clamps, 0.0)
-    for segment in segments:
-        if segment.recording in inside:
-            inside[segment.recording] += segment.duration
-    for recording, clamp in clamps.items():
-        if clamp.seconds > inside[recording]:
-            raise DiarizeError(
-                f"{name}: recording {recording}: {clamp.seconds:.1f} of "
-                f"{clamp.seconds + inside[recording]:.1f} s of annotation lie outside the audio "
-                f"of {lengths[recording]:g} s; times must be in seconds, of this audio"
-            )
+    """Refuse a recording with segments of no length only, or mostly outside the audio."""
+    for recording, seconds in spoken.items():
+        outside = clamps.get(recording, Clamp()).seconds
+        fault = annotation_fault(recording, seconds, outside, lengths[recording])
+        if fault:
+            raise DiarizeError(f"{name}: {fault}")
 
 
 def join_parts(name: str, parts: Iterable[Part]) -> Part:

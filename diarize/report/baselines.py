@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from diarize.report.tables import markdown_table
 from diarize.score.der import ScoreOptions, score_files
+from diarize.score.sanity_checks import require_speech
 from diarize.score.times import Scores, note_on_silence
 from diarize.segments import Regions, Segment, by_recording, merge_segments
 
@@ -88,6 +89,7 @@ def comparison_lines(
     rows = [(one.name, scores) for one, scores in baselines(reference, uem, collar)]
     options = ScoreOptions(collar)
     rows += [(key, score_files(reference, out, uem, options)) for key, out in systems.items()]
+    require_speech(rows[0][1], name)
     speech = rows[0][1].total.scored_speech
     lines = [
         f"Against `{name}`, collar {collar:.2f} s: {len(uem)} recordings, {speech:.1f} s of "

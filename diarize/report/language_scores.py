@@ -11,6 +11,7 @@ from diarize.report.inputs import read_turn_files, read_uem_files
 from diarize.score import language
 from diarize.score.columns import problem_from_segments
 from diarize.score.der import Evaluation
+from diarize.score.sanity_checks import require_speech
 from diarize.score.times import ErrorTimes, note_on_silence
 
 
@@ -54,6 +55,7 @@ def make_report(
         ("named", language.NamedEvaluation(problem)),
     ):
         scores = {collar: evaluation.scores(collar) for collar in collars}
+        require_speech(next(iter(scores.values())), names["reference"])
         report["whole"][way] = {f"{c:.2f}": rates(one.total) for c, one in scores.items()}
         report["windows"][way] = window_rates(
             language.score_windows(ref, sys, uem, window, names=way == "named"), window

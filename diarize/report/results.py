@@ -7,13 +7,14 @@ from typing import Any
 from diarize.config import read_yaml
 from diarize.errors import DiarizeError
 from diarize.io.rttm import read_turns
-from diarize.report.inputs import data_regions
+from diarize.report.inputs import data_regions, read_durations
 from diarize.report.language_results import LanguageReport, language_sections
 from diarize.report.tables import markdown_table, percent
 from diarize.score.analysis import count_accuracy, speaker_counts
 from diarize.score.columns import problem_from_turns
 from diarize.score.der import Evaluation
 from diarize.score.jer import JaccardErrors, jaccard_errors
+from diarize.score.sanity_checks import require_inside, require_speech
 from diarize.score.times import ErrorTimes, Scores, note_on_silence
 
 COLLARS = (0.0, 0.25)
@@ -58,10 +59,14 @@ def score_set(name: str, data: Path, rttm: Path) -> SetResult:
     if not regions:
         raise DiarizeError(f"{data}/uem: no recording")
     evaluation = Evaluation(problem_from_turns(reference, found, regions))
+    scores = {collar: evaluation.scores(collar) for collar in COLLARS}
+    if (data / "reco2dur").is_file():
+        require_inside(reference, read_durations(data / "reco2dur"), f"{data}/rttm")
+    require_speech(scores[COLLARS[0]], f"{data}/rttm")
     return SetResult(
         name,
         rttm,
-        {collar: evaluation.scores(collar) for collar in COLLARS},
+        scores,
         sum(jaccard_errors(evaluation).values(), JaccardErrors()),
         speaker_counts(evaluation),
         sum(b - a for spans in regions.values() for a, b in spans),

@@ -1,13 +1,15 @@
-"""Sanity checks: warnings about mistakes that silently make a DER wrong."""
+"""Sanity checks: warnings and errors about mistakes that silently make a DER wrong."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 import numpy as np
 
+from diarize.errors import DiarizeError
 from diarize.io.rttm import TurnColumns
 from diarize.score.timeline import EPSILON
-from diarize.segments import Regions
+from diarize.score.times import Scores
+from diarize.segments import Regions, annotation_fault
 
 # Output beyond the end of the audio by more than this (seconds) is not due to rounding.
 BEYOND_END = 0.1
@@ -29,10 +31,40 @@ def sanity_checks(
         *_regions(in_ref, uem),
         *_names(in_ref, in_sys, set(uem or {})),
         *_channels(ref, sys),
+        *_outside(ref, uem or {}),
         *_beyond(sys, in_ref | set(uem or {}), uem or {}, durations or {}),
         *_turns(ref, "reference"),
         *_turns(sys, "system output"),
     ]
+
+
+def require_speech(scores: Scores, where: str) -> None:
+    """Raise DiarizeError for scores without reference speech in the evaluated regions.
+
+    ``where`` names the reference.
+    """
+    if not scores.total.evaluated_speech_time > 0:
+        raise DiarizeError(
+            f"{where}: 0 s of speech in the evaluated regions, so nothing can be scored; times "
+            "must be in seconds, of the recordings of the UEM"
+        )
+
+
+def require_inside(ref: TurnColumns, durations: Mapping[str, float], where: str) -> None:
+    """Raise DiarizeError for a recording of the reference ``where`` with an `annotation_fault`.
+
+    ``durations`` are the seconds of audio of recordings; others are not checked.
+    """
+    names, code = ref.recording.names, ref.recording.code
+    length = np.array([durations.get(name, np.inf) for name in names], float)[code]
+    total = ref.end - ref.start
+    inside = np.maximum(np.minimum(ref.end, length) - np.maximum(ref.start, 0.0), 0.0)
+    sums = [np.bincount(code, x, len(names)).tolist() for x in (total, total - inside)]
+    for name, seconds, outside in zip(names, *sums, strict=True):
+        if name in durations:
+            fault = annotation_fault(name, seconds, outside, durations[name])
+            if fault:
+                raise DiarizeError(f"{where}: {fault}")
 
 
 def _some(names: Iterable[str]) -> str:
@@ -109,6 +141,23 @@ def _channels(ref: TurnColumns, sys: TurnColumns) -> list[str]:
             f"{'/'.join(sorted(found[1][name]))} in the output); channels are ignored here"
         )
     return out
+
+
+def _outside(ref: TurnColumns, uem: Mapping[str, Regions]) -> list[str]:
+    """Warn of recordings whose reference lies before or after all of their regions."""
+    names, code = ref.recording.names, ref.recording.code
+    bounds = [(min(uem[n])[0], max(b for _, b in uem[n])) if uem.get(n) else (-np.inf, np.inf)
+              for n in names]  # fmt: skip
+    low, high = np.array(bounds, float).reshape(-1, 2)[code].T
+    inside = (ref.start < high) & (ref.end > low)
+    found = np.bincount(code, inside, len(names)).tolist()
+    outside = [name for name, count in zip(names, found, strict=True) if not count]
+    if not outside:
+        return []
+    return [
+        f"no reference turn within the UEM, so all output counts as false alarm: {_some(outside)}; "
+        "times must be in seconds"
+    ]
 
 
 def _beyond(

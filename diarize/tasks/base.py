@@ -114,11 +114,15 @@ class QueryTask:
         if valid is not None:
             folder = store_folder(valid, data.store_dir) if data.store else None
             self._valid = DataDirSource(valid, rate, allow_pipes, self.labels, folder)
-            if not self._valid.has_speech():
-                raise DiarizeError(f"{valid}: no speech in its reference to validate on")
             # Report a missing file now, not hours later.
             self._valid.check_headers()
         real = [s for s in [*sources, self._valid] if isinstance(s, DataDirSource)]
+        for source in real:
+            if not source.has_speech():
+                raise DiarizeError(
+                    f"{source.data.path}: no speech in its reference, within its uem; correct the "
+                    "reference, or leave out the set"
+                )
         self.notices = list(dict.fromkeys(line for s in real if (line := s.notice())))
 
     def example(self, index: int) -> Example:

@@ -161,6 +161,13 @@ def test_mistakes_are_one_line_and_status_1(work, capsys, edit, message):
     assert not (work / "exp/m/RESULTS.md").exists()
 
 
+def test_a_reference_beyond_the_audio_is_refused(work, capsys):
+    """Otherwise all output for the recording counts as false alarm."""
+    (work / "data/test/reco2dur").write_text("a 20\nb 3\nc 10\n")
+    assert main(words("test")) == 1
+    assert "data/test/rttm: recording b: 5.0 of 8.0 s" in capsys.readouterr().err
+
+
 def test_many_hypotheses_are_scored_as_each_alone():
     ref = [Segment("r", 0, 4, "a"), Segment("r", 3, 6, "b")]
     hyps = [[], [Segment("r", 0, 4, "x")], [Segment("r", 0, 6, "x"), Segment("r", 9, 20, "y")]]

@@ -98,6 +98,36 @@ def test_an_empty_reference_is_refused(files, tmp_path, capsys):
     assert "nothing can be scored" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("rows", [
+    [("a", 500, 3000, "A"), ("b", 4300, 4000, "A")],  # in milliseconds
+    [("a", 1, 0, "A")],
+])  # fmt: skip
+def test_a_reference_without_speech_in_the_regions_is_refused(files, tmp_path, capsys, rows):
+    ref = write(tmp_path / "other.rttm", rows)
+    assert main(["-r", ref, "-s", files[1], "-u", files[2]]) == 1
+    shown = capsys.readouterr()
+    assert f"{ref}: 0 s of speech" in shown.err
+    assert shown.out == ""
+
+
+def test_a_reference_mostly_beyond_the_audio_is_refused(files, tmp_path, capsys):
+    ref = write(tmp_path / "other.rttm", [("a", 8, 3, "A"), ("a", 5, 1, "A"), ("b", 12, 8, "A"),
+                                          ("b", 1, 7.9, "A")])  # fmt: skip
+    (tmp_path / "reco2dur").write_text("a 9\nb 12\n")
+    command = ["-r", ref, "-s", files[1], "-u", files[2]]
+    assert main([*command, "--reco2dur", str(tmp_path / "reco2dur")]) == 1
+    assert f"{ref}: recording b: 8.0 of 15.9 s" in capsys.readouterr().err
+    assert main(command) == 0
+
+
+def test_a_recording_without_a_turn_in_its_regions_is_warned_of(files, tmp_path, capsys):
+    ref = write(tmp_path / "other.rttm", [("a", 0, 4, "A"), ("b", 500, 900, "A")])
+    assert main(["-r", ref, "-s", files[1], "-u", files[2]]) == 0
+    assert "no reference turn within the UEM, so all output counts as false alarm: b" in (
+        capsys.readouterr().err
+    )
+
+
 def test_an_empty_output_is_all_missed(files, tmp_path, capsys):
     empty = write(tmp_path / "empty.rttm", [])
     assert main(["-r", files[0], "-s", empty, "-u", files[2]]) == 0

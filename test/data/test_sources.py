@@ -189,6 +189,16 @@ def test_a_recording_shorter_than_its_segments_is_named(data_dir, tmp_path):
             source.read(0, 100000, 110000)
 
 
+def test_annotation_beyond_the_audio_of_a_command_is_refused(data_dir, tmp_path):
+    """Its length is known when the command has run; in milliseconds nobody would speak."""
+    (data_dir / "wav.scp").write_text(f"a {tmp_path}/a.wav\nb cat {tmp_path}/b.wav |\n")
+    open_source(data_dir, 16000, allow_pipes=True)
+    with open(data_dir / "rttm", "a") as handle:
+        handle.write("SPEAKER b 1 500 1000 <NA> <NA> B <NA> <NA>\n")
+    with pytest.raises(DiarizeError, match=r"rttm: recording b: 1000.0 of 1002.0 s"):
+        open_source(data_dir, 16000, allow_pipes=True)
+
+
 def test_collate_pads_with_zeros():
     one = Example("a", np.ones(320, np.float32), np.ones((2, 1), bool))
     two = Example("b", np.ones(160, np.float32), np.ones((1, 2), bool))

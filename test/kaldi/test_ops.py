@@ -1,7 +1,11 @@
 """Fix, copy, subset, split, combine: every table is carried along, and what disagrees is named."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+from diarize.bin import datadir
 from diarize.io.table import read_table
 from diarize.kaldi.ops import combine_data_dirs, copy_data_dir
 from diarize.kaldi.tables import SCHEMA
@@ -184,27 +188,77 @@ def test_combine_refuses_features_of_different_frame_shifts(script, data, more):
     assert "more/frame_shift" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "command", [("subset_data_dir.sh", "{}", "1", "out"), ("split_data.sh", "{}", "1"),
-                ("copy_data_dir.sh", "{}", "out"), ("combine_data.sh", "out", "{}", "{}")]
-)  # fmt: skip
-@pytest.mark.parametrize(
-    ("tables", "fault"),
-    [
-        ({"segments": "a-1 r 0 1\na-2 r 1 2\n"}, "utt2spk:2: a-3 is not in segments"),
-        ({"segments": ""}, "segments: the file is empty"),
-    ],
-)
-def test_tables_that_disagree_are_named(script, tmp_path, command, tables, fault):
-    """A KeyError for the one, a directory without segments for the other."""
-    path = tmp_path / "bad"
-    path.mkdir()
-    for name, text in {"wav.scp": "r /x.wav\n", "utt2spk": "a-1 a\na-3 a\n", **tables}.items():
-        (path / name).write_text(text)
-    done = script(*(word.format(path) for word in command))
-    assert done.returncode == 1
-    assert f"{path}/{fault}" in done.stderr
-    assert "Traceback" not in done.stderr
+OPERATIONS = {
+    "split": "split {} 2",
+    "subset": "subset --first {} 9 out",
+    "subset --shortest": "subset --shortest {} 2 out",
+    "subset --per-spk": "subset --per-spk {} 2 out",
+    "subset --spk-list": "subset --spk-list list {} out",
+    "copy": "copy --utt-prefix x- --spk-prefix x- {} out",
+    "combine": "combine out {} more",
+    "prepare": "prepare --reference {}",
+    "validate": "validate {}",
+}
+# A line of something that no other file has; utterances, recordings and speakers by default.
+STRANGERS = {
+    "rttm": "SPEAKER zzz 1 0 1 <NA> <NA> ann <NA> <NA>\n",
+    "uem": "zzz 1 0.000 4.000\n", "segments": "zzz rec1 0.00 1.00\n",
+    "utt2spk": "zzz zed\n", "spk2utt": "zed zzz\n", "frame_shift": "zzz\n",
+}  # fmt: skip
+# Made again by stage 2.
+MENDED = {(name, "prepare") for name in ("reco2dur", "spk2utt")}
+
+
+FAULTS = [(name, fault) for name in (*SCHEMA, "frame_shift", "uem")
+          for fault in ("lacks a line", "has a stranger", "empty")]  # fmt: skip
+
+
+# An RTTM without a turn of a recording is valid.
+@pytest.mark.parametrize(("name", "fault"), [*FAULTS, ("rttm", "has a stranger")])
+def test_tables_that_disagree_are_named_by_every_operation(
+    data, more, tmp_path, capsys, monkeypatch, name, fault
+):
+    """A KeyError for a lacking line, a directory without segments for an empty file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list").write_text("ann\n")
+    lines = (data / name).read_text().splitlines(keepends=True)
+    extra = STRANGERS.get(name, " ".join(["zzz", *lines[-1].split()[1:]]) + "\n")
+    text = {"lacks a line": lines[1:], "has a stranger": [*lines, extra], "empty": []}[fault]
+    for operation, command in OPERATIONS.items():
+        if (name, operation) in MENDED:
+            continue
+        shutil.rmtree("bad", ignore_errors=True)
+        shutil.copytree(data, "bad")
+        Path("bad", name).write_text("".join(text))
+        assert datadir.main(command.format("bad").split()) == 1, operation
+        said = capsys.readouterr().err
+        assert "bad/" in said, operation
+        assert name in said, operation
+        assert not Path("out").exists()
+        assert not list(Path("bad").glob("split*"))
+
+
+@pytest.mark.parametrize("name", list(SCHEMA))
+def test_fix_removes_what_one_table_lacks_and_names_an_empty_one(data, capsys, name):
+    whole = (data / name).read_text()
+    (data / name).write_text("")
+    status = datadir.main(["fix", str(data)])
+    if name == "spk2utt":  # made of utt2spk
+        assert status == 0
+    else:
+        assert status == 1
+        assert f"empty: {name}" in capsys.readouterr().err
+    (data / name).write_text(whole.split("\n", 1)[1])
+    assert datadir.main(["fix", str(data)]) == 0
+    assert validate_data_dir(data) == []
+
+
+@pytest.mark.parametrize("option", ["--per-spk", "--speakers"])
+def test_speakers_of_a_directory_without_utt2spk_are_not_chosen(tmp_path, capsys, option):
+    """An empty directory was written."""
+    (tmp_path / "wav.scp").write_text("r /x.wav\n")
+    assert datadir.main(["subset", option, str(tmp_path), "1", str(tmp_path / "out")]) == 1
+    assert f"{tmp_path}: there is no utt2spk" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

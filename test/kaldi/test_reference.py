@@ -122,6 +122,50 @@ def test_small_overshoots_are_cut_and_counted(script, make):
     assert overshoot.seconds == pytest.approx(0.55)
 
 
+@pytest.mark.parametrize("reco2dur", ["r1 10.000\nr2 10.000\n", None])
+def test_segments_beyond_the_audio_are_refused(script, make, reco2dur):
+    """In milliseconds: without reco2dur nobody spoke, and an RTTM was written."""
+    path = make(segments="ann-1 r1 500 3500\nbob-1 r2 0 2\n", utt2spk="ann-1 ann\nbob-1 bob\n",
+                spk2utt="ann ann-1\nbob bob-1\n")  # fmt: skip
+    if reco2dur:
+        (path / "reco2dur").write_text(reco2dur)
+    where = f"{path}/segments:1: ann-1: [500, 3500) s"
+    assert [fault for fault in loose(path) if fault.startswith(where)]
+    with pytest.raises(DiarizeError, match=r"segments:1: ann-1: \[500, 3500\)"):
+        DataDir.load(path).reference()
+    for command in (("reference",), ("prepare", "--reference")):
+        done = script("datadir.sh", *command, path)
+        assert done.returncode == 1
+        assert where in done.stderr
+        assert not (path / "rttm").exists()
+
+
+@pytest.mark.parametrize(("start", "fault"), [(9.7, False), (9.9, True)])
+def test_annotation_mostly_in_the_tolerance_is_refused(make, start, fault):
+    """Each turn would be cut or dropped with a notice, until nobody speaks."""
+    turns = {"rttm": TURN.format("r1", start, 0.5, "A"), "utt2spk": "r1 r1\nr2 r2\n"}
+    utts = {"segments": f"ann-1 r1 {start} {start + 0.5}\nbob-1 r2 0 2\n",
+            "utt2spk": "ann-1 ann\nbob-1 bob\n"}  # fmt: skip
+    for files in (turns, utts):
+        path = make(**files)
+        name = next(iter(files))
+        found = [f for f in loose(path) if f.startswith(f"{path}/{name}: recording r1: 0.4 of 0.5")]
+        assert len(found) == fault
+        if fault:
+            with pytest.raises(DiarizeError, match=rf"{name}: recording r1: .* audio of 10 s"):
+                DataDir.load(path).reference()
+        else:
+            assert DataDir.load(path).reference()["r1"]
+        (path / name).unlink()
+
+
+def test_annotation_without_length_is_refused(make):
+    path = make(rttm=TURN.format("r1", 3, 0, "A") + TURN.format("r2", 3, 1, "A"))
+    with pytest.raises(DiarizeError, match="rttm: recording r1: .* no length"):
+        DataDir.load(path).reference()
+    assert any("recording r1" in fault for fault in loose(path))
+
+
 def test_a_region_after_the_end_is_a_fault(make):
     path = make(uem="r1 1 0 10\nr2 1 12 13\n", reco2dur="r1 10\nr2 10\n",
                 utt2spk="r1 r1\nr2 r2\n", spk2utt="r1 r1\nr2 r2\n")  # fmt: skip

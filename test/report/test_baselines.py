@@ -66,6 +66,7 @@ def test_table_of_the_command(tmp_path, capsys):
 @pytest.mark.parametrize(("text", "uem", "message"), [
     (";; nothing\n", "r 1 0 10\n", "no speech in the reference"),
     (None, "q 1 0 10\n", "no line for recording r"),
+    (None, "r 1 90 91\n", "ref.rttm: 0 s of speech"),
 ])  # fmt: skip
 def test_user_mistakes(tmp_path, capsys, text, uem, message):
     ref = tmp_path / "ref.rttm"

@@ -168,8 +168,17 @@ def test_accumulation_and_ranks_share_the_denominators(tmp_path):
 def test_a_set_without_speech_in_its_regions_is_no_validation_set(tmp_path):
     folder = write_dir(tmp_path / "valid", outside(turns(1), False))
     task = SpeakerTask(from_dict(SpeakerOptions, SPEAKER, "test"))
+    good = write_dir(tmp_path / "train", turns(1))
     with pytest.raises(DiarizeError, match=r"valid: no speech"):
-        task.load_data([str(folder)], str(folder))
+        task.load_data([str(good)], str(folder))
+
+
+def test_a_set_without_speech_in_its_regions_is_no_training_set(tmp_path):
+    """It would be trained on as silence."""
+    folder = write_dir(tmp_path / "silent", outside(turns(1), False))
+    task = SpeakerTask(from_dict(SpeakerOptions, SPEAKER, "test"))
+    with pytest.raises(DiarizeError, match=r"silent: no speech"):
+        task.load_data([str(folder)], None)
 
 
 def test_training_says_once_what_is_annotated(tmp_path, capfd):
