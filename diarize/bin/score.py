@@ -1,6 +1,7 @@
 """diarize-score: DER and JER of an RTTM against a reference, per recording and overall.
 
 diarize-score -r ref.rttm -s hyp.rttm -u all.uem -c 0 -c 0.25 --json result.json
+diarize-score -r ref.rttm --systems vbx=vbx.rttm m2f=m2f.rttm -u all.uem --table latex
 """
 
 import argparse
@@ -14,6 +15,7 @@ from diarize.io.rttm import TurnColumns, read_turns
 from diarize.report.inputs import read_durations, read_turn_files, read_uem_files
 from diarize.report.score_tables import text_report
 from diarize.report.scores import ReportOptions, csv_report, json_report, make_report
+from diarize.report.system_tables import FORMATS, system_table
 from diarize.score.columns import problem_from_turns
 from diarize.score.der import Evaluation
 from diarize.score.sanity_checks import require_inside, require_speech, sanity_checks
@@ -29,7 +31,11 @@ def parser() -> argparse.ArgumentParser:
     more = {"nargs": "+", "metavar": "PATH"}
     add("-r", "--ref", required=True, **more,
         help="reference: RTTM files, directories of RTTM files, - for standard input")
-    add("-s", "--sys", required=True, **more, help="system output, likewise")
+    output = out.add_mutually_exclusive_group(required=True)
+    output.add_argument("-s", "--sys", **more, help="output of one system, likewise")
+    output.add_argument("--systems", nargs="+", metavar="NAME=PATH",
+                        help="outputs of several systems (file or directory), for one table")
+    add("--table", choices=FORMATS, help="format of the table of --systems (default: text)")
     add("-u", "--uem", **more,
         help="UEM of the evaluated regions, likewise; false alarm counts in all its recordings")
     add("-c", "--collar", type=float, nargs="+", metavar="SECONDS",
@@ -75,7 +81,7 @@ def score(args: argparse.Namespace) -> None:
         args.speakers,
         args.switches,
     )
-    ref, hyp = read_turn_files(args.ref), read_turn_files(args.sys)
+    ref = read_turn_files(args.ref)
     uem = read_uem_files(args.uem) if args.uem else None
     if not ref.recording:
         where = ", ".join(args.ref)
@@ -85,6 +91,15 @@ def score(args: argparse.Namespace) -> None:
     def evaluate(output: TurnColumns) -> Evaluation:
         return Evaluation(problem_from_turns(ref, output, uem, args.merge_turns))
 
+    if args.systems:
+        outputs = {name: read_turn_files([path]) for name, path in named(args.systems).items()}
+        reports = {name: make_report(evaluate(one), options) for name, one in outputs.items()}
+        for name, one in outputs.items():
+            for warning in sanity_checks(ref, one, uem, durations):
+                print(f"{PROG}: warning: {name}: {warning}", file=sys.stderr)
+        print(system_table(reports, args.table or "text"), end="")
+        return
+    hyp = read_turn_files(args.sys)
     report = make_report(evaluate(hyp), options)
     report.files = {
         "reference": ", ".join(args.ref),
@@ -112,9 +127,29 @@ def score(args: argparse.Namespace) -> None:
     print(text_report(report), end="")
 
 
+def named(items: list[str]) -> dict[str, str]:
+    """Return the paths of ``NAME=PATH`` by name."""
+    out: dict[str, str] = {}
+    for item in items:
+        name, found, path = item.partition("=")
+        if not (name and found and path):
+            raise DiarizeError(f"--systems '{item}': write NAME=PATH")
+        if name in out:
+            raise DiarizeError(f"--systems '{item}': the name '{name}' is used twice; change one")
+        out[name] = path
+    return out
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    args = parser().parse_args(argv)
+    options = parser()
+    args = options.parse_args(argv)
+    alone = ("json", "csv", "compare", "breakdown", "speakers", "switches", "bootstrap")
+    used = [f"--{name}" for name in alone if getattr(args, name)]
+    if args.systems and used:
+        options.error(f"{used[0]} is for one system (-s), not for --systems")
+    if args.table and not args.systems:
+        options.error("--table is for --systems")
     return run_command(lambda: score(args), PROG)
 
 

@@ -18,9 +18,12 @@ def percent(times: ErrorTimes, part: str) -> str:
 
 
 def text_report(report: Report) -> str:
-    """Return the report as text; its last line is the overall result."""
+    """Return the report as text.
+
+    The overall result is the last line; with further tables, it precedes them.
+    """
     out = [f"# {key}: {value}" for key, value in {**report.files, **report.options}.items()]
-    out += [f"# convention: {CONVENTION}", *_details(report), *_statements(report), ""]
+    out += [f"# convention: {CONVENTION}", *_statements(report), ""]
     collars = list(report.scores)
     head = ["recording", "speech s"]
     for collar in collars:
@@ -32,7 +35,11 @@ def text_report(report: Report) -> str:
     totals = {collar: report.scores[collar].total for collar in collars}
     rows.append(_row("OVERALL", totals, report.jer, report.total_counts))
     lines = aligned(rows)
-    lines.insert(-1, "-" * max(map(len, lines)))
+    details = _details(report)
+    if details:
+        lines = [lines[0], lines[-1], *details, "By recording:", *lines[:-1]]
+    else:
+        lines.insert(-1, "-" * max(map(len, lines)))
     return "\n".join(out + lines) + "\n"
 
 

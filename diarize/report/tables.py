@@ -1,5 +1,7 @@
-"""Tables in Markdown and plain text, and the format of their figures."""
+"""Tables in Markdown, LaTeX, CSV and plain text, and the format of their figures."""
 
+import csv
+import io
 from collections.abc import Sequence
 
 
@@ -30,3 +32,30 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+# Characters with a meaning in LaTeX, and their text.
+_LATEX = str.maketrans({
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    **{char: "\\" + char for char in "&%$#_{}"},
+})
+
+
+def latex_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    r"""Return a LaTeX ``tabular`` with the rules of the package booktabs; all text is escaped.
+
+    >>> latex_table(["a_b"], [["50 %"]])[2:4]
+    ['a\\_b \\\\', '\\midrule']
+    """
+    cells = [" & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in [head, *rows]]
+    return [
+        rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", cells[0], r"\midrule",
+        *cells[1:], r"\bottomrule", r"\end{tabular}",
+    ]
+
+
+def csv_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a CSV file (RFC 4180, lines end with a line feed)."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([head, *rows])
+    return out.getvalue().splitlines()

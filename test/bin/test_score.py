@@ -5,6 +5,11 @@ import pytest
 
 from diarize.bin.score import main
 
+
+def turn(recording: str, start: float, end: float, label: str) -> str:
+    """Return one line of an RTTM file."""
+    return f"SPEAKER {recording} 1 {start} {end - start} <NA> <NA> {label} <NA> <NA>\n"
+
 LINE = "SPEAKER {} {} {} {} <NA> <NA> {} <NA> <NA>\n"
 
 
@@ -32,7 +37,7 @@ def test_table_json_and_csv_agree(files, tmp_path, capsys):
     assert run(files, "--json", out[0], "--csv", out[1], "--breakdown", "--speakers") == 0
     shown = capsys.readouterr()
     assert shown.err == ""
-    last = shown.out.splitlines()[-1].split()
+    last = next(x.split() for x in shown.out.splitlines() if x.startswith("OVERALL"))
     # a: 9 s of speech, 1 s missed, 1 s false alarm; b: 10 s, 1 s missed.
     assert last[:6] == ["OVERALL", "19.00", "15.79", "10.53", "5.26", "0.00"]
     assert last[-2:] == ["3", "3"]
@@ -195,3 +200,53 @@ def test_directories_of_rttm_and_uem_are_scored(tmp_path, capsys):
     assert f"{ref}/r1.rttm" in capsys.readouterr().err
     assert main(["-r", ref, "-s", uem]) == 1
     assert f"{uem}: no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "latex", "csv"])
+def test_several_systems_are_one_table(tmp_path, capsys, form):
+    ref, uem = tmp_path / "ref.rttm", tmp_path / "all.uem"
+    ref.write_text(turn("a", 0, 10, "x"))
+    uem.write_text("a 1 0 20\n")
+    (tmp_path / "half.rttm").write_text(turn("a", 0, 5, "s"))
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "dir/a.rttm").write_text(turn("a", 0, 12, "s"))
+    args = ["-r", str(ref), "-u", str(uem), "-c", "0", "--table", form,
+            "--systems", f"ha_lf={tmp_path}/half.rttm", f"more={tmp_path}/dir"]
+    assert main(args) == 0
+    out = capsys.readouterr().out
+    name = r"ha\_lf" if form == "latex" else "ha_lf"
+    (half,) = [line for line in out.splitlines() if name in line]
+    (more,) = [line for line in out.splitlines() if "more" in line]
+    cells = {"text": None, "markdown": "|", "latex": "&", "csv": ","}[form]
+    values = [cell.strip(" \\") for cell in half.strip("|").split(cells)]
+    assert values[1:6] == ["0.00", "50.00", "50.00", "0.00", "0.00"]
+    assert "20.00" in more
+
+
+@pytest.mark.parametrize(
+    ("options", "token"),
+    [(["--systems", "x"], "NAME=PATH"), (["--systems", "x=a", "x=b"], "twice"),
+     (["--systems", "x=a", "--json", "j"], "--json"), (["-s", "a", "--table", "csv"], "--table"),
+     ([], "--systems")],
+)
+def test_faulty_lists_of_systems_are_refused(tmp_path, capsys, options, token):
+    ref = tmp_path / "ref.rttm"
+    ref.write_text(turn("a", 0, 10, "x"))
+    try:
+        status = main(["-r", str(ref), *options])
+    except SystemExit as err:
+        status = err.code
+    assert status in (1, 2)
+    assert token in capsys.readouterr().err
+
+
+def test_breakdown_follows_the_overall_result_and_the_comparison(tmp_path, capsys):
+    ref, hyp = tmp_path / "ref.rttm", tmp_path / "hyp.rttm"
+    ref.write_text(turn("a", 0, 10, "x") + turn("b", 0, 10, "x"))
+    hyp.write_text(turn("a", 0, 5, "s") + turn("b", 0, 9, "s"))
+    args = ["-r", str(ref), "-s", str(hyp), "--breakdown", "--compare", str(ref)]
+    assert main(args) == 0
+    lines = capsys.readouterr().out.splitlines()
+    places = [next(i for i, line in enumerate(lines) if word in line)
+              for word in ("A - B", "OVERALL", "By number of reference", "By recording")]
+    assert places == sorted(places)
