@@ -14,7 +14,7 @@ from diarize.io.atomic import atomic_write
 from diarize.io.rttm import TurnColumns, read_turns
 from diarize.report.inputs import read_durations, read_turn_files, read_uem_files
 from diarize.report.score_tables import text_report
-from diarize.report.scores import ReportOptions, csv_report, json_report, make_report
+from diarize.report.scores import Report, ReportOptions, csv_report, json_report, make_report
 from diarize.report.system_tables import FORMATS, system_table
 from diarize.score.columns import problem_from_turns
 from diarize.score.der import Evaluation
@@ -88,35 +88,37 @@ def score(args: argparse.Namespace) -> None:
         raise DiarizeError(f"{where}: no SPEAKER or LANGUAGE line, so nothing can be scored")
     durations = read_durations(args.reco2dur) if args.reco2dur else None
 
+    files = ", ".join(args.ref)
+    require_inside(ref, durations or {}, files)
+
     def evaluate(output: TurnColumns) -> Evaluation:
         return Evaluation(problem_from_turns(ref, output, uem, args.merge_turns))
 
+    def report_of(output: TurnColumns, system: str = "") -> Report:
+        report = make_report(evaluate(output), options)
+        require_speech(report.scores[options.collars[0]], files)
+        report.warnings = sanity_checks(ref, output, uem, durations)
+        for warning in report.warnings:
+            print(f"{PROG}: warning: {system}{warning}", file=sys.stderr)
+        return report
+
     if args.systems:
-        outputs = {name: read_turn_files([path]) for name, path in named(args.systems).items()}
-        reports = {name: make_report(evaluate(one), options) for name, one in outputs.items()}
-        for name, one in outputs.items():
-            for warning in sanity_checks(ref, one, uem, durations):
-                print(f"{PROG}: warning: {name}: {warning}", file=sys.stderr)
+        reports = {
+            name: report_of(read_turn_files([path]), f"{name}: ")
+            for name, path in named(args.systems).items()
+        }
         print(system_table(reports, args.table or "text"), end="")
         return
-    hyp = read_turn_files(args.sys)
-    report = make_report(evaluate(hyp), options)
+    report = report_of(read_turn_files(args.sys))
     report.files = {
-        "reference": ", ".join(args.ref),
-        "system": ", ".join(args.sys),
-        "uem": ", ".join(args.uem or ["none"]),
+        "reference": files, "system": ", ".join(args.sys), "uem": ", ".join(args.uem or ["none"])
     }
     report.options = {"skip overlap": args.skip_overlap, "merge turns": args.merge_turns}
-    require_inside(ref, durations or {}, report.files["reference"])
-    require_speech(report.scores[options.collars[0]], report.files["reference"])
-    report.warnings = sanity_checks(ref, hyp, uem, durations)
     if args.compare:
         other = evaluate(read_turns(args.compare))
         for collar, scores in report.scores.items():
             theirs = other.scores(collar, args.skip_overlap)
             report.comparison[collar] = compare(scores, theirs, args.bootstrap or 10000, args.seed)
-    for warning in report.warnings:
-        print(f"{PROG}: warning: {warning}", file=sys.stderr)
     if args.json:
         with atomic_write(args.json) as handle:
             json.dump(json_report(report), handle, indent=1, allow_nan=False)
