@@ -12,7 +12,7 @@ COMMANDS = {
     "diarize-align": "align",
     "diarize-average": "average",
     "diarize-posteriors": "posteriors",
-    "diarize-make-rttm": "make_rttm",
+    "diarize-postprocess": "postprocess",
     "diarize-infer": "infer",
     "diarize-score": "score",
     "diarize-baselines": "baselines",

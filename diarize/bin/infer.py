@@ -20,10 +20,12 @@ def make_parser() -> argparse.ArgumentParser:
     add("--device", help="auto, cpu, cuda, cuda:N (default: auto)")
     add("--max-memory", type=float, metavar="GB", help="memory that may be used (default: 4)")
     add("--window", type=float, metavar="S", help="what is longer is taken in windows of S s")
-    add("--theta", type=float, metavar="P", help="activity above which a query is a speaker")
-    add("--threshold", type=float, metavar="P", help="mask probability of an active frame")
+    add("--query-threshold", type=float, metavar="P",
+        help="activity above which a query is a speaker")
+    add("--mask-threshold", type=float, metavar="P", help="mask probability of an active frame")
     add("--num-speakers", type=int, metavar="N", help="exactly so many speakers")
-    add("--min-speakers", type=int, metavar="N", help="at least so many, whatever theta says")
+    add("--min-speakers", type=int, metavar="N",
+        help="at least so many, regardless of --query-threshold")
     add("--max-speakers", type=int, metavar="N", help="at most so many")
     return parser
 
@@ -49,7 +51,7 @@ def infer(args: argparse.Namespace) -> None:
 
     model, tuned = find_model(args.model)
     config = load_inference_config(args.config or tuned)
-    names = ("theta", "threshold", "num_speakers", "min_speakers", "max_speakers")
+    names = ("query_threshold", "mask_threshold", "num_speakers", "min_speakers", "max_speakers")
     options = override(config.postprocess, {name: getattr(args, name) for name in names})
     network = override_network(config.network, args.device, args.max_memory, args.window)
     recordings: dict[str, str] = {}
@@ -70,7 +72,7 @@ def infer(args: argparse.Namespace) -> None:
         labels = getattr(task.model, "labels", [])
         by_name[name] = task.postprocessor.process(
             found.masks, found.activities, name, options, task.grid,
-            (found.names, labels) if labels else None,
+            (found.language_probs, labels) if labels else None,
         )
         if not by_name[name]:
             print(f"{recordings[name]}: no speech found", file=sys.stderr)

@@ -9,7 +9,7 @@ from diarize.bin.common import command_parser, run_command
 
 NAMES = ("posteriors", "activities")
 # Only for models with a language head.
-HEAD = "names"
+LANGUAGE_ID = "language_id"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -57,7 +57,7 @@ def merge(args: argparse.Namespace) -> None:
     from diarize.io.ark import merge_scp
 
     with_head = (args.out / "labels").exists()
-    for name in (*NAMES, HEAD) if with_head else NAMES:
+    for name in (*NAMES, LANGUAGE_ID) if with_head else NAMES:
         merge_scp(args.out, name, args.merge)
 
 
@@ -86,14 +86,15 @@ def compute(args: argparse.Namespace) -> None:
     labels = getattr(task.model, "labels", [])
     progress = Progress(len(recordings))
     with ExitStack() as stack:
-        names = (*NAMES, HEAD) if labels else NAMES
+        names = (*NAMES, LANGUAGE_ID) if labels else NAMES
         writers = [stack.enter_context(ArkWriter(args.out, n, args.job)) for n in names]
         write_layout(args.out, task.grid, task.name, labels)
 
         def write(item: tuple[str, Posteriors]) -> None:
             name, found = item
             writers[0].write_rows(name, found.masks, options.storage == "int16")
-            for writer, array in zip(writers[1:], (found.activities, found.names), strict=False):
+            arrays = (found.activities, found.language_probs)
+            for writer, array in zip(writers[1:], arrays, strict=False):
                 writer.write(name, array)
 
         behind = stack.enter_context(BackgroundWriter(write, depth=1))

@@ -56,7 +56,7 @@ class InferenceConfig:
 
     network: options of the network in diarize-posteriors and diarize-infer
     postprocess: options of the post-processing
-    tune: values of the grid search of diarize-make-rttm
+    tune: values of the grid search of diarize-postprocess
     chosen, table: results of the search, for readers and for RESULTS.md
     """
 

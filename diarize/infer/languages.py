@@ -1,6 +1,6 @@
 """Post-processing for languages: the best kept query in each frame that the VAD calls speech.
 
-SAGE-LD keeps the queries with an activity above theta = 0.8; query 0 is the VAD slot and is
+SAGE-LD keeps the queries with an activity above 0.8; query 0 is the VAD slot and is
 always kept.  Median filter, minimum duration and gap filling are additions, off by default.
 """
 
@@ -27,10 +27,10 @@ SILENCE = -1
 class LanguageRuns:
     """Decisions of one recording for any choice of queries, each computed once."""
 
-    def __init__(self, posteriors: np.ndarray, threshold: float, median: int) -> None:
+    def __init__(self, posteriors: np.ndarray, mask_threshold: float, median: int) -> None:
         self.posteriors = posteriors
         self.median = median
-        self.speech = binary_median(posteriors[:, VAD_QUERY] > threshold, median)
+        self.speech = binary_median(posteriors[:, VAD_QUERY] > mask_threshold, median)
         self._decisions: dict[tuple[int, ...], np.ndarray] = {}
 
     def decision(self, queries: Sequence[int]) -> np.ndarray:
@@ -108,7 +108,7 @@ def _absorb(island: list[tuple[int, int, int]], shortest: int) -> list[tuple[int
     return out
 
 
-def name_queries(
+def identify_queries(
     probabilities: np.ndarray, queries: Sequence[int], names: Sequence[str], threshold: float
 ) -> dict[int, str]:
     """Return the names of the ``queries`` that are known languages.
@@ -126,8 +126,8 @@ class LanguagePostProcessor(PostProcessor):
 
     num_fixed = 1
 
-    def runs(self, posteriors: np.ndarray, threshold: float, median: int) -> LanguageRuns:
-        return LanguageRuns(posteriors, threshold, median)
+    def runs(self, posteriors: np.ndarray, mask_threshold: float, median: int) -> LanguageRuns:
+        return LanguageRuns(posteriors, mask_threshold, median)
 
     def choose(
         self, runs: LanguageRuns, activities: np.ndarray, options: PostprocessOptions
@@ -175,8 +175,8 @@ class LanguagePostProcessor(PostProcessor):
         options: PostprocessOptions,
         language_id: LanguageId | None,
     ) -> Mapping[int, str]:
-        """Return the names of known languages; none without ``options.name_threshold``."""
-        if language_id is None or options.name_threshold is None or not queries:
+        """Return the names of known languages; none without ``options.language_id_threshold``."""
+        if language_id is None or options.language_id_threshold is None or not queries:
             return {}
         probabilities, known = language_id
         if probabilities.shape != (len(activities), len(known)):
@@ -184,7 +184,7 @@ class LanguagePostProcessor(PostProcessor):
                 f"recording {recording}: {probabilities.shape} probabilities for "
                 f"{len(activities)} queries and {len(known)} names"
             )
-        return name_queries(probabilities, queries, known, options.name_threshold)
+        return identify_queries(probabilities, queries, known, options.language_id_threshold)
 
 
 LANGUAGE = LanguagePostProcessor()

@@ -1,8 +1,8 @@
 """Post-processing: from the network's output to segments (EEND-M2F, Section 3.3).
 
-The paper keeps the queries with ``p > theta`` (theta = 0.8) and thresholds their masks
-at 0.5.  Median filter, minimum duration, gap filling and the limits on the number of
-speakers are customary additions, off by default.  ``merge_iou`` is an extension of this
+The paper keeps the queries with an activity above 0.8 and thresholds their masks at
+0.5.  Median filter, minimum duration, gap filling and the limits on the number of speakers
+are customary additions, off by default.  ``merge_iou`` is an extension of this
 toolkit, NOT in the paper, for a class head that has not yet learned to stop duplicates.
 """
 
@@ -30,23 +30,23 @@ _BLOCK = 1 << 16  # frames per check
 class PostprocessOptions:
     """Options of the post-processing; seconds are rounded to frames of the grid in use.
 
-    theta: a query is a speaker if its activity is above this
-    threshold: a speaker is active in the frames whose mask probability is above this
+    query_threshold: a query is a speaker if its activity is above this, theta of the paper
+    mask_threshold: a speaker is active in the frames whose mask probability is above this
     median: length of the median filter in frames, odd; 1 is off
     min_duration: turns shorter than this (s) are dropped, after gaps are filled; 0 is off
     min_gap: pauses of one speaker shorter than this (s) are filled; 0 is off
-    num_speakers: exactly this number of speakers, regardless of theta
-    min_speakers, max_speakers: limits on the number that theta yields
+    num_speakers: exactly this number of speakers, regardless of ``query_threshold``
+    min_speakers, max_speakers: limits on the number that ``query_threshold`` yields
     merge_iou: of queries whose masks overlap with an intersection over union above this,
         only the most active one is kept (extension, not in the paper); null is off
-    name_threshold: the label of a language is its name if the probability of the name is above
-        this, else L1, L2, …; null: no names
+    language_id_threshold: the label of a language is its name if the probability of the name is
+        above this, else L1, L2, …; null: no names
     confidence: slope and offset of the calibration of a turn's confidence
         (`diarize.infer.confidence`), from tuning; null: not calibrated
     """
 
-    theta: float = 0.8
-    threshold: float = 0.5
+    query_threshold: float = 0.8
+    mask_threshold: float = 0.5
     median: int = 1
     min_duration: float = 0.0
     min_gap: float = 0.0
@@ -54,13 +54,14 @@ class PostprocessOptions:
     min_speakers: int | None = None
     max_speakers: int | None = None
     merge_iou: float | None = None
-    name_threshold: float | None = None
+    language_id_threshold: float | None = None
     confidence: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("theta", "threshold"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} must lie in 0..1, not {getattr(self, name)}")
+        for name in ("query_threshold", "mask_threshold", "language_id_threshold"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name} must lie in 0..1, not {value}")
         if self.median < 1 or self.median % 2 == 0:
             raise ValueError(f"median must be an odd number of frames, 1 for off: {self.median}")
         for name in ("min_duration", "min_gap"):
@@ -79,8 +80,6 @@ class PostprocessOptions:
             )
         if self.merge_iou is not None and not 0.0 < self.merge_iou < 1.0:
             raise ValueError(f"merge_iou must lie between 0 and 1, not {self.merge_iou}")
-        if self.name_threshold is not None and not 0.0 <= self.name_threshold <= 1.0:
-            raise ValueError(f"name_threshold must lie in 0..1, not {self.name_threshold}")
 
 
 def select_queries(
@@ -91,10 +90,10 @@ def select_queries(
     """Return the indices of the queries that are speakers, the most active one first.
 
     Queries are selected in descending order of their ``activities`` (N,), the lower index
-    first in a tie, while the activity is above theta; ``num_speakers``, ``min_speakers`` and
-    ``max_speakers`` override theta.  A query for which ``is_duplicate(query, taken)`` is true
-    is skipped and not counted.  Raises DiarizeError if more speakers than queries are
-    requested.
+    first in a tie, while the activity is above ``query_threshold``; ``num_speakers``,
+    ``min_speakers`` and ``max_speakers`` override it.  A query for which
+    ``is_duplicate(query, taken)`` is true is skipped and not counted.  Raises DiarizeError if
+    more speakers than queries are requested.
     """
     upper, lower = options.max_speakers, options.min_speakers or 0
     if options.num_speakers is not None:
@@ -108,7 +107,7 @@ def select_queries(
     for query in np.argsort(-np.asarray(activities, dtype=np.float64), kind="stable").tolist():
         if upper is not None and len(taken) >= upper:
             break
-        if len(taken) >= lower and not activities[query] > options.theta:
+        if len(taken) >= lower and not activities[query] > options.query_threshold:
             break
         if is_duplicate is None or not is_duplicate(query, taken):
             taken.append(query)
@@ -163,12 +162,13 @@ def clean_runs(runs: np.ndarray, min_gap: int, min_duration: int) -> np.ndarray:
 class QueryRuns:
     """Runs of each query of one recording, computed once, on first use.
 
-    One object serves every theta and minimum duration, so a grid search filters each mask once.
+    One object serves every query threshold and minimum duration, so a grid search filters each
+    mask once.
     """
 
-    def __init__(self, posteriors: np.ndarray, threshold: float, median: int) -> None:
+    def __init__(self, posteriors: np.ndarray, mask_threshold: float, median: int) -> None:
         self.posteriors = posteriors
-        self.threshold = threshold
+        self.mask_threshold = mask_threshold
         self.median = median
         self._masks: dict[int, np.ndarray] = {}
         self._runs: dict[int, np.ndarray] = {}
@@ -176,7 +176,7 @@ class QueryRuns:
     def mask(self, query: int) -> np.ndarray:
         """Return the activity of ``query`` after the median filter, bool (T,)."""
         if query not in self._masks:
-            above = self.posteriors[:, query] > self.threshold
+            above = self.posteriors[:, query] > self.mask_threshold
             self._masks[query] = binary_median(above, self.median)
         return self._masks[query]
 
@@ -240,7 +240,7 @@ class PostProcessor(ABC):
     num_fixed = 0
 
     @abstractmethod
-    def runs(self, posteriors: np.ndarray, threshold: float, median: int) -> Any:
+    def runs(self, posteriors: np.ndarray, mask_threshold: float, median: int) -> Any:
         """Return the decisions of a recording, (T, N), for any choice of queries."""
 
     @abstractmethod
@@ -320,7 +320,7 @@ class PostProcessor(ABC):
         language_id: LanguageId | None,
     ) -> Assigned:
         check_output(posteriors, activities, recording, self.num_fixed)
-        runs = self.runs(posteriors, options.threshold, options.median)
+        runs = self.runs(posteriors, options.mask_threshold, options.median)
         try:
             queries = self.choose(runs, activities, options)
         except DiarizeError as err:
@@ -341,10 +341,10 @@ class PostProcessor(ABC):
 
 
 class SpeakerPostProcessor(PostProcessor):
-    """Thresholded masks of the queries with an activity above theta (Section 3.3)."""
+    """Thresholded masks of the queries with an activity above the query threshold (Section 3.3)."""
 
-    def runs(self, posteriors: np.ndarray, threshold: float, median: int) -> QueryRuns:
-        return QueryRuns(posteriors, threshold, median)
+    def runs(self, posteriors: np.ndarray, mask_threshold: float, median: int) -> QueryRuns:
+        return QueryRuns(posteriors, mask_threshold, median)
 
     def choose(
         self, runs: QueryRuns, activities: np.ndarray, options: PostprocessOptions

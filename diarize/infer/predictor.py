@@ -42,13 +42,13 @@ class Posteriors:
     ``masks`` (T, N) are the speech probabilities of N queries on the frame grid,
     ``activities`` (N,) the probabilities that a query represents a speaker; float32, in
     descending order of activity after the fixed queries (the VAD slot).
-    ``names`` (N, C) are the probabilities of the languages known to the language head,
+    ``language_probs`` (N, C) are the probabilities of the languages known to the language head,
     ``queries`` (N, D) the mask embeddings, float32.
     """
 
     masks: np.ndarray | StitchedMasks
     activities: np.ndarray
-    names: np.ndarray | None = None
+    language_probs: np.ndarray | None = None
     queries: np.ndarray | None = None
 
 
@@ -56,7 +56,7 @@ class Predictor:
     """Application of a model to recordings.
 
     Queries with an activity below ``min_activity`` are omitted, except the ``min_queries``
-    most active ones: useful values of theta are higher, and on disk these queries would be
+    most active ones: useful query thresholds are higher, and on disk these queries would be
     nine tenths of the posteriors.  The first ``fixed_queries`` are kept and remain first.
     """
 
@@ -144,8 +144,9 @@ class Predictor:
         options = StitchOptions(evidence=self.grid.to_frame(0.5), most=most)
         stitcher = Stitcher(self.fixed_queries, options)
         for first, last in windows:
-            masks, (activities, names), rest = self._pass(features, first, last, recording.name)
-            stitcher.add(Window(first, last, masks, activities, *rest, names))
+            masks, queries, rest = self._pass(features, first, last, recording.name)
+            activities, language_probs = queries
+            stitcher.add(Window(first, last, masks, activities, *rest, language_probs))
         o = self.options
         return Posteriors(*stitcher.finish(o.min_activity, o.min_queries))
 
@@ -186,7 +187,10 @@ class Predictor:
     def _pass(
         self, features: Callable[[int, int], Tensor], first: int, last: int, name: str
     ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray | None], tuple[Tensor, Tensor]]:
-        """Return masks, (activities, names) and (embeddings, coarse E) of frames [first, last)."""
+        """Return the output for the frames [first, last), as in `Window`.
+
+        It consists of masks, (activities, language_probs), and (embeddings, coarse).
+        """
         with self._autocast():
             encoded = self.model.encode(features(first, last))
             queries, coarse = self.model.refine(encoded)
@@ -210,8 +214,8 @@ class Predictor:
         activities = queries.activity_logits[row, order].float().sigmoid().cpu().numpy()
         if queries.label_logits is None:
             return activities, None
-        names = queries.label_logits[row, order].float().softmax(-1).cpu().numpy()
-        return activities, names
+        language_probs = queries.label_logits[row, order].float().softmax(-1).cpu().numpy()
+        return activities, language_probs
 
     def _order(self, activity: Tensor) -> Tensor:
         """Return the queries to keep: the fixed ones, then the others by ``activity`` (N,)."""

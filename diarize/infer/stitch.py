@@ -47,8 +47,8 @@ def plan_windows(
 class Window:
     """Output of the network for the frames [first, last) of a recording.
 
-    masks (T, K), activities (K,) as in Posteriors, the fixed queries first; names (K, C);
-    embeddings (K, D) and coarse (T', D) are MLP(Q) and E at the encoder's rate.
+    masks (T, K), activities (K,) and language_probs (K, C) as in Posteriors, the fixed queries
+    first; embeddings (K, D) and coarse (T', D) are MLP(Q) and E at the encoder's rate.
     """
 
     first: int
@@ -57,7 +57,7 @@ class Window:
     activities: np.ndarray
     embeddings: Tensor
     coarse: Tensor
-    names: np.ndarray | None = None
+    language_probs: np.ndarray | None = None
 
 
 @dataclass
@@ -67,15 +67,15 @@ class Speaker:
     embedding: Tensor
     weight: float = 0.0
     activity: float = 0.0
-    names: np.ndarray | float = 0.0
+    language_probs: np.ndarray | float = 0.0
 
     def add(self, window: Window, query: int, speech: float) -> None:
         """Add the output of a window for this speaker."""
         weight = speech + 1.0
         self.weight += weight
         self.activity += weight * float(window.activities[query])
-        if window.names is not None:
-            self.names = self.names + weight * window.names[query]
+        if window.language_probs is not None:
+            self.language_probs = self.language_probs + weight * window.language_probs[query]
         self.embedding = window.embeddings[query]
 
     @property
@@ -173,7 +173,7 @@ class Stitcher:
     def finish(
         self, min_activity: float, min_queries: int
     ) -> tuple[StitchedMasks, np.ndarray, np.ndarray | None, np.ndarray]:
-        """Return masks (T, S), activities (S,), names (S, C) and embeddings (S, D).
+        """Return masks (T, S), activities (S,), language_probs (S, C) and embeddings (S, D).
 
         First the fixed speakers, then those of at least ``min_activity``, or the
         ``min_queries`` most active, in descending order.  The embedding is that of the last
@@ -194,11 +194,12 @@ class Stitcher:
         self._blocks = []
         table = [self._speakers[s] for s in order]
         activities = np.array([s.mean_activity for s in table], dtype=np.float32)
-        names = None
-        if table and isinstance(table[0].names, np.ndarray):
-            names = np.stack([s.names / s.weight for s in table]).astype(np.float32)
+        language_probs = None
+        if table and isinstance(table[0].language_probs, np.ndarray):
+            language_probs = np.stack([s.language_probs / s.weight for s in table])
+            language_probs = language_probs.astype(np.float32)
         embeddings = torch.stack([s.embedding for s in table]).float().cpu().numpy()
-        return StitchedMasks(blocks, len(order)), activities, names, embeddings
+        return StitchedMasks(blocks, len(order)), activities, language_probs, embeddings
 
     def _keep(self, end: int) -> None:
         """Store the rows of the previous window, up to frame ``end``."""

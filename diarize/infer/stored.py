@@ -20,7 +20,7 @@ class PosteriorDir:
     """Output of the network for a set: ``posteriors.scp``, ``activities.scp``, ``frame_shift``.
 
     ``frame_shift`` (seconds, default 0.01) and ``task`` (default speaker) are optional.
-    A language head adds ``names.scp`` (N x C) and ``labels``, the names of its languages.
+    A language head adds ``language_id.scp`` (N x C) and ``labels``, the names of its languages.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -42,7 +42,7 @@ class PosteriorDir:
         self.grid = self._read_grid()
         self.task = next(iter(self._read_lines("task")), "speaker")
         self.labels = self._read_lines("labels")
-        self._names = read_scp(self.path / "names.scp") if self.labels else {}
+        self._language_id = read_scp(self.path / "language_id.scp") if self.labels else {}
 
     @property
     def recordings(self) -> list[str]:
@@ -61,9 +61,9 @@ class PosteriorDir:
         """Return the language head's probabilities (N, C) and its names, None without a head."""
         if not self.labels:
             return None
-        if recording not in self._names:
-            raise DiarizeError(f"{self.path}/names.scp: nothing for {recording}; infer again")
-        return self._names[recording], self.labels
+        if recording not in self._language_id:
+            raise DiarizeError(f"{self.path}/language_id.scp: nothing for {recording}; infer again")
+        return self._language_id[recording], self.labels
 
     def _read_lines(self, name: str) -> list[str]:
         path = self.path / name

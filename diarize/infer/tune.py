@@ -1,8 +1,9 @@
 """Grid search of thresholds on the validation set, from stored posteriors.
 
-The network is not required.  Every point of the grid theta x threshold x median x
-min_duration is scored exactly (the scorer is an argument).  If two thetas keep the same
-queries of a recording, it is scored once for both, which makes exact scoring fast enough.
+The network is not required.  Every point of the grid query_threshold x mask_threshold x
+median x min_duration is scored exactly (the scorer is an argument).  If two query thresholds
+keep the same queries of a recording, it is scored once for both, which makes exact scoring fast
+enough.
 """
 
 import itertools
@@ -32,8 +33,8 @@ Scorer = Callable[[Sequence[Segment], Sequence[list[Segment]], Regions], list[Er
 class TuneOptions:
     """Values of the grid search, as in ``PostprocessOptions``."""
 
-    theta: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-    threshold: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7)
+    query_threshold: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+    mask_threshold: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7)
     median: tuple[int, ...] = (1, 11, 25)
     min_duration: tuple[float, ...] = (0.0, 0.1, 0.2)
 
@@ -48,7 +49,7 @@ class TuneOptions:
                 PostprocessOptions(**{name: value})
 
 
-GRID_NAMES = ("theta", "threshold", "median", "min_duration")
+GRID_NAMES = ("query_threshold", "mask_threshold", "median", "min_duration")
 
 
 @dataclass(frozen=True)
@@ -82,17 +83,20 @@ class TunePoint:
 
 
 def grid_options(
-    base: PostprocessOptions, tune: TuneOptions, theta_matters: bool = True
+    base: PostprocessOptions, tune: TuneOptions, vary_query_threshold: bool = True
 ) -> list[PostprocessOptions]:
     """Return ``base`` with every combination of the values in ``tune``.
 
-    If the number of speakers is given (in ``base``, or otherwise: ``theta_matters`` false),
-    theta has no effect and is not varied.
+    If the number of speakers is given (in ``base``, or otherwise: ``vary_query_threshold``
+    false), the query threshold has no effect and is not varied.
     """
-    theta = tune.theta if theta_matters and base.num_speakers is None else (base.theta,)
+    vary = vary_query_threshold and base.num_speakers is None
+    query_thresholds = tune.query_threshold if vary else (base.query_threshold,)
     return [
         replace(base, **dict(zip(GRID_NAMES, values, strict=True)))
-        for values in itertools.product(theta, tune.threshold, tune.median, tune.min_duration)
+        for values in itertools.product(
+            query_thresholds, tune.mask_threshold, tune.median, tune.min_duration
+        )
     ]
 
 
@@ -131,7 +135,7 @@ def tune_postprocessing(
 def best_point(points: Sequence[TunePoint], default: PostprocessOptions) -> TunePoint:
     """Return the point of least DER; in a tie the one nearest to ``default``.
 
-    Distance is compared in theta, then in threshold, median and min_duration.
+    Distance is compared in query_threshold, then in mask_threshold, median and min_duration.
     """
 
     def rank(point: TunePoint) -> tuple[float, ...]:
@@ -174,7 +178,7 @@ def _score_recording(
             options = replace(
                 point, num_speakers=item.num_speakers, min_speakers=None, max_speakers=None
             )
-        mask_key = (options.threshold, options.median)
+        mask_key = (options.mask_threshold, options.median)
         if mask_key not in masks:
             masks[mask_key] = processor.runs(item.posteriors, *mask_key)
         runs = masks[mask_key]

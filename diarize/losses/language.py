@@ -25,10 +25,10 @@ VAD_QUERY = 0
 class LanguageCriterionOptions:
     """Weights of the terms and slots; those of the slots are the paper's.
 
-    focal, tversky, activity, naming: weights of the terms; 0 removes a term from loss and
+    focal, tversky, activity, language_id: weights of the terms; 0 removes a term from loss and
         matching.  The paper does not report them: the first three are EEND-M2F's.
-    frame_naming: weight of an extension: the cross entropy of the language head on the frames of
-        the encoder's output, over frames with a known language
+    frame_language_id: weight of an extension: the cross entropy of the language head on the
+        frames of the encoder's output, over frames with a known language
     focal_gamma, focal_alpha: loss of a frame is -alpha_t (1 - p_t)^gamma log p_t; the
         published code's exponent is 0.25, and without alpha (null) both targets weigh the same
     tversky_exponent: that of 1 - TI; tversky_smooth in frames, see `terms.Tversky`
@@ -40,8 +40,8 @@ class LanguageCriterionOptions:
     focal: float = 5.0
     tversky: float = 5.0
     activity: float = 2.0
-    naming: float = 1.0
-    frame_naming: float = 0.0
+    language_id: float = 1.0
+    frame_language_id: float = 0.0
     focal_gamma: float = 0.25
     focal_alpha: float | None = None
     tversky_exponent: float = 0.75
@@ -75,7 +75,7 @@ class LanguageCriterion(Criterion):
     The number of speakers in `Criterion` is here the number of slots: VAD and the languages.
     """
 
-    TERMS = ("focal", "tversky", "activity", "naming", "frame_naming")
+    TERMS = ("focal", "tversky", "activity", "language_id", "frame_language_id")
 
     options: LanguageCriterionOptions
 
@@ -85,7 +85,7 @@ class LanguageCriterion(Criterion):
     def weights(self) -> list[float]:
         """Return the weight of each term."""
         o = self.options
-        return [o.focal, o.tversky, o.activity, o.naming, o.frame_naming]
+        return [o.focal, o.tversky, o.activity, o.language_id, o.frame_language_id]
 
     def normalizers(
         self,
@@ -155,7 +155,7 @@ class LanguageCriterion(Criterion):
     ) -> Tensor:
         """Return the numerators of the terms per supervised layer, (5, L + 1).
 
-        The term ``frame_naming`` does not depend on the layer and is in the last column.
+        The term ``frame_language_id`` does not depend on the layer and is in the last column.
         ``valid`` (1, B, T) is 1 in the frames that count, 0 elsewhere.
         """
         o = self.options
@@ -168,13 +168,13 @@ class LanguageCriterion(Criterion):
         tversky = terms.matched_focal_tversky(chosen, targets, valid, slots, self.index(targets))
         # Without speech, the VAD query is negative as well.
         activity = self._query_term(predictions, matching, real * (counts > 1)[:, None], valid)
-        naming = self.naming(predictions, matching, label_ids, focal)
+        language_id = self.language_id(predictions, matching, label_ids, focal)
         frames = torch.zeros_like(focal)
-        frames[-1] = self.frame_naming(predictions, targets, label_ids)
-        return torch.stack([focal, tversky, activity, naming, frames])
+        frames[-1] = self.frame_language_id(predictions, targets, label_ids)
+        return torch.stack([focal, tversky, activity, language_id, frames])
 
     @staticmethod
-    def naming(
+    def language_id(
         predictions: QueryPredictions, matching: Tensor, label_ids: Tensor | None, like: Tensor
     ) -> Tensor:
         """Return the cross entropy of the language head summed over named languages, (L + 1).
@@ -195,12 +195,12 @@ class LanguageCriterion(Criterion):
         )
         return loss.sum(1)
 
-    def frame_naming(
+    def frame_language_id(
         self, predictions: QueryPredictions, targets: Tensor, label_ids: Tensor | None
     ) -> Tensor | float:
         """Return the cross entropy of the frames' languages, summed over frames with a name."""
         scores = predictions.frame_label_logits
-        if scores is None or label_ids is None or not self.options.frame_naming:
+        if scores is None or label_ids is None or not self.options.frame_language_id:
             return 0.0
         wanted = frame_ids(targets, label_ids)  # (B, T)
         return F.cross_entropy(

@@ -180,7 +180,7 @@ def _threshold_lines(best: tuple[Path, dict[str, Any]] | None) -> list[str]:
         lines = [
             f"From `{path}`, chosen on `{where[0]}` against `{where[1]}` "
             f"({chosen.get('recordings', '?')} recordings, DER {chosen.get('der', '?')} %, "
-            f"collar 0, number of speakers by {chosen.get('speakers', 'theta')}).",
+            f"collar 0, number of speakers by {chosen.get('speakers', 'query threshold')}).",
             "",
         ]
     section = content.get("postprocess") or {}

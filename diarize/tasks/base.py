@@ -45,24 +45,24 @@ class DataOptions(CropOptions):
 class ValidOptions:
     """Options of the validation DER by which checkpoints are selected.
 
-    It is the lowest DER over the activity thresholds ``thetas``, since the class head is
-    calibrated later than the masks.  It is computed on at most ``max_recordings`` recordings
+    It is the lowest DER over the ``query_thresholds``, since the class head is calibrated later
+    than the masks.  It is computed on at most ``max_recordings`` recordings
     (0: all), for each on ``max_seconds`` (0: all) from its first evaluated stretch on.  Errors
     are counted in the regions of the data directory's UEM.
     """
 
-    thetas: list[float] = field(default_factory=lambda: [0.3, 0.5, 0.7, 0.8, 0.9])
-    threshold: float = 0.5
+    query_thresholds: list[float] = field(default_factory=lambda: [0.3, 0.5, 0.7, 0.8, 0.9])
+    mask_threshold: float = 0.5
     collar: float = 0.0
     batch_seconds: float = 600.0
     max_seconds: float = 0.0
     max_recordings: int = 0
 
     def __post_init__(self) -> None:
-        if not self.thetas or not all(0 <= t < 1 for t in self.thetas):
-            raise ValueError("thetas must be one or more probabilities below 1")
-        if not 0 < self.threshold < 1:
-            raise ValueError(f"threshold must lie between 0 and 1, not {self.threshold}")
+        if not self.query_thresholds or not all(0 <= t < 1 for t in self.query_thresholds):
+            raise ValueError("query_thresholds must be one or more probabilities below 1")
+        if not 0 < self.mask_threshold < 1:
+            raise ValueError(f"mask_threshold must lie between 0 and 1, not {self.mask_threshold}")
         require_at_least(0, collar=self.collar, batch_seconds=self.batch_seconds)
         require_at_least(0, max_seconds=self.max_seconds, max_recordings=self.max_recordings)
 
@@ -168,17 +168,17 @@ class QueryTask:
         """Return the reference activity of each label, bool (B, T, S)."""
         return batch.targets > 0.5
 
-    def decide(self, masks: Tensor, kept: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    def decide(self, masks: Tensor, kept: Tensor, mask_threshold: float) -> tuple[Tensor, Tensor]:
         """Return the binary masks, bool (B, T, K), and whether each is kept, bool (B, K).
 
-        ``masks`` (B, T, N) are probabilities, ``kept`` (B, N) the queries above theta.
+        ``masks`` (B, T, N) are probabilities, ``kept`` (B, N) the queries above the threshold.
         """
-        return (masks > threshold) & kept[:, None, :], kept
+        return (masks > mask_threshold) & kept[:, None, :], kept
 
     def more_stats(
         self, predictions: QueryPredictions, system: Tensor, batch: Batch
     ) -> dict[str, Tensor]:
-        """Return ``more``, task-specific sums over a batch for one theta."""
+        """Return ``more``, task-specific sums over a batch for one query threshold."""
         return {}
 
     @torch.no_grad()
@@ -187,15 +187,15 @@ class QueryTask:
     ) -> dict[str, Tensor]:
         """Return sums over every ``world``-th validation recording, from ``rank`` on.
 
-        ``stats`` (thetas, 4) contains frames scored, missed, false and confused for each
-        theta, ``counted`` (thetas,) the number of recordings with the correct number of
+        ``stats`` (Q, 4) contains frames scored, missed, false and confused for each of the Q
+        query thresholds, ``counted`` (Q,) the number of recordings with the correct number of
         speakers, ``recordings`` the number of all.
         """
         o = self.options.valid
-        thetas = torch.tensor(o.thetas, device=device)
+        thresholds = torch.tensor(o.query_thresholds, device=device)
         collar = self.grid.to_frame(o.collar)
-        stats = torch.zeros(len(thetas), 4, dtype=torch.float64)
-        counted = torch.zeros(len(thetas), dtype=torch.float64)
+        stats = torch.zeros(len(thresholds), 4, dtype=torch.float64)
+        counted = torch.zeros(len(thresholds), dtype=torch.float64)
         recordings = torch.zeros((), dtype=torch.float64)
         more = {key: torch.zeros_like(counted) for key in self.more}
         for host_batch in self._valid_batches(rank, world):
@@ -206,8 +206,8 @@ class QueryTask:
             reference = self.reference(batch)
             known = batch.evaluated_frames()[..., None]
             speakers = (reference & known).any(1).sum(1)
-            for i, theta in enumerate(thetas):
-                system, kept = self.decide(masks, activity > theta, o.threshold)
+            for i, threshold in enumerate(thresholds):
+                system, kept = self.decide(masks, activity > threshold, o.mask_threshold)
                 found = mask_der_stats(
                     system, reference, batch.num_frames, collar, batch.evaluated
                 )
@@ -219,7 +219,7 @@ class QueryTask:
         return {"stats": stats, "counted": counted, "recordings": recordings, **more}
 
     def summarize(self, sums: dict[str, Tensor]) -> dict[str, float]:
-        """Return DER and its parts in percent at the best theta, and the count accuracy.
+        """Return DER and its parts in percent at the best query threshold, and the count accuracy.
 
         Raises DiarizeError if no reference speech was scored.
         """
@@ -238,7 +238,7 @@ class QueryTask:
             "miss": miss,
             "fa": false_alarm,
             "conf": confusion,
-            "theta": self.options.valid.thetas[best],
+            "query_threshold": self.options.valid.query_thresholds[best],
             "count_acc": 100 * float(counted[best]) / float(sums["recordings"]),
         }
 

@@ -86,17 +86,17 @@ class LanguageTask(QueryTask):
         """Return the reference activity of each language, bool (B, T, S), without VAD slot."""
         return batch.targets[..., 1:] > 0.5
 
-    def decide(self, masks: Tensor, kept: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    def decide(self, masks: Tensor, kept: Tensor, mask_threshold: float) -> tuple[Tensor, Tensor]:
         """Return the best kept language of speech frames, bool (B, T, N - 1), and those found.
 
-        ``masks`` (B, T, N) are probabilities, ``kept`` (B, N) the queries above theta;
+        ``masks`` (B, T, N) are probabilities, ``kept`` (B, N) the queries above the threshold;
         query 0 is the VAD slot.
         """
         kept = kept[:, 1:]
         scores = masks[..., 1:].masked_fill(~kept[:, None, :], -1.0)
         best = torch.zeros_like(scores, dtype=torch.bool)
         best.scatter_(-1, scores.argmax(-1, keepdim=True), True)
-        speech = masks[..., :1] > threshold
+        speech = masks[..., :1] > mask_threshold
         system = best & speech & kept[:, None, :]
         return system, system.any(1)
 
@@ -120,7 +120,7 @@ class LanguageTask(QueryTask):
         """
         out = super().summarize(sums)
         if "named" in sums and not self.options.valid.collar:
-            best = self.options.valid.thetas.index(out["theta"])
+            best = self.options.valid.query_thresholds.index(out["query_threshold"])
             scored, _, false_alarm, _ = sums["stats"][best].tolist()
             wrong = scored - float(sums["named"][best]) + false_alarm
             out["named_der"] = 100 * wrong / max(scored, 1.0)

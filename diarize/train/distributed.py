@@ -30,7 +30,7 @@ class Group:
     control: Any = None
 
     @property
-    def chief(self) -> bool:
+    def is_main(self) -> bool:
         """True in the process that writes and prints."""
         return self.rank == 0
 

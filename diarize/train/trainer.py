@@ -113,7 +113,7 @@ class Trainer:
             torch.set_num_threads(self.options.threads)
         with (
             process_group(self.options.device) as group,
-            lock_directory(self.out) if group.chief else nullcontext(),
+            lock_directory(self.out) if group.is_main else nullcontext(),
         ):
             check_batch(self.options, group)
             return _Run(self, group, started).go()
@@ -130,7 +130,7 @@ class _Run:
         self._offset = started - self.progress.elapsed
         self.best = BestList(self.out / "best", self.options.keep_best, self.progress.best)
         self.reporter: Reporter | None = None
-        if group.chief:
+        if group.is_main:
             for stale in self.out.glob(".last.pth.*.tmp"):
                 stale.unlink(missing_ok=True)
             self.best.prune()
@@ -236,7 +236,7 @@ class _Run:
     def _out_of_time(self) -> bool:
         """True on the main process when the time limit is reached."""
         limit = self.options.max_seconds
-        return self.group.chief and limit is not None and self._elapsed() >= limit
+        return self.group.is_main and limit is not None and self._elapsed() >= limit
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._offset

@@ -335,10 +335,10 @@ stage_7() {
   local set best=$exp/infer_$valid_set/best.yaml conf=()
   [ ! -f "$inference_config" ] || conf=(--config "$inference_config")
   rm -f "$exp/best.yaml" # it may stem from an earlier packed model
-  python3 -m diarize.bin.make_rttm tune --posteriors "$exp/infer_$valid_set" --out "$best" \
+  python3 -m diarize.bin.postprocess tune --posteriors "$exp/infer_$valid_set" --out "$best" \
     --ref "$datadir/$valid_set/rttm" --uem "$datadir/$valid_set/uem" "${conf[@]}" >&2
   for set in $eval_sets; do
-    python3 -m diarize.bin.make_rttm apply --posteriors "$exp/infer_$set" --config "$best" \
+    python3 -m diarize.bin.postprocess apply --posteriors "$exp/infer_$set" --config "$best" \
       --uem "$datadir/$set/uem" --out "$exp/infer_$set" >&2
   done
 }

@@ -131,7 +131,7 @@ def test_a_bad_inference_config_is_refused_by_both_commands(world, fails, tmp_pa
     assert not out.exists()
 
 
-@pytest.mark.parametrize("option", ["--theta", "--threshold"])
+@pytest.mark.parametrize("option", ["--query-threshold", "--mask-threshold"])
 def test_thresholds_of_the_command_line_are_checked(world, fails, option):
     words = fails(infer.main, world / "r0.wav", "--model", world / "exp", option, "nan")
     assert "command line" in words
@@ -139,7 +139,7 @@ def test_thresholds_of_the_command_line_are_checked(world, fails, option):
 
 def test_a_number_of_speakers_takes_the_place_of_the_limits_in_the_config(world, tmp_path, capfd):
     config = tmp_path / "c.yaml"
-    config.write_text("postprocess: {threshold: 0.0, max_speakers: 1}\n")
+    config.write_text("postprocess: {mask_threshold: 0.0, max_speakers: 1}\n")
     command = [str(world / "r0.wav"), "--model", str(world / "exp"), "--config", str(config)]
     assert infer.main([*command, "--num-speakers", "2"]) == 0
     assert {line.split()[7] for line in capfd.readouterr().out.splitlines()} == {"spk1", "spk2"}
@@ -210,7 +210,7 @@ def test_durations_of_no_recordings_are_refused(fails, tmp_path):
 
 
 def test_a_recording_without_speakers_is_a_data_directory_like_others(world, tmp_path):
-    """The output of diarize-make-rttm has 0 in reco2num_spk where nobody was found."""
+    """The output of diarize-postprocess has 0 in reco2num_spk where nobody was found."""
     shutil.copytree(world / "data", tmp_path / "data")
     (tmp_path / "data" / "reco2num_spk").write_text("r0 0\nr1 2\nr2 1\n")
     assert DataDir.load(tmp_path / "data").reco2num_spk["r0"] == "0"

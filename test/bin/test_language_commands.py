@@ -5,7 +5,7 @@ import pytest
 import torch
 import yaml
 
-from diarize.bin import average, convert_ssl, infer, make_rttm, posteriors, train
+from diarize.bin import average, convert_ssl, infer, posteriors, postprocess, train
 from diarize.features.ssl_conv import SslConv, SslConvOptions
 from diarize.infer.stored import PosteriorDir
 from diarize.io.audio import write_wav
@@ -122,12 +122,12 @@ def test_from_posteriors_to_an_rttm_of_languages(world, capsys):
 
     best, hyp = world / "best.yaml", world / "hyp"
     tune = ["tune", "--posteriors", str(post), "--ref", f"{data}/rttm", "--uem", f"{data}/uem"]
-    assert make_rttm.main([*tune, "--out", str(best)]) == 0
+    assert postprocess.main([*tune, "--out", str(best)]) == 0
     chosen = yaml.safe_load(best.read_text())["postprocess"]
-    chosen |= {"theta": 0.0, "threshold": 0.0}
+    chosen |= {"query_threshold": 0.0, "mask_threshold": 0.0}
     (world / "all.yaml").write_text(yaml.safe_dump({"postprocess": chosen}))
     apply = ["apply", "--posteriors", str(post), "--out", str(hyp)]
-    assert make_rttm.main([*apply, "--config", str(world / "all.yaml")]) == 0
+    assert postprocess.main([*apply, "--config", str(world / "all.yaml")]) == 0
     segments = read_rttm(hyp / "rttm")
     assert {s.recording for s in segments} == {"r0", "r1", "r2"}
     assert {s.label for s in segments} <= {"L1", "L2", "L3"}
@@ -135,9 +135,9 @@ def test_from_posteriors_to_an_rttm_of_languages(world, capsys):
     assert utt2lang.keys() == utt2spk.keys() == read_table(hyp / "segments").keys()
     assert all(utt2spk[utt].endswith(f"-{label}") for utt, label in utt2lang.items())
     assert sum(s.duration for s in segments if s.recording == "r1") == pytest.approx(1.8)
-    chosen["name_threshold"] = 0.0
+    chosen["language_id_threshold"] = 0.0
     (world / "named.yaml").write_text(yaml.safe_dump({"postprocess": chosen}))
-    assert make_rttm.main([*apply, "--config", str(world / "named.yaml")]) == 0
+    assert postprocess.main([*apply, "--config", str(world / "named.yaml")]) == 0
     assert {s.label for s in read_rttm(hyp / "rttm")} <= {"eng", "hin", "L1"}
     assert {s.label for s in read_rttm(hyp / "rttm")} & {"eng", "hin"}
     capsys.readouterr()
@@ -152,7 +152,8 @@ def test_a_recording_without_a_kept_query_is_counted(world, capsys):
     model, data, post = str(world / "exp"), str(world / "data"), world / "none"
     assert posteriors.main(["--model", model, "--data", data, "--out", str(post)]) == 0
     out = str(world / "empty")
-    assert make_rttm.main(["apply", "--posteriors", str(post), "--out", out, "--theta", "1"]) == 0
+    nothing = ["--query-threshold", "1"]
+    assert postprocess.main(["apply", "--posteriors", str(post), "--out", out, *nothing]) == 0
     assert read_rttm(f"{out}/rttm") == []
     assert "3 of 3 recordings have no segment: r0, r1, r2" in capsys.readouterr().err
 

@@ -13,9 +13,10 @@ from diarize.score.jer import JaccardErrors, jer_files
 from diarize.segments import Segment
 
 BEST = """
-postprocess: {theta: 0.7, threshold: 0.4, median: 11, num_speakers: null}
+postprocess: {query_threshold: 0.7, mask_threshold: 0.4, median: 11, num_speakers: null}
 chosen:
-  {posteriors: exp/m/infer_dev, reference: data/dev/rttm, recordings: 8, speakers: theta, der: 9.5}
+  {posteriors: exp/m/infer_dev, reference: data/dev/rttm, recordings: 8,
+   speakers: query threshold, der: 9.5}
 """
 
 
@@ -94,9 +95,9 @@ def test_the_page(work):
     ]  # fmt: skip
     assert (
         "From `exp/m/infer_dev/best.yaml`, chosen on `exp/m/infer_dev` against `data/dev/rttm` "
-        "(8 recordings, DER 9.5 %, collar 0, number of speakers by theta)."
+        "(8 recordings, DER 9.5 %, collar 0, number of speakers by query threshold)."
     ) in lines
-    assert "| theta | 0.7 |" in lines
+    assert "| query_threshold | 0.7 |" in lines
     assert "| num_speakers | – |" in lines
 
 
@@ -120,9 +121,9 @@ def test_the_page_says_what_the_preparation_chose(work, capsys):
 
 
 def test_a_best_yaml_of_the_experiment_comes_first_and_none_is_said(work):
-    (work / "exp/m/best.yaml").write_text("postprocess: {theta: 0.33}\n")
+    (work / "exp/m/best.yaml").write_text("postprocess: {query_threshold: 0.33}\n")
     assert main(words()) == 0
-    assert "| theta | 0.33 |" in (work / "exp/m/RESULTS.md").read_text()
+    assert "| query_threshold | 0.33 |" in (work / "exp/m/RESULTS.md").read_text()
     (work / "exp/m/best.yaml").unlink()
     (work / "exp/m/infer_dev/best.yaml").unlink()
     assert main(words()) == 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from diarize.bin import infer, make_rttm, posteriors, train
+from diarize.bin import infer, posteriors, postprocess, train
 from diarize.infer.loader import NetworkOptions, make_predictor
 from diarize.io.ark import read_scp
 from diarize.io.audio import read_audio, write_wav
@@ -57,7 +57,7 @@ def test_the_predictor_gives_what_the_model_gives(world):
 
 def test_infer_prints_rttm(world, capsys, tmp_path):
     command = [str(world / "r0.wav"), "--model", str(world / "exp"), "--num-speakers", "2"]
-    assert infer.main([*command, "--threshold", "0.0"]) == 0
+    assert infer.main([*command, "--mask-threshold", "0.0"]) == 0
     out = capsys.readouterr().out
     (tmp_path / "out.rttm").write_text(out)
     segments = read_rttm(tmp_path / "out.rttm")
@@ -88,7 +88,8 @@ def test_posteriors_of_two_bytes_and_in_windows_are_read_back(world, tmp_path, c
     assert read_scp(tmp_path / "c" / "posteriors.scp")["x"].shape[0] == 3600
     for name in "bc":
         out = ["--posteriors", str(tmp_path / name), "--out", str(tmp_path / name)]
-        assert make_rttm.main(["apply", *out, "--num-speakers", "2", "--threshold", "0.0"]) == 0
+        options = ["--num-speakers", "2", "--mask-threshold", "0.0"]
+        assert postprocess.main(["apply", *out, *options]) == 0
         found = read_rttm(tmp_path / name / "rttm")
         assert max(s.end for s in found) == pytest.approx(36.0 if name == "c" else 3.0)
     assert posteriors.main([*common, "--out", str(tmp_path / "d"), "--max-memory", "0.01"]) == 1

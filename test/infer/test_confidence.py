@@ -43,7 +43,7 @@ def test_turns_of_one_language_by_two_queries_name_both():
     masks[:100, 1], masks[120:, 2] = 0.8, 0.8
     masks[100:120, 1] = 0.7
     names = np.array([[0.1, 0.9], [0.1, 0.9], [0.2, 0.8]])
-    options = PostprocessOptions(0.5, name_threshold=0.5)
+    options = PostprocessOptions(0.5, language_id_threshold=0.5)
     found = LANGUAGE.decide(masks, np.ones(3), "r", options, GRID, (names, ["de", "en"]))
     assert [turn.segment for turn in found.turns] == [Segment("r", 0, 2, "en")]
     assert found.turns[0].confidence == pytest.approx((180 * 0.8 + 20 * 0.7) / 200)

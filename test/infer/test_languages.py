@@ -61,14 +61,14 @@ def test_the_number_of_languages_can_be_given():
 def test_names_where_they_are_known():
     head = np.array([[0.9, 0.1, 0.0], [0.7, 0.2, 0.1], [0.8, 0.15, 0.05], [1, 0, 0]], np.float32)
     known = ["hin", "eng", "swa"]
-    options = PostprocessOptions(name_threshold=0.5)
+    options = PostprocessOptions(language_id_threshold=0.5)
     got = LANGUAGE.process(SPEECH, ACTIVE, "rec", options, GRID, (head, known))
     # Both are hin: one language, and turns that abut are one.
     assert [(s.start, s.end, s.label) for s in got] == [(0.1, 0.5, "hin"), (0.6, 0.8, "hin")]
-    high = PostprocessOptions(name_threshold=0.75)
+    high = PostprocessOptions(language_id_threshold=0.75)
     got = LANGUAGE.process(SPEECH, ACTIVE, "rec", high, GRID, (head, known))
     assert [s.label for s in got] == ["L1", "hin", "L1"]
-    low = PostprocessOptions(name_threshold=0.1)
+    low = PostprocessOptions(language_id_threshold=0.1)
     plain = LANGUAGE.process(SPEECH, ACTIVE, "rec", PostprocessOptions(), GRID, (head, known))
     assert [s.label for s in plain] == ["L1", "L2", "L1"]
     with pytest.raises(DiarizeError, match=r"recording rec: \(4, 3\) probabilities"):
@@ -142,7 +142,9 @@ def test_tuning_decides_as_the_application_does():
         seen.extend(hypotheses)
         return [(0.0, 0.0, 0.0, 1.0)] * len(hypotheses)
 
-    points = [PostprocessOptions(theta=t, median=m) for t in (0.5, 0.8, 0.99) for m in (1, 3)]
+    points = [
+        PostprocessOptions(query_threshold=t, median=m) for t in (0.5, 0.8, 0.99) for m in (1, 3)
+    ]
     item = TuneRecording("rec", SPEECH, ACTIVE, [], [(0.0, 0.8)])
     tune_postprocessing([item], points, GRID, score, LANGUAGE)
     expected = [LANGUAGE.process(SPEECH, ACTIVE, "rec", p, GRID) for p in points]

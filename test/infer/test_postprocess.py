@@ -34,16 +34,16 @@ def columns(*spans, frames=100):
     ("options", "expected"),
     [
         ({}, [2, 0]),  # the paper: p > 0.8
-        ({"theta": 0.9}, [2]),
-        ({"theta": 0.95}, []),  # not above
-        ({"theta": 0.0}, [2, 0, 1, 4]),  # query 3 has exactly 0
+        ({"query_threshold": 0.9}, [2]),
+        ({"query_threshold": 0.95}, []),  # not above
+        ({"query_threshold": 0.0}, [2, 0, 1, 4]),  # query 3 has exactly 0
         ({"num_speakers": 3}, [2, 0, 1]),
         ({"num_speakers": 1}, [2]),
         ({"num_speakers": 0}, []),
         ({"min_speakers": 4}, [2, 0, 1, 4]),
         ({"min_speakers": 1}, [2, 0]),
         ({"max_speakers": 1}, [2]),
-        ({"min_speakers": 3, "max_speakers": 4, "theta": 0.0}, [2, 0, 1, 4]),
+        ({"min_speakers": 3, "max_speakers": 4, "query_threshold": 0.0}, [2, 0, 1, 4]),
     ],
 )
 def test_select_queries(options, expected):
@@ -165,14 +165,14 @@ def test_bad_network_output_names_the_recording(posteriors, activities, message)
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
-        ({"theta": 1.2}, "theta must lie in 0..1"),
+        ({"query_threshold": 1.2}, "query_threshold must lie in 0..1"),
         ({"median": 10}, "odd"),
         ({"median": -1}, "odd"),
         ({"min_duration": -0.1}, "min_duration"),
         ({"num_speakers": 2, "max_speakers": 3}, "excludes"),
         ({"min_speakers": 4, "max_speakers": 3}, "min_speakers 4 is above max_speakers 3"),
         ({"merge_iou": 1.0}, "merge_iou"),
-        ({"tetha": 0.5}, "did you mean 'theta'"),
+        ({"query_treshold": 0.5}, "did you mean 'query_threshold'"),
         ({"median": 3.0}, "median: expected int"),
     ],
 )

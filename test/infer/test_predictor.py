@@ -179,7 +179,7 @@ def test_batches_and_streams_give_what_the_model_gives(name, tmp_path, monkeypat
             np.testing.assert_allclose(results[key].masks, masks[:, order], atol=1e-5)
             if fixed:
                 names = out.label_logits[0, 0].softmax(-1).numpy()[order]
-                np.testing.assert_allclose(results[key].names, names, atol=1e-5)
+                np.testing.assert_allclose(results[key].language_probs, names, atol=1e-5)
 
 
 def test_languages_go_in_windows_too(tmp_path):
@@ -192,7 +192,7 @@ def test_languages_go_in_windows_too(tmp_path):
     assert len(predictor.passes) == 3
     whole = make_predictor(model, model.grid, NetworkOptions(device="cpu"))(wave)
     assert found.masks.shape[0] == len(whole.masks) == 1500
-    assert found.names.shape == (found.masks.shape[1], 2)
+    assert found.language_probs.shape == (found.masks.shape[1], 2)
     # With weights that are random a window differs from the whole, but not by much.
     np.testing.assert_allclose(found.masks[:, 0], whole.masks[:, 0], atol=0.1)
 

@@ -60,7 +60,8 @@ def random_recordings(count=3, frames=300, queries=4):
 
 def test_every_point_is_scored_as_if_alone():
     options = TuneOptions(
-        theta=(0.2, 0.5, 0.8), threshold=(0.4, 0.5), median=(1, 5), min_duration=(0.0, 0.1)
+        query_threshold=(0.2, 0.5, 0.8), mask_threshold=(0.4, 0.5), median=(1, 5),
+        min_duration=(0.0, 0.1),
     )
     points = grid_options(PostprocessOptions(min_gap=0.05), options)
     assert len(points) == 3 * 2 * 2 * 2
@@ -93,22 +94,23 @@ def test_equal_results_are_scored_once():
     )
     points = grid_options(
         PostprocessOptions(),
-        TuneOptions(theta=(0.1, 0.3, 0.5, 0.7), threshold=(0.5,), median=(1,), min_duration=(0.0,)),
+        TuneOptions((0.1, 0.3, 0.5, 0.7), (0.5,), (1,), (0.0,)),
     )
     results = tune_postprocessing([item], points, GRID, scorer)
     assert calls == [[2, 1]]  # both queries; one query
     assert [r.counts_right for r in results] == [0, 0, 1, 1]
 
 
-def test_given_counts_override_theta():
+def test_given_counts_override_the_query_threshold():
     item = TuneRecording(
         "r", np.full((50, 3), 0.9), np.array([0.1, 0.2, 0.3]), [Segment("r", 0, 0.5, "a")],
         [(0, 0.5)], num_speakers=2,
     )  # fmt: skip
     points = grid_options(
-        PostprocessOptions(max_speakers=1), TuneOptions(threshold=(0.5,)), theta_matters=False
+        PostprocessOptions(max_speakers=1), TuneOptions(mask_threshold=(0.5,)),
+        vary_query_threshold=False,
     )
-    assert {p.theta for p in points} == {0.8}
+    assert {p.query_threshold for p in points} == {0.8}
     result = tune_postprocessing([item], points, GRID, frame_scorer)[0]
     assert (result.false_alarm, result.miss) == (0.5, 0.0)
 
@@ -118,14 +120,14 @@ def point(der, **options):
 
 
 def test_ties_go_to_the_value_nearest_to_the_default():
-    default = PostprocessOptions(theta=0.8, median=11)
+    default = PostprocessOptions(query_threshold=0.8, median=11)
     points = [
-        point(0.2, theta=0.8, median=11),
-        point(0.1, theta=0.5, median=11),
-        point(0.1 + 1e-12, theta=0.9, median=1),
-        point(0.1, theta=0.7, median=1),
-        point(0.1, theta=0.7, median=11, min_duration=0.2),
-        point(0.1, theta=0.7, median=11, min_duration=0.1),
+        point(0.2, query_threshold=0.8, median=11),
+        point(0.1, query_threshold=0.5, median=11),
+        point(0.1 + 1e-12, query_threshold=0.9, median=1),
+        point(0.1, query_threshold=0.7, median=1),
+        point(0.1, query_threshold=0.7, median=11, min_duration=0.2),
+        point(0.1, query_threshold=0.7, median=11, min_duration=0.1),
     ]
     assert best_point(points, default) is points[5]
     assert best_point(points[:3], default) is points[2]
@@ -134,22 +136,23 @@ def test_ties_go_to_the_value_nearest_to_the_default():
 
 def test_values_at_the_edge_of_the_grid_are_named():
     tune = TuneOptions(
-        theta=(0.3, 0.5, 0.9), threshold=(0.5,), median=(1, 11), min_duration=(0.0, 0.1)
+        query_threshold=(0.3, 0.5, 0.9), mask_threshold=(0.5,), median=(1, 11),
+        min_duration=(0.0, 0.1),
     )
-    assert values_at_edge(PostprocessOptions(theta=0.9), tune) == ["theta"]
-    assert values_at_edge(PostprocessOptions(theta=0.5, median=11), tune) == ["median"]
-    assert values_at_edge(PostprocessOptions(theta=0.5), tune) == []
+    assert values_at_edge(PostprocessOptions(query_threshold=0.9), tune) == ["query_threshold"]
+    assert values_at_edge(PostprocessOptions(query_threshold=0.5, median=11), tune) == ["median"]
+    assert values_at_edge(PostprocessOptions(query_threshold=0.5), tune) == []
 
 
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
-        ({"theta": []}, "theta needs at least one value"),
-        ({"theta": [0.5, 1.5]}, "theta must lie in 0..1"),
+        ({"query_threshold": []}, "query_threshold needs at least one value"),
+        ({"query_threshold": [0.5, 1.5]}, "query_threshold must lie in 0..1"),
         ({"median": [4]}, "odd"),
-        ({"threshold": [0.5, 0.5]}, "twice"),
-        ({"thresholds": [0.5]}, "did you mean 'threshold'"),
-        ({"theta": 0.5}, "expected a list"),
+        ({"mask_threshold": [0.5, 0.5]}, "twice"),
+        ({"mask_thresholds": [0.5]}, "did you mean 'mask_threshold'"),
+        ({"query_threshold": 0.5}, "expected a list"),
     ],
 )
 def test_bad_grids(mapping, message):

@@ -80,7 +80,7 @@ SPEAKER = [
     CriterionOptions(bce=0.0),
 ]
 LANGUAGE = [
-    LanguageCriterionOptions(frame_naming=2.0, focal_alpha=0.3, focal_gamma=2.0),
+    LanguageCriterionOptions(frame_language_id=2.0, focal_alpha=0.3, focal_gamma=2.0),
     LanguageCriterionOptions(tversky=0.0),
     LanguageCriterionOptions(focal=0.0),
 ]

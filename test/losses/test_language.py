@@ -112,7 +112,7 @@ def slow_loss(p, targets, counts, o, ids=None):
     """The criterion by loops over layers, recordings and all assignments of languages."""
     total = 0.0
     for layer in range(p.activity_logits.shape[0]):
-        sums = dict.fromkeys(("focal", "tversky", "activity", "naming"), 0.0)
+        sums = dict.fromkeys(("focal", "tversky", "activity", "language_id"), 0.0)
         frames = slot_count = query_weight = named = 0.0
         for b, (count, length) in enumerate(zip(counts, LENGTHS, strict=True)):
             activity = p.activity_logits[layer, b]
@@ -150,11 +150,11 @@ def slow_loss(p, targets, counts, o, ids=None):
             for s, n in enumerate(phi):
                 if ids is not None and ids[b][s] >= 0:
                     scores = p.label_logits[layer, b, n].log_softmax(-1)
-                    sums["naming"] -= float(scores[ids[b][s]])
+                    sums["language_id"] -= float(scores[ids[b][s]])
                     named += 1
         total += o.focal * sums["focal"] / frames + o.tversky * sums["tversky"] / slot_count
         total += o.activity * sums["activity"] / query_weight
-        total += o.naming * sums["naming"] / max(named, 1.0)
+        total += o.language_id * sums["language_id"] / max(named, 1.0)
     return total
 
 
@@ -173,14 +173,14 @@ def test_loss_equals_brute_force(options):
     normalizers = criterion.normalizers(p.lengths, counts, N)
     loss, stats = criterion.loss(p, targets, counts, normalizers)
     assert loss.item() == pytest.approx(slow_loss(p, targets, counts, options), rel=1e-5)
-    assert set(stats) == {"focal", "tversky", "activity", "naming", "frame_naming"}
-    assert stats["naming"] == stats["frame_naming"] == 0
+    assert set(stats) == {"focal", "tversky", "activity", "language_id", "frame_language_id"}
+    assert stats["language_id"] == stats["frame_language_id"] == 0
 
 
 def test_names_are_learnt_where_they_are_known():
     p, (targets, counts) = predictions(labels=4), slots()
     ids = torch.tensor([[-1, 2, -1], [-1, 0, -1], [-1, -1, -1]])
-    options = LanguageCriterionOptions(naming=2.0)
+    options = LanguageCriterionOptions(language_id=2.0)
     criterion = LanguageCriterion(options)
     normalizers = criterion.normalizers(p.lengths, counts, N, ids)
     assert normalizers[3] == 2
@@ -206,13 +206,13 @@ def test_frames_are_named_where_their_language_is_known():
     assert known == int((frame_ids(targets, ids) >= 0).sum()) > 0
 
     def loss(weight):
-        criterion = LanguageCriterion(LanguageCriterionOptions(frame_naming=weight))
+        criterion = LanguageCriterion(LanguageCriterionOptions(frame_language_id=weight))
         normalizers = criterion.normalizers(p.lengths, counts, N, ids, targets)
         assert normalizers[4] == known
         return criterion.loss(p, targets, counts, normalizers, label_ids=ids)
 
     (without, _), (with_names, stats) = loss(0.0), loss(3.0)
-    assert stats["frame_naming"].item() == pytest.approx(total / known, rel=1e-5)
+    assert stats["frame_language_id"].item() == pytest.approx(total / known, rel=1e-5)
     assert (with_names - without).item() == pytest.approx(3 * total / known, rel=1e-4)
 
 
@@ -273,7 +273,7 @@ def test_gradients_are_finite_in_degenerate_cases(case):
     p.frames.requires_grad_()
     p.label_logits.requires_grad_()
     p.frame_label_logits = torch.randn(3, T, 2, requires_grad=True)
-    criterion = LanguageCriterion(LanguageCriterionOptions(frame_naming=5.0))
+    criterion = LanguageCriterion(LanguageCriterionOptions(frame_language_id=5.0))
     ids = torch.full((3, targets.shape[-1]), -1)
     normalizers = criterion.normalizers(p.lengths, counts, N, ids, targets)
     loss, stats = criterion.loss(p, targets, counts, normalizers, label_ids=ids)

@@ -85,8 +85,8 @@ def test_says_which_recordings_are_seen_how_often(path):
     assert config["data"]["sampling"] in ("duration", "recording")
 
 
-def test_what_infers_with_a_fixed_theta_is_validated_with_it():
-    """The paper's finetuning: theta 0.8 in inference, and so for the choice of checkpoints."""
+def test_inference_with_a_fixed_query_threshold_is_validated_with_it():
+    """The paper's finetuning: query threshold 0.8 in inference and for the checkpoints."""
     pairs = 0
     for folder in (ROOT / "egs").glob("*/*/conf"):
         infer = folder / "infer.yaml"
@@ -94,7 +94,7 @@ def test_what_infers_with_a_fixed_theta_is_validated_with_it():
         for path in folder.glob("*.yaml") if tune else ():
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
             if "train" in config:
-                assert config["valid"]["thetas"] == tune["theta"] == [0.8], path
+                assert config["valid"]["query_thresholds"] == tune["query_threshold"] == [0.8], path
                 pairs += 1
     assert pairs >= 14
 

@@ -143,7 +143,7 @@ def test_simulated_sets_are_those_that_run_sh_names(recipe):
 
 def test_known_languages_are_called_by_name(recipe):
     config = load_inference_config(recipe / "conf/infer.yaml")
-    assert 0 < config.postprocess.name_threshold < 1
+    assert 0 < config.postprocess.language_id_threshold < 1
     known = settings(recipe, []).options.model.languages
     asked = {
         lang

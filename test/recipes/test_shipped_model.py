@@ -4,10 +4,26 @@ import numpy as np
 
 from diarize.bin.infer import main
 from diarize.bin.score import main as score
+from diarize.config import read_yaml
+from diarize.infer.config import load_inference_config
+from diarize.infer.tune import GRID_NAMES
 from diarize.io.audio import write_wav
 from diarize.io.rttm import read_rttm
+from diarize.tasks.registry import parse_config
+from diarize.train.checkpoint import load_model
 
 MODEL = "egs/speechocean762/diar1/model"
+
+
+def test_its_files_have_the_names_of_the_options(repo_root):
+    """A renamed option is renamed here, too: in the weights, config.yaml and best.yaml."""
+    model = repo_root / MODEL
+    _, meta = load_model(model / "final.pth")
+    written = read_yaml(model / "config.yaml")
+    assert parse_config(meta["config"], "final.pth") == parse_config(written, "config.yaml")
+    tuned = load_inference_config(model / "best.yaml")
+    assert set(tuned.table[0]) >= set(GRID_NAMES)
+    assert tuned.table[0]["der"] == tuned.chosen["der"]
 
 
 def test_it_hears_nobody_in_quiet_noise(repo_root, tmp_path):

@@ -91,9 +91,9 @@ def make_task(kind, data):
     if kind == "speaker":
         options, make, weights = SpeakerOptions, SpeakerTask, {}
     else:
-        options, make, weights = LanguageOptions, LanguageTask, {"frame_naming": 1.0}
+        options, make, weights = LanguageOptions, LanguageTask, {"frame_language_id": 1.0}
     mapping = {"model": MODELS[kind], "criterion": weights, "data": {"crop_seconds": 2.0},
-               "valid": {"thetas": [0.0, 0.4], "collar": 0.25}}
+               "valid": {"query_thresholds": [0.0, 0.4], "collar": 0.25}}
     task = make(from_dict(options, mapping, "test"), seed=3)
     task.load_data([str(data)], str(data))
     return task

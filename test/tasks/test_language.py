@@ -143,7 +143,7 @@ def test_validation_does_not_depend_on_batches_or_ranks(data_dir):
     for batch_seconds, world in ((1.0, 1), (100.0, 1), (100.0, 2)):
         options = LanguageOptions(
             model=small(languages=["eng", "hin"]),
-            valid=ValidOptions(thetas=[0.0, 0.3, 0.5], batch_seconds=batch_seconds),
+            valid=ValidOptions(query_thresholds=[0.0, 0.3, 0.5], batch_seconds=batch_seconds),
         )
         task = LanguageTask(options, seed=3)
         task.load_data([str(data_dir)], str(data_dir))

@@ -32,7 +32,7 @@ LANGUAGE = {
         "decoder": {"queries": 4, "layers": 1, "heads": 2, "ff_dim": 32},
         "languages": ["en", "hi"],
     },
-    "criterion": {"frame_naming": 2.0},
+    "criterion": {"frame_language_id": 2.0},
     "data": {"crop_seconds": 3.0},
 }
 
@@ -107,14 +107,15 @@ def test_annotation_outside_of_the_uem_changes_nothing(tmp_path, make, options, 
 @pytest.mark.parametrize("collar", [0.0, 0.1])
 def test_the_validation_der_is_that_of_the_scorer_in_the_regions(tmp_path, collar):
     folder = write_dir(tmp_path / "valid", turns(3))
-    sections = {**SPEAKER, "valid": {"thetas": [0.3], "threshold": 0.5, "collar": collar}}
+    valid = {"query_thresholds": [0.3], "mask_threshold": 0.5, "collar": collar}
+    sections = {**SPEAKER, "valid": valid}
     task = SpeakerTask(from_dict(SpeakerOptions, sections, "test"), seed=2)
     task.load_data([str(folder)], str(folder))
     task.model.eval()
     found, decide = [], task.decide
 
-    def spy(masks, kept, threshold):
-        system, kept = decide(masks, kept, threshold)
+    def spy(masks, kept, mask_threshold):
+        system, kept = decide(masks, kept, mask_threshold)
         found.append(system)
         return system, kept
 

@@ -21,7 +21,7 @@ ENCODER = {"dim": 16, "layers": 2, "heads": 2, "ff_dim": 32, "kernel": 7}
 SPEAKER = {"model": {"backbone": ENCODER, "decoder": DECODER}}
 LANGUAGE = {
     "model": {"encoder": ENCODER, "decoder": DECODER, "languages": ["A", "B"]},
-    "criterion": {"frame_naming": 1.0},
+    "criterion": {"frame_language_id": 1.0},
 }
 KINDS = {
     "speaker": SPEAKER,
@@ -57,7 +57,7 @@ def task(request, data):
     )
     # In bfloat16 a CPU is slow with the convolutions.
     seconds, longest = (0.2, 0.6) if kind == "ssl_conv" else (2.0, 6.0)
-    valid = {"thetas": [0.0, 0.4], "max_seconds": longest}
+    valid = {"query_thresholds": [0.0, 0.4], "max_seconds": longest}
     mapping = {**KINDS[kind], "data": {"crop_seconds": seconds}, "valid": valid}
     made = make(from_dict(options, mapping, "test"), seed=3)
     made.load_data([data], data)

@@ -105,14 +105,15 @@ def test_a_missing_validation_file_is_told_before_training(valid_dir, tmp_path):
         task.load_data([valid_dir], valid_dir)
 
 
-def test_summarize_takes_the_best_theta():
+def test_summarize_takes_the_best_query_threshold():
     task = SpeakerTask(SpeakerOptions(model=SMALL))
     stats = torch.tensor([[100.0, 1, 50, 3], [100, 2, 5, 3], [100, 60, 0, 1], [100, 9, 9, 9],
                           [100, 90, 0, 0]], dtype=torch.float64)
     sums = {"stats": stats, "counted": torch.tensor([0.0, 3, 1, 0, 0]),
             "recordings": torch.tensor(4.0)}
     assert task.summarize(sums) == pytest.approx(
-        {"der": 10.0, "miss": 2.0, "fa": 5.0, "conf": 3.0, "theta": 0.5, "count_acc": 75.0}
+        {"der": 10.0, "miss": 2.0, "fa": 5.0, "conf": 3.0,
+         "query_threshold": 0.5, "count_acc": 75.0}
     )
 
 

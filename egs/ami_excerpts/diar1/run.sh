@@ -34,7 +34,7 @@ diar() {
     --inference-nj 1 --expdir "$expdir" --datadir "$datadir" "$@" "${args[@]}"
 }
 diar --stop-stage 3
-diar --tag as_it_is --inference-model "$model" --stage 6 --stop-stage 7
+diar --tag zero_shot --inference-model "$model" --stage 6 --stop-stage 7
 diar --config conf/finetune.yaml --init-model "$model" --stage 4
 diar --config conf/adapt.yaml --init-model "$expdir/finetune/final.pth" --stage 4
 local/report.sh "$root/dev" "$expdir" "$datadir"

@@ -7,7 +7,7 @@ set -euo pipefail
 [ "$#" -eq 3 ] || { echo "Usage: $0 DIR EXP DATA" >&2; exit 1; }
 exp=$2
 systems=()
-for tag in as_it_is finetune adapt; do
+for tag in zero_shot finetune adapt; do
   systems+=(--sys "$tag=$exp/$tag/infer_test/rttm")
 done
 python3 -m diarize.bin.baselines --title "Beside what needs no model" --uem "$3/test/uem" \

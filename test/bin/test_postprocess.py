@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import yaml
 
-from diarize.bin.make_rttm import main
+from diarize.bin.postprocess import main
+from diarize.infer.tune import GRID_NAMES
 from diarize.io.ark import ArkWriter
 from diarize.io.rttm import read_rttm, write_rttm
 from diarize.io.table import read_table
@@ -29,7 +30,7 @@ def write_posteriors(directory, recordings):
 
 @pytest.fixture
 def work(tmp_path, monkeypatch):
-    """Posteriors of two recordings, perfect at theta 0.6 and threshold 0.4, and a silent one."""
+    """Posteriors of two recordings, perfect at thresholds 0.6 and 0.4, and a silent one."""
     monkeypatch.chdir(tmp_path)
     write_posteriors(
         "post",
@@ -46,8 +47,8 @@ def work(tmp_path, monkeypatch):
     write_rttm("ref", truth)
     write_uem("uem", {name: [(0, 10)] for name in ("a", "b", "quiet")})
     (tmp_path / "conf.yaml").write_text(
-        "postprocess: {theta: 0.8, min_gap: 0.0}\n"
-        "tune:\n  theta: [0.4, 0.6, 0.65, 0.8]\n  threshold: [0.3, 0.4, 0.5]\n"
+        "postprocess: {query_threshold: 0.8, min_gap: 0.0}\n"
+        "tune:\n  query_threshold: [0.4, 0.6, 0.65, 0.8]\n  mask_threshold: [0.3, 0.4, 0.5]\n"
         "  median: [1, 11]\n  min_duration: [0.0, 0.5]\nnetwork: {device: cpu}\n"
     )
     return tmp_path
@@ -60,19 +61,19 @@ APPLY = "apply --posteriors post --config best.yaml --uem uem --out out".split()
 def test_tune_then_apply(work, capsys):
     assert main(TUNE) == 0
     best = yaml.safe_load((work / "best.yaml").read_text())
-    chosen = {k: best["postprocess"][k] for k in ("theta", "threshold", "median", "min_duration")}
+    chosen = {k: best["postprocess"][k] for k in GRID_NAMES}
     # 0.65 and 0.6, 0.3 and 0.4, 1 and 11, 0 and 0.5 do equally well: nearest to the default.
-    assert chosen == {"theta": 0.65, "threshold": 0.4, "median": 1, "min_duration": 0.0}
+    assert tuple(chosen.values()) == (0.65, 0.4, 1, 0.0)
     assert best["network"]["device"] == "cpu"
     assert best["chosen"] == {
         "posteriors": "post", "reference": "ref", "uem": "uem", "recordings": 3,
-        "speakers": "theta", "collar": 0.0,
+        "speakers": "query threshold", "collar": 0.0,
         "der": 0.0, "miss": 0.0, "fa": 0.0, "conf": 0.0, "count_acc": 100.0,
     }  # fmt: skip
     assert len(best["table"]) == 4 * 3 * 2 * 2
     row = next(
         r for r in best["table"]
-        if (r["theta"], r["threshold"], r["median"], r["min_duration"]) == (0.8, 0.5, 1, 0.0)
+        if tuple(r[k] for k in GRID_NAMES) == (0.8, 0.5, 1, 0.0)
     )  # fmt: skip
     # Only query 0 of b: a (4 s) and cyd (4 s) are missed, of 11 s.
     assert (row["der"], row["miss"], row["fa"], row["conf"]) == (72.727, 72.727, 0.0, 0.0)
@@ -109,11 +110,11 @@ def test_kaldi_files(work):
     }
 
 
-def test_oracle_counts_make_theta_irrelevant(work, capsys):
+def test_oracle_counts_make_the_query_threshold_irrelevant(work, capsys):
     (work / "counts").write_text("a 1\nb 2\nquiet 0\n")
     assert main([*TUNE, "--reco2num-spk", "counts"]) == 0
     best = yaml.safe_load((work / "best.yaml").read_text())
-    assert best["postprocess"]["theta"] == 0.8
+    assert best["postprocess"]["query_threshold"] == 0.8
     assert best["chosen"]["speakers"] == "oracle"
     assert best["chosen"]["der"] == 0.0
     assert len(best["table"]) == 12
@@ -127,11 +128,11 @@ def test_the_command_line_wins(work):
     assert main(TUNE) == 0
     assert main([*APPLY, "--num-speakers", "2"]) == 0
     assert read_table("out/reco2num_spk") == {"a": "2", "b": "2", "quiet": "2"}
-    assert main([*APPLY, "--max-speakers", "1", "--theta", "0.05"]) == 0
+    assert main([*APPLY, "--max-speakers", "1", "--query-threshold", "0.05"]) == 0
     assert read_table("out/reco2num_spk") == {"a": "1", "b": "1", "quiet": "1"}
     assert main([*APPLY, "--min-duration", "1.5"]) == 0
     assert [s.start for s in read_rttm("out/rttm")] == [0, 1, 3]
-    assert main([*APPLY, "--threshold", "0.5"]) == 0
+    assert main([*APPLY, "--mask-threshold", "0.5"]) == 0
     assert read_table("out/reco2num_spk") == {"a": "0", "b": "1", "quiet": "0"}
 
 
@@ -158,7 +159,7 @@ def test_frame_shift_of_the_directory(work):
     ("edit", "command", "message"),
     [
         (("conf.yaml", "postproces: {}\n"), TUNE, "conf.yaml: unknown key 'postproces'; did you"),
-        (("conf.yaml", "tune: {theta: [2]}\n"), TUNE, "conf.yaml: tune: theta must lie in 0..1"),
+        (("conf.yaml", "tune: {query_threshold: [2]}\n"), TUNE, "conf.yaml: tune: query_threshold"),
         (("uem", "a 1 0 10\nb 1 0 10\n"), TUNE, "uem: no line for recording quiet"),
         (("uem", "a 1 0 10\nb 1 0 10\n"), [*APPLY[:3], "--uem", "uem", "--out", "o"],
          "uem: no line for recording quiet"),

@@ -1,8 +1,8 @@
-"""diarize-make-rttm: RTTM and Kaldi files from stored posteriors; grid search of thresholds.
+"""diarize-postprocess: RTTM and Kaldi files from stored posteriors; grid search of thresholds.
 
-    diarize-make-rttm tune --posteriors exp/m/infer_dev --ref data/dev/rttm --uem data/dev/uem \\
-        --config conf/infer.yaml --out exp/m/best.yaml
-    diarize-make-rttm apply --posteriors exp/m/infer_test --config exp/m/best.yaml \\
+    diarize-postprocess tune --posteriors exp/m/infer_dev --ref data/dev/rttm \\
+        --uem data/dev/uem --config conf/infer.yaml --out exp/m/best.yaml
+    diarize-postprocess apply --posteriors exp/m/infer_test --config exp/m/best.yaml \\
         --uem data/test/uem --out exp/m/infer_test
 """
 
@@ -34,7 +34,7 @@ from diarize.score.hypotheses import score_hypotheses
 from diarize.segments import Regions, Segment, by_recording, clip_segments
 from diarize.tasks.postprocessors import postprocessor
 
-PROG = "diarize-make-rttm"
+PROG = "diarize-postprocess"
 
 
 def run_tune(args: argparse.Namespace) -> int:
@@ -49,7 +49,7 @@ def run_tune(args: argparse.Namespace) -> int:
     counts = {}
     if args.reco2num_spk:
         counts = _oracle_counts(args.reco2num_spk, source, processor.num_fixed)
-    points = grid_options(base, grid, theta_matters=not counts)
+    points = grid_options(base, grid, vary_query_threshold=not counts)
     recordings = (
         TuneRecording(r, *source.load(r), reference.get(r, []), regions[r], counts.get(r))
         for r in source.recordings
@@ -112,13 +112,14 @@ def run_apply(args: argparse.Namespace) -> int:
 def _segments(
     source: PosteriorDir, recording: str, options: PostprocessOptions, processor: PostProcessor
 ) -> list[Segment]:
-    language_id = source.language_id(recording) if options.name_threshold is not None else None
+    named = options.language_id_threshold is not None
+    language_id = source.language_id(recording) if named else None
     arrays = source.load(recording)
     return processor.process(*arrays, recording, options, source.grid, language_id)
 
 
 _OVERRIDES = (
-    "theta", "threshold", "median", "min_duration",
+    "query_threshold", "mask_threshold", "median", "min_duration",
     "num_speakers", "min_speakers", "max_speakers",
 )  # fmt: skip
 
@@ -135,18 +136,22 @@ def build_parser() -> argparse.ArgumentParser:
     apply.add_argument("--uem", help="keep only what lies inside these regions")
     apply.add_argument("--out", required=True, help="directory to write to")
     add = apply.add_argument
-    add("--theta", type=float, metavar="P", help="activity above which a query is a speaker")
-    add("--threshold", type=float, metavar="P", help="mask probability of an active frame")
+    add("--query-threshold", type=float, metavar="P",
+        help="activity above which a query is a speaker")
+    add("--mask-threshold", type=float, metavar="P", help="mask probability of an active frame")
     add("--median", type=int, metavar="N", help="frames of the median filter, odd; 1 is off")
     add("--min-duration", type=float, metavar="S", help="seconds of the shortest turn kept")
     add("--num-speakers", type=int, metavar="N", help="exactly so many speakers")
-    add("--min-speakers", type=int, metavar="N", help="at least so many, whatever theta says")
+    add("--min-speakers", type=int, metavar="N",
+        help="at least so many, regardless of --query-threshold")
     add("--max-speakers", type=int, metavar="N", help="at most so many")
     for command in (tune, apply):
         command.add_argument(
             "--posteriors", required=True, help="directory with posteriors.scp, activities.scp"
         )
-        command.add_argument("--reco2num-spk", help="known numbers of speakers, instead of theta")
+        command.add_argument(
+            "--reco2num-spk", help="known numbers of speakers, instead of a query threshold"
+        )
         command.add_argument("--config", help="YAML with postprocess: and tune:, or a best.yaml")
     return parser
 
@@ -215,7 +220,7 @@ def _write_best(
             "reference": str(args.ref),
             "uem": str(args.uem),
             "recordings": best.recordings,
-            "speakers": "oracle" if args.reco2num_spk else "theta",
+            "speakers": "oracle" if args.reco2num_spk else "query threshold",
             "collar": 0.0,
             **_figures(best),
         },
@@ -223,7 +228,7 @@ def _write_best(
     names = (*GRID_NAMES, *_figures(best))
     rows = sorted(results, key=lambda point: round(point.der, 9))
     with atomic_write(args.out) as handle:
-        handle.write("# Chosen by diarize-make-rttm tune; errors in percent.\n")
+        handle.write("# Chosen by diarize-postprocess tune; errors in percent.\n")
         handle.write(dump_yaml(head))
         handle.write("table:\n")
         for point in rows:
