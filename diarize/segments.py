@@ -50,6 +50,16 @@ class Turn(NamedTuple):
         return Segment(*self[:4])
 
 
+def as_turn(segment: Segment | Turn) -> Turn:
+    """Return ``segment`` as a turn; the confidence of a plain segment is None."""
+    return segment if isinstance(segment, Turn) else Turn(*segment)
+
+
+def in_order(segments: Iterable[Segment | Turn]) -> list[Turn]:
+    """Return the segments as turns, sorted by recording, start, end and label."""
+    return sorted(map(as_turn, segments), key=lambda turn: turn[:4])
+
+
 def by_recording(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
     """Return the segments of each recording, in input order."""
     out: dict[str, list[Segment]] = {}

@@ -1,30 +1,25 @@
 """diarize-rttm: check, convert, merge, filter and count segments.
 
 diarize-rttm validate FILE...                     every fault, with file and line
-diarize-rttm convert FILE... -o OUT [--to stm]    between RTTM, TextGrid, CTM, STM, Audacity, JSON
+diarize-rttm convert FILE... -o OUT [--to stm]    to another format, by the suffix of OUT
 diarize-rttm merge FILE... [--gap 0.3] [-o OUT]   all files as one, close turns of a label joined
 diarize-rttm filter FILE... [--recordings a b] [--labels x] [--min 0.2] [--from 0 --until 60]
 diarize-rttm stats FILE...                        recordings, speakers, speech, overlap
+
+Formats: .rttm .TextGrid .eaf (ELAN) .txt (Audacity) .srt .vtt .csv .json .jsonl .ctm .stm; a
+directory gets one file per recording.
 """
 
 import argparse
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
 from diarize.bin.common import command_parser, run_command
 from diarize.errors import DiarizeError
-from diarize.io.annotation import (
-    FORMATS,
-    format_of,
-    read_annotation,
-    write_annotations,
-    write_rttm_text,
-)
-from diarize.io.atomic import atomic_write
-from diarize.io.filename import file_name
+from diarize.io.destination import Destination
+from diarize.io.formats import FORMATS, format_of, read_annotated_turns, read_annotation
 from diarize.io.rttm import data_lines, parse_rttm_fields
 from diarize.report.tables import aligned
 from diarize.segments import Segment, clip_segments, merge_segments
@@ -42,10 +37,10 @@ def parser() -> argparse.ArgumentParser:
         verb.add_argument("--format", choices=sorted(FORMATS), help="of the files (by their names)")
         if name in ("convert", "merge", "filter"):
             verb.add_argument(
-                "-o", "--output", default="-", help="file, or directory to convert to"
+                "-o", "--output", default="-", help="file, or directory (one file per recording)"
             )
         if name == "convert":
-            verb.add_argument("--to", choices=sorted(FORMATS), help="by the output's name")
+            verb.add_argument("--to", choices=sorted(FORMATS), help="by the output's suffix")
         if name == "merge":
             verb.add_argument("--gap", type=float, default=0.0, help="join turns so near, seconds")
         if name == "filter":
@@ -60,15 +55,6 @@ def parser() -> argparse.ArgumentParser:
 def read_all(args: argparse.Namespace) -> list[Segment]:
     """Return the segments of all files."""
     return [seg for path in args.files for seg in read_annotation(path, args.format)]
-
-
-def put(text: str, output: str) -> None:
-    """Write atomically to a file, or to standard output."""
-    if output == "-":
-        print(text, end="")
-        return
-    with atomic_write(output) as handle:
-        handle.write(text)
 
 
 def validate(args: argparse.Namespace) -> int:
@@ -117,42 +103,33 @@ def faults_of(path: str, given: str | None) -> Iterable[str]:
 
 
 def convert(args: argparse.Namespace) -> None:
-    """Write the segments in another format; one file per recording if the format requires it."""
-    folder = Path(args.output)
-    to = args.to or format_of(args.output)
-    texts = write_annotations(read_all(args), to)
-    if "" in texts:
-        put(texts[""], args.output)
-        return
-    if len(texts) == 1 and not folder.is_dir():
-        put(next(iter(texts.values())), args.output)
-        return
-    if args.output == "-" or (folder.exists() and not folder.is_dir()):
-        raise DiarizeError(f"{to} holds one recording: give -o a directory for {len(texts)}")
-    folder.mkdir(parents=True, exist_ok=True)
-    suffix = {"textgrid": ".TextGrid"}.get(to, FORMATS[to].suffixes[0])
-    for name, text in texts.items():
-        put(text, str(folder / file_name(name, suffix)))
+    """Write the segments in another format, with their channels and confidences."""
+    out = Destination.parse(args.output, args.to)
+    out.check()
+    out.write(turn for path in args.files for turn in read_annotated_turns(path, args.format))
 
 
 def merge(args: argparse.Namespace) -> None:
-    """Write all segments as one RTTM, with close segments of a label joined."""
+    """Write all segments, with close segments of a label joined, without confidences."""
     if not args.gap >= 0:
         raise DiarizeError(f"--gap must be 0 or more seconds, not {args.gap}")
-    put(write_rttm_text(merge_segments(read_all(args), args.gap)), args.output)
+    out = Destination.parse(args.output)
+    out.check()
+    out.write(merge_segments(read_all(args), args.gap))
 
 
 def keep(args: argparse.Namespace) -> None:
-    """Write the selected segments as RTTM."""
-    segments = clip_segments(read_all(args), args.begin, args.until)
-    chosen = [
-        seg
-        for seg in segments
-        if (args.recordings is None or seg.recording in args.recordings)
-        and (args.labels is None or seg.label in args.labels)
-        and seg.end - seg.start >= args.min - 1e-9
-    ]
-    put(write_rttm_text(chosen), args.output)
+    """Write the selected segments."""
+    out = Destination.parse(args.output)
+    out.check()
+    turns = [turn for path in args.files for turn in read_annotated_turns(path, args.format)]
+    out.write(
+        turn
+        for turn in clip_segments(turns, args.begin, args.until)
+        if (args.recordings is None or turn.recording in args.recordings)
+        and (args.labels is None or turn.label in args.labels)
+        and turn.end - turn.start >= args.min - 1e-9
+    )
 
 
 def stats(args: argparse.Namespace) -> None:

@@ -1,12 +1,14 @@
-"""Annotation formats: RTTM, TextGrid, CTM, STM, Audacity labels, JSON lines.
+"""Annotations as Audacity labels, TextGrid, CTM, STM, CSV and JSON; `formats` lists all formats.
 
-Each format is a pair of functions between text and segments.  For formats without a recording id
-(TextGrid, Audacity) it is the file name without suffix.  Words of CTM and STM are not kept.  A CTM
-line has no speaker: the channel is the label, and words at most 0.5 s apart are joined.
+Each format is a pair of functions between a file and segments.  For formats without a recording
+id (TextGrid, Audacity) it is the file name without suffix.  Words of CTM and STM are not kept.  A
+CTM line has no speaker: the channel is the label, and words at most 0.5 s apart are joined.
 """
 
+import csv
+import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,28 +16,29 @@ from diarize.errors import DiarizeError
 from diarize.io.rttm import (
     data_lines,
     decode_fields,
-    format_rttm_line,
+    parse_confidence,
     parse_seconds,
     read_data,
-    read_rttm,
 )
-from diarize.io.textgrid import read_textgrid_tiers
-from diarize.segments import Segment, merge_segments
+from diarize.io.textgrid import read_textgrid_tiers, write_textgrid_tiers
+from diarize.segments import Segment, Turn, in_order, merge_segments
 
 # CTM contains words; within a turn there are pauses between them.
 CTM_JOIN = 0.5
+CSV_COLUMNS = ("recording", "channel", "start", "end", "label", "confidence")
 
 
-class Format(NamedTuple):
-    """Format of annotations: ``read(path)`` returns segments, ``write(segments)`` a file's text."""
+class Media(NamedTuple):
+    """The recording of turns: its length in seconds and the path of its audio, where known."""
 
-    read: Callable[[Path], list[Segment]]
-    write: Callable[[list[Segment]], str]
-    suffixes: tuple[str, ...]
-    one_recording: bool = False
+    seconds: float | None = None
+    path: str = ""
 
 
-def _span(start: str, end: str, where: str) -> tuple[float, float]:
+NO_MEDIA = Media()
+
+
+def span(start: str, end: str, where: str) -> tuple[float, float]:
     low = parse_seconds(start, "start", where)
     high = parse_seconds(end, "end", where)
     if high < low:
@@ -43,7 +46,7 @@ def _span(start: str, end: str, where: str) -> tuple[float, float]:
     return low, high
 
 
-def _text(path: Path) -> str:
+def read_all_text(path: Path) -> str:
     data = read_data(path)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # Praat saves names beyond ASCII as UTF-16
         try:
@@ -56,7 +59,7 @@ def _text(path: Path) -> str:
 def read_audacity(path: Path) -> list[Segment]:
     """Return the labels of an Audacity label track: start, end and label, tab-separated."""
     out = []
-    for number, line in enumerate(_text(path).split("\n"), 1):
+    for number, line in enumerate(read_all_text(path).split("\n"), 1):
         # A line that begins with a backslash contains frequencies of the preceding label.
         if not line.strip() or line.startswith("\\"):
             continue
@@ -64,14 +67,14 @@ def read_audacity(path: Path) -> list[Segment]:
         where = f"{path}:{number}"
         if len(fields) != 3 or not fields[2].strip():
             raise DiarizeError(f"{where}: not start, end and a label, divided by tabs")
-        start, end = _span(fields[0].strip(), fields[1].strip(), where)
+        start, end = span(fields[0].strip(), fields[1].strip(), where)
         out.append(Segment(path.stem, start, end, "_".join(fields[2].split())))
     return out
 
 
-def write_audacity(segments: list[Segment]) -> str:
+def write_audacity(turns: list[Turn], media: Media = NO_MEDIA) -> str:
     """Return the text of an Audacity label track."""
-    return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{s.label}\n" for s in sorted(segments))
+    return "".join(f"{t.start:.6f}\t{t.end:.6f}\t{t.label}\n" for t in in_order(turns))
 
 
 def read_textgrid(path: Path) -> list[Segment]:
@@ -90,31 +93,19 @@ def read_textgrid(path: Path) -> list[Segment]:
     return sorted(out)
 
 
-def write_textgrid(segments: list[Segment]) -> str:
-    """Return a TextGrid with a tier per label; a label's own overlaps are joined."""
-    end = max((s.end for s in segments), default=0.0)
-    labels = sorted({s.label for s in segments})
-    out = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0"]
-    out += [f"xmax = {end:.6f}", "tiers? <exists>", f"size = {len(labels)}", "item []:"]
-    for number, label in enumerate(labels, 1):
-        rows: list[tuple[float, float, str]] = []
-        at = 0.0
-        for seg in merge_segments(s for s in segments if s.label == label):
-            if seg.start > at:
-                rows.append((at, seg.start, ""))
-            rows.append((seg.start, seg.end, label))
-            at = seg.end
-        if at < end:
-            rows.append((at, end, ""))
-        quoted = label.replace('"', '""')
-        out += [f"    item [{number}]:", '        class = "IntervalTier"']
-        out += [f'        name = "{quoted}"', "        xmin = 0", f"        xmax = {end:.6f}"]
-        out += [f"        intervals: size = {len(rows)}"]
-        for place, (low, high, text) in enumerate(rows, 1):
-            quoted = text.replace('"', '""')
-            out += [f"        intervals [{place}]:", f"            xmin = {low:.6f}"]
-            out += [f"            xmax = {high:.6f}", f'            text = "{quoted}"']
-    return "\n".join(out) + "\n"
+def write_textgrid(turns: list[Turn], media: Media = NO_MEDIA) -> str:
+    """Return a TextGrid with a tier per label; a label's own overlaps are joined.
+
+    It ends with the recording, where its length is known.  Without turns it has one empty tier.
+    """
+    seconds = max([t.end for t in turns] + [media.seconds or 0.0])
+    labels = sorted({t.label for t in turns})
+    tiers = [
+        (label, [(t.start, t.end, label) for t in merge_segments(own)])
+        for label in labels
+        for own in [[t for t in turns if t.label == label]]
+    ]
+    return write_textgrid_tiers(tiers or [("speech", [])], seconds)
 
 
 def read_ctm(path: Path) -> list[Segment]:
@@ -132,10 +123,12 @@ def read_ctm(path: Path) -> list[Segment]:
     return merge_segments(out, CTM_JOIN)
 
 
-def write_ctm(segments: list[Segment]) -> str:
-    """Return CTM lines with the label in place of the word, channel 1."""
+def write_ctm(turns: list[Turn], media: Media = NO_MEDIA) -> str:
+    """Return CTM lines with the label in place of the word, and the confidence where known."""
     return "".join(
-        f"{s.recording} 1 {s.start:.3f} {s.end - s.start:.3f} {s.label}\n" for s in sorted(segments)
+        f"{t.recording} {t.channel} {t.start:.3f} {t.end - t.start:.3f} {t.label}"
+        + ("\n" if t.confidence is None else f" {t.confidence:.3f}\n")
+        for t in in_order(turns)
     )
 
 
@@ -146,16 +139,17 @@ def read_stm(path: Path) -> list[Segment]:
         where = f"{path}:{number}"
         if len(fields) < 5:
             raise DiarizeError(f"{where}: {len(fields)} fields where STM has 5 or more")
-        start, end = _span(fields[3], fields[4], where)
+        start, end = span(fields[3], fields[4], where)
         if fields[2].lower() not in ("inter_segment_gap", "ignore_time_segment_in_scoring"):
             out.append(Segment(fields[0], start, end, fields[2]))
     return out
 
 
-def write_stm(segments: list[Segment]) -> str:
-    """Return STM lines without words, channel 1."""
+def write_stm(turns: list[Turn], media: Media = NO_MEDIA) -> str:
+    """Return STM lines without words."""
     return "".join(
-        f"{s.recording} 1 {s.label} {s.start:.3f} {s.end:.3f} <NA>\n" for s in sorted(segments)
+        f"{t.recording} {t.channel} {t.label} {t.start:.3f} {t.end:.3f} <NA>\n"
+        for t in in_order(turns)
     )
 
 
@@ -165,8 +159,8 @@ _LABEL = ("label", "speaker")
 _START = ("start", "start_time")
 
 
-def read_json_lines(path: Path) -> list[Segment]:
-    """Return segments from JSON lines or one JSON list of objects.
+def read_json(path: Path) -> list[Turn]:
+    """Return turns from JSON lines or one JSON list of objects.
 
     Each object has ``recording``, ``start``, ``end`` (or ``duration``) and ``label``, or the
     corresponding names of meeteval (``session_id``, ``start_time``), lhotse and pyannote.
@@ -175,24 +169,31 @@ def read_json_lines(path: Path) -> list[Segment]:
     for where, row in _json_rows(path):
         if not isinstance(row, dict):
             raise DiarizeError(f"{where}: not an object with start, end and label")
-        values = {}
-        for name, keys in (("start", _START), ("label", _LABEL)):
-            key = next((k for k in keys if k in row), None)
-            if key is None:
-                raise DiarizeError(f"{where}: no {name!r}")
-            values[name] = row[key]
-        start = parse_seconds(str(values["start"]), "start", where)
-        last = row.get("end", row.get("end_time"))
-        if last is None and "duration" in row:
-            last = start + parse_seconds(str(row["duration"]), "duration", where)
-        start, end = _span(str(start), str(last), where)
-        name = next((str(row[k]) for k in _RECORDING if k in row), path.stem)
-        out.append(Segment(name, start, end, "_".join(str(values["label"]).split())))
+        out.append(_turn_of(row, path.stem, where))
     return out
 
 
+def _turn_of(row: dict, recording: str, where: str) -> Turn:
+    """Return the turn in ``row``; ``recording`` is the id where ``row`` has none."""
+    values = {}
+    for name, keys in (("start", _START), ("label", _LABEL)):
+        key = next((k for k in keys if k in row), None)
+        if key is None:
+            raise DiarizeError(f"{where}: no {name!r}")
+        values[name] = row[key]
+    start = parse_seconds(str(values["start"]), "start", where)
+    last = row.get("end", row.get("end_time"))
+    if last is None and "duration" in row:
+        last = start + parse_seconds(str(row["duration"]), "duration", where)
+    start, end = span(str(start), str(last), where)
+    name = next((str(row[k]) for k in _RECORDING if k in row), recording)
+    label = "_".join(str(values["label"]).split())
+    channel = str(row.get("channel") or "1")
+    return Turn(name, start, end, label, parse_confidence(row.get("confidence")), channel)
+
+
 def _json_rows(path: Path) -> Iterator[tuple[str, object]]:
-    text = _text(path)
+    text = read_all_text(path)
     if text.lstrip()[:1] == "[":
         try:
             rows = json.loads(text)
@@ -208,58 +209,54 @@ def _json_rows(path: Path) -> Iterator[tuple[str, object]]:
                 raise DiarizeError(f"{path}:{number}: not JSON: {err}") from None
 
 
-def write_json_lines(segments: list[Segment]) -> str:
-    """Return one object per line: recording, start, end, label."""
-    rows = (
-        {"recording": s.recording, "start": round(s.start, 6), "end": round(s.end, 6),
-         "label": s.label}
-        for s in sorted(segments)
-    )  # fmt: skip
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+def write_json_lines(turns: list[Turn], media: Media = NO_MEDIA) -> str:
+    """Return one object per line: recording, start, end, label, and what else is known."""
+    return "".join(_json_line(turn) + "\n" for turn in in_order(turns))
 
 
-def write_rttm_text(segments: list[Segment]) -> str:
-    """Return RTTM lines, sorted."""
-    return "".join(format_rttm_line(s) + "\n" for s in sorted(segments))
+def write_json(turns: list[Turn], media: Media = NO_MEDIA) -> str:
+    """Return a list of the objects of `write_json_lines`."""
+    return "[\n" + ",\n".join(map(_json_line, in_order(turns))) + "\n]\n"
 
 
-FORMATS: dict[str, Format] = {
-    "rttm": Format(read_rttm, write_rttm_text, (".rttm",)),
-    "textgrid": Format(read_textgrid, write_textgrid, (".textgrid",), True),
-    "ctm": Format(read_ctm, write_ctm, (".ctm",)),
-    "stm": Format(read_stm, write_stm, (".stm",)),
-    "audacity": Format(read_audacity, write_audacity, (".txt",), True),
-    "jsonl": Format(read_json_lines, write_json_lines, (".jsonl", ".json")),
-}
+def _json_line(turn: Turn) -> str:
+    row = {
+        "recording": turn.recording,
+        "start": round(turn.start, 6),
+        "end": round(turn.end, 6),
+        "label": turn.label,
+    }
+    if turn.confidence is not None:
+        row["confidence"] = round(turn.confidence, 3)
+    if turn.channel != "1":
+        row["channel"] = turn.channel
+    return json.dumps(row, ensure_ascii=False)
 
 
-def format_of(path: str, given: str | None = None) -> str:
-    """Return the name of the format: ``given``, else by the suffix or the name of the file.
-
-    Files of a data directory are named ``rttm``, ``stm`` or ``ctm``; standard input is RTTM.
-    """
-    if given:
-        return given
-    name = Path(path).name.lower()
-    suffix = Path(name).suffix
-    if path == "-" or name.startswith("rttm."):  # rttm.annotation
-        return "rttm"
-    for form, kind in FORMATS.items():
-        if name == form or suffix in kind.suffixes:
-            return form
-    raise DiarizeError(f"{path}: format unknown by the name; give one of {', '.join(FORMATS)}")
-
-
-def read_annotation(path: str, given: str | None = None) -> list[Segment]:
-    """Return the segments of a file of any known format."""
-    return FORMATS[format_of(path, given)].read(Path(path))
+def read_csv(path: Path) -> list[Turn]:
+    """Return turns from CSV with a header; the names of columns are those of `read_json`."""
+    text = read_all_text(path)
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    out = []
+    try:
+        for row in rows:
+            where = f"{path}:{rows.line_num}"
+            if None in row or None in row.values():
+                raise DiarizeError(f"{where}: not as many fields as the header has")
+            out.append(_turn_of({k: v for k, v in row.items() if v}, path.stem, where))
+    except csv.Error as err:
+        raise DiarizeError(f"{path}:{rows.line_num}: not CSV: {err}") from None
+    return out
 
 
-def write_annotations(segments: Iterable[Segment], given: str) -> dict[str, str]:
-    """Return the text by recording, or all under "" if a file may contain several recordings."""
-    rows = list(segments)
-    form = FORMATS[given]
-    if not form.one_recording:
-        return {"": form.write(rows)}
-    names = sorted({s.recording for s in rows})
-    return {name: form.write([s for s in rows if s.recording == name]) for name in names}
+def write_csv(turns: list[Turn], media: Media = NO_MEDIA) -> str:
+    """Return CSV with a header: recording, channel, start, end, label, confidence."""
+    handle = io.StringIO()
+    writer = csv.writer(handle, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for t in in_order(turns):
+        confidence = "" if t.confidence is None else f"{t.confidence:.3f}"
+        writer.writerow(
+            [t.recording, t.channel, f"{t.start:.3f}", f"{t.end:.3f}", t.label, confidence]
+        )
+    return handle.getvalue()

@@ -1,4 +1,4 @@
-"""File names of ids: recordings, utterances, speakers and labels."""
+"""File names of ids (recordings, utterances, speakers, labels), and ids of file names."""
 
 import hashlib
 
@@ -31,5 +31,21 @@ def file_name(key: str, suffix: str = "") -> str:
     return name + suffix
 
 
+def recording_id(name: str) -> str:
+    """Return the id of the recording in the audio file ``name`` (without folder and suffix).
+
+    What cannot stand in a field of RTTM and of Kaldi's tables is percent-encoded: blanks of any
+    kind, control and other unprintable characters, bytes that are not UTF-8, and a leading
+    ``;`` or ``#``, which begins a comment.
+
+    >>> recording_id("team meeting"), recording_id("#1"), recording_id("Zoë\u202f2")
+    ('team%20meeting', '%231', 'Zoë%E2%80%AF2')
+    """
+    out = "".join(char if char.isprintable() and char != " " else _percent(char) for char in name)
+    return _percent(out[0]) + out[1:] if out[:1] in (";", "#") else out
+
+
 def _percent(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # a byte that is not UTF-8, in a name from the system
+        return f"%{ord(char) - 0xDC00:02X}"
     return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))

@@ -2,10 +2,11 @@
 
 A line has 9 or 10 fields separated by blanks or tabs::
 
-    SPEAKER <recording> <channel> <start> <duration> <NA> <NA> <label> <NA> [<NA>]
+    SPEAKER <recording> <channel> <start> <duration> <NA> <NA> <label> <confidence> [<NA>]
 
-Times are in seconds.  ``;;`` and ``#`` begin a comment.  Other record types (``NOSCORE``,
-``NON-LEX``, ``LEXEME``, ...) are read by `diarize.io.nist`, as NIST's scorer does.
+Times are in seconds; an unknown confidence is ``<NA>``.  ``;;`` and ``#`` begin a comment.  Other
+record types (``NOSCORE``, ``NON-LEX``, ``LEXEME``, ...) are read by `diarize.io.nist`, as NIST's
+scorer does.
 """
 
 import math
@@ -20,7 +21,7 @@ import numpy as np
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.columns import NameBuilder, NameColumn, plain_turns
-from diarize.segments import Segment
+from diarize.segments import Segment, Turn, as_turn
 
 # Record types of the RTTM-13 evaluation plan without a segment of a speaker or language.
 OTHER_TYPES = frozenset(
@@ -177,28 +178,59 @@ def read_rttm(path: str | os.PathLike) -> list[Segment]:
     return read_turns(path).segments()
 
 
-def format_rttm_line(segment: Segment, kind: str = "SPEAKER") -> str:
-    """Return the RTTM line of ``segment``: 10 fields, channel 1, 3 decimals, no line end.
+def read_rttm_with_confidence(path: str | os.PathLike) -> list[Turn]:
+    """Return the segments of `read_rttm` with their channels and confidences.
 
-    The end is rounded, not the duration, so that adjacent segments remain adjacent.
+    A confidence that is not a number from 0 to 1 is None.
+    """
+    out = []
+    for number, fields in data_lines(path):
+        segment = parse_rttm_fields(fields, f"{path}:{number}")
+        if segment is not None:
+            out.append(Turn(*segment, parse_confidence(fields[8]), fields[2]))
+    return out
+
+
+def parse_confidence(text: object) -> float | None:
+    """Return ``text`` as a confidence, None for what is not a number from 0 to 1.
+
+    >>> parse_confidence("0.75"), parse_confidence("<NA>")
+    (0.75, None)
+    """
+    try:
+        value = float(str(text))
+    except ValueError:
+        return None
+    return value if 0 <= value <= 1 else None
+
+
+def format_rttm_line(segment: Segment | Turn, kind: str = "SPEAKER") -> str:
+    """Return the RTTM line of ``segment``: 10 fields, 3 decimals, no line end.
+
+    Channel and confidence are those of a `Turn`.  The end is rounded, not the duration, so that
+    adjacent segments remain adjacent.
 
     >>> format_rttm_line(Segment("r", 0.5, 2.5, "ann"))
     'SPEAKER r 1 0.500 2.000 <NA> <NA> ann <NA> <NA>'
+    >>> format_rttm_line(Turn("r", 0.5, 2.5, "ann", 0.9125, "2"))
+    'SPEAKER r 2 0.500 2.000 <NA> <NA> ann 0.912 <NA>'
     """
-    for name in (segment.recording, segment.label):
+    turn = as_turn(segment)
+    for name in (turn.recording, turn.label, turn.channel):
         if not name or name.split() != [name]:
             raise DiarizeError(f"{name!r} cannot be written to an RTTM file: empty or with a blank")
     start = round(segment.start * 1000)
     duration = round(segment.end * 1000) - start
     if duration < 0:
         raise DiarizeError(f"{segment.recording}: segment of {segment.label} ends before it begins")
+    confidence = "<NA>" if turn.confidence is None else f"{turn.confidence:.3f}"
     return (
-        f"{kind} {segment.recording} 1 {start / 1000:.3f} {duration / 1000:.3f}"
-        f" <NA> <NA> {segment.label} <NA> <NA>"
+        f"{kind} {turn.recording} {turn.channel} {start / 1000:.3f} {duration / 1000:.3f}"
+        f" <NA> <NA> {turn.label} {confidence} <NA>"
     )
 
 
-def write_rttm(path: str | os.PathLike | IO[str], segments: Iterable[Segment]) -> None:
+def write_rttm(path: str | os.PathLike | IO[str], segments: Iterable[Segment | Turn]) -> None:
     """Write the segments in the given order, atomically to a file, or to an open handle."""
     text = "".join(format_rttm_line(segment) + "\n" for segment in segments)
     if isinstance(path, str | os.PathLike):

@@ -12,7 +12,7 @@ one reader suffices for both forms.  Special cases:
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from diarize.errors import DiarizeError
@@ -153,3 +153,36 @@ def _decode(path: str | os.PathLike) -> str:
         line = data.count(b"\n", 0, err.start) + 1
         raise DiarizeError(f"{path}:{line}: not {coding.upper()} text; convert the file") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def write_textgrid_tiers(
+    tiers: Sequence[tuple[str, Sequence[tuple[float, float, str]]]], seconds: float
+) -> str:
+    """Return the long text form of a TextGrid from 0 to ``seconds``.
+
+    Each tier is a name and its intervals (start, end, text), sorted and without overlap; the time
+    between them is filled with empty intervals, as Praat requires.
+    """
+    out = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0"]
+    out += [f"xmax = {seconds:.6f}", "tiers? <exists>", f"size = {len(tiers)}", "item []:"]
+    for number, (name, intervals) in enumerate(tiers, 1):
+        rows: list[tuple[float, float, str]] = []
+        at = 0.0
+        for start, end, text in intervals:
+            if start > at:
+                rows.append((at, start, ""))
+            rows.append((start, end, text))
+            at = end
+        if at < seconds:
+            rows.append((at, seconds, ""))
+        out += [f"    item [{number}]:", '        class = "IntervalTier"']
+        out += [f"        name = {_quoted(name)}", "        xmin = 0"]
+        out += [f"        xmax = {seconds:.6f}", f"        intervals: size = {len(rows)}"]
+        for place, (start, end, text) in enumerate(rows, 1):
+            out += [f"        intervals [{place}]:", f"            xmin = {start:.6f}"]
+            out += [f"            xmax = {end:.6f}", f"            text = {_quoted(text)}"]
+    return "\n".join(out) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'

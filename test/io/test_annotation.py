@@ -1,7 +1,7 @@
 import pytest
 
 from diarize.errors import DiarizeError
-from diarize.io.annotation import FORMATS, read_annotation, write_annotations
+from diarize.io.formats import FORMATS, read_annotation, write_annotations
 from diarize.segments import Segment
 
 SEGMENTS = [
@@ -14,7 +14,7 @@ SEGMENTS = [
 @pytest.mark.parametrize("name", sorted(set(FORMATS) - {"ctm"}))
 def test_a_round_trip_keeps_the_segments(tmp_path, name):
     [text] = write_annotations(SEGMENTS, name).values()
-    path = tmp_path / f"rec{FORMATS[name].suffixes[0]}"
+    path = tmp_path / f"rec{FORMATS[name].suffix}"
     path.write_text(text)
     assert read_annotation(str(path)) == SEGMENTS
 
@@ -61,7 +61,7 @@ def test_json_of_meeteval_lhotse_and_pyannote(tmp_path):
         ("x.jsonl", "3\n", "not an object"),
         ("x.jsonl", '{"start": 1, "label": "a"}\n', "end 'None'"),
         ("x.TextGrid", "hello", "not a TextGrid"),
-        ("x.xml", "", "format unknown"),
+        ("x.xml", "", "unknown format"),
     ],
 )
 def test_damaged_files_name_the_place(tmp_path, name, text, message):
