@@ -35,15 +35,15 @@ def _run(args: argparse.Namespace, prog: str) -> int:
     from diarize.simulate.manifest import Manifest
     from diarize.simulate.mix.layout import open_layout
     from diarize.simulate.mix.mixer import Mixer
-    from diarize.simulate.mix.store import StoreOptions, verify
+    from diarize.simulate.mix.store import StoreOptions, damaged_shards
 
     folder = args.store or args.manifest.parent / "store"
     if not 1 <= args.job <= args.num_jobs:
         raise DiarizeError(f"--job {args.job} of {args.num_jobs}: jobs are numbered from 1")
     if args.verify:
-        damaged = verify(folder)
-        for number in damaged:
-            print(f"{prog}: {folder}: shard {number} is damaged", file=sys.stderr)
+        damaged = damaged_shards(folder)
+        for shard in damaged:
+            print(f"{prog}: {folder}: shard {shard} is damaged", file=sys.stderr)
         return int(bool(damaged))
     options = StoreOptions(args.sample_rate, args.allow_pipes)
     layout, store = open_layout(Manifest(args.manifest), folder, options)

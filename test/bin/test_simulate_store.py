@@ -31,10 +31,10 @@ def test_jobs_decode_then_find_levels(tmp_path, capsys):
     layout, _ = open_layout(Manifest(manifest), tmp_path / "store", StoreOptions())
     assert all(layout.gains(index)[1] > 0 for index in range(6))
     assert simulate.main([*store, "1", "--verify"]) == 0
-    samples = tmp_path / "store" / "shard-00000.samples"
+    (samples,) = (tmp_path / "store").glob("int16-*.samples")
     samples.write_bytes(b"\1" + samples.read_bytes()[1:])
     assert simulate.main([*store, "1", "--verify"]) == 1
-    assert "shard 0 is damaged" in capsys.readouterr().err
+    assert f"shard {samples.stem} is damaged" in capsys.readouterr().err
     open_source(manifest, 16000)  # mended
     assert simulate.main([*store, "1", "--verify"]) == 0
     assert simulate.main(["store", "--manifest", manifest, "--job", "3"]) == 1

@@ -23,7 +23,9 @@ def plain_mixture(mixture: dict, rate: int = 16000) -> tuple[np.ndarray, list[Se
             dry = utterance(mixture, said, rate)
             at += round(silence * rate)
             label = said.get("label", speaker["spkid"])
-            labels.append([at, at + len(dry), label, "label" in said, speaker["spkid"]])
+            first, last = sounding(dry, rate)
+            if first < last:
+                labels.append([at + first, at + last, label, "label" in said, speaker["spkid"]])
             parts.append((at, dry if room is None else reverberated(dry, room)))
             at += len(dry)
         total = max(total, at)
@@ -42,6 +44,17 @@ def as_object(utt: str | list | dict) -> dict:
     if isinstance(utt, list):
         return {"file": utt[0], "start": utt[1], "end": utt[2]}
     return {"file": utt} if isinstance(utt, str) else utt
+
+
+def sounding(wave: np.ndarray, rate: int) -> tuple[int, int]:
+    """Return the labelled samples of an utterance: without zeros of half a second at an edge."""
+    found = np.flatnonzero(wave)
+    if not found.size:
+        return 0, 0
+    first, last = found[0], found[-1] + 1
+    return int(first) if first >= rate / 2 else 0, (
+        int(last) if len(wave) - last >= rate / 2 else len(wave)
+    )
 
 
 def utterance(mixture: dict, utt: dict, rate: int) -> np.ndarray:

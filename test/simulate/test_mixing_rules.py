@@ -1,5 +1,9 @@
 """Rules of mixing: labels, levels, rooms, noise and windows of single mixtures."""
 
+import json
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +11,13 @@ from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
 from diarize.segments import Segment
 from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
+from diarize.simulate.manifest import Manifest
+from diarize.simulate.mix.layout import open_layout
+from diarize.simulate.mix.mixer import Mixer
+from diarize.simulate.mix.store import StoreOptions
+
+sys.path.insert(0, str(Path(__file__).parent))
+from reference import plain_mixture
 
 RATE = 16000
 
@@ -167,3 +178,37 @@ def test_drawn_from_segments_equals_the_recordings(make_corpus, render):
         wave, segments = render(mix)
         assert len(segments) == sum(len(s["utts"]) for s in mix["speakers"])
         assert max(s.end for s in segments) * RATE == pytest.approx(len(wave))
+
+
+def test_digital_silence_is_not_labelled_as_speech(waves, tmp_path, caplog):
+    """Whole utterances and edges of half a second; shorter zeros stay, and so do all times."""
+    zeros, speech = np.zeros(RATE), noise(1.0)
+    waves.add(
+        silent=zeros,
+        head=np.concatenate([zeros, speech]),
+        tail=np.concatenate([speech, zeros[:8000]]),
+        gap=np.concatenate([zeros[:7999], speech, zeros, speech, zeros[:7999]]),
+        u=speech,
+        room=np.exp(-np.arange(4000) / 500),
+    )
+    dry = waves.speaker("a", ["silent", "head", "silent", "gap"], [0.5, 0.0, 0.25, 0.0])
+    wet = waves.speaker("b", ["tail", "u", ["head", 0.0, 0.9], "silent"], [0.0] * 4, "room")
+    mixtures = [waves.mixture(dry, wet) | {"recid": name} for name in ("m1", "m2")]
+    path = tmp_path / "mixture.scp"
+    path.write_text("".join(f"{m['recid']} {json.dumps(m)}\n" for m in mixtures))
+    for opened in range(2):
+        layout, store = open_layout(Manifest(path), tmp_path / "store", StoreOptions())
+        lines = [r.getMessage() for r in caplog.records]
+        assert len(lines) == 1 or opened
+    assert "2 of 6 utterances are digital silence and 2 begin or end" in lines[0]
+    assert layout.num_samples(1) == round(8.75 * RATE) - 2
+    assert layout.segments(1, 0, layout.num_samples(1)) == [
+        Segment("m2", 0.0, 1.0, "b"),
+        Segment("m2", 1.5, 2.5, "b"),
+        Segment("m2", 2.5, 3.5, "a"),
+        Segment("m2", 4.75, 4.75 + 4 - 2 / RATE, "a"),
+    ]
+    expected, labels = plain_mixture(mixtures[1])
+    got = Mixer(layout, store).window(1, 0, layout.num_samples(1))
+    np.testing.assert_allclose(got, expected, atol=4e-6, rtol=0)
+    assert labels == layout.segments(1, 0, layout.num_samples(1))

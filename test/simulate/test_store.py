@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +16,14 @@ import soundfile
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio, write_wav
 from diarize.simulate.band_pass import band_pass
-from diarize.simulate.mix import progress
 from diarize.simulate.mix import store as store_module
-from diarize.simulate.mix.store import FLOAT32, AudioKey, StoreOptions, open_store, verify
+from diarize.simulate.mix.store import (
+    FLOAT32,
+    AudioKey,
+    StoreOptions,
+    damaged_shards,
+    open_store,
+)
 
 
 @pytest.fixture
@@ -32,7 +38,7 @@ def waves(tmp_path):
 
 
 def shards(folder):
-    return {p.name: p.stat().st_mtime_ns for p in folder.glob("shard-*.samples")}
+    return {p.stem: p.stat().st_mtime_ns for p in folder.glob("*.samples")}
 
 
 def test_samples_of_16_bits_are_kept_exactly(waves, tmp_path):
@@ -83,38 +89,38 @@ def test_changed_sources_are_decoded_again_and_lost_ones_are_kept(waves, tmp_pat
     assert np.all(store.read(sources[1]) == 0.5)
     np.testing.assert_array_equal(store.read(sources[3]), kept)
     changed = {name for name, time in shards(folder).items() if before[name] != time}
-    assert changed == {"shard-00001.samples"}
+    assert changed == {store.entries[sources[1]].shard}
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "index"])
 def test_damage_is_found_and_mended(waves, tmp_path, damage, caplog):
     folder, sources = tmp_path / "store", [AudioKey(name) for name in waves]
-    open_store(folder, sources)
-    assert verify(folder) == []
-    path = folder / "shard-00000.samples"
+    shard = open_store(folder, sources).entries[sources[0]].shard
+    assert damaged_shards(folder) == []
+    path = folder / f"{shard}.samples"
     data = bytearray(path.read_bytes())
     if damage == "flip":
         data[777] ^= 1
         path.write_bytes(data)
-        assert verify(folder) == [0]
+        assert damaged_shards(folder) == [shard]
     elif damage == "cut":
         path.write_bytes(data[:-2])
     else:
-        (folder / "shard-00000.json").write_text("{")
+        (folder / f"{shard}.json").write_text("{")
     store = open_store(folder, sources)
-    assert verify(folder) == []
+    assert damaged_shards(folder) == []
     np.testing.assert_array_equal(store.read(sources[2]), read_audio(waves[2]))
 
 
 def test_a_killed_build_continues_with_the_missing_shards(waves, tmp_path):
     folder, keys = tmp_path / "store", [AudioKey(name) for name in waves]
-    open_store(folder, keys, StoreOptions(shard_bytes=7000))
+    shard = open_store(folder, keys, StoreOptions(shard_bytes=7000)).entries[keys[2]].shard
     before = shards(folder)
-    (folder / "shard-00002.json").unlink()  # its index comes last
-    (folder / ".shard-00002.samples.x.tmp").write_bytes(b"half")
+    (folder / f"{shard}.json").unlink()  # its index comes last
+    (folder / f".{shard}.samples.x.tmp").write_bytes(b"half")
     open_store(folder, keys, StoreOptions(shard_bytes=7000))
     changed = {name for name, time in shards(folder).items() if before[name] != time}
-    assert changed == {"shard-00002.samples"}
+    assert changed == {shard}
     assert not list(folder.glob("*.tmp")) + list(folder.glob(".*.tmp"))
 
 
@@ -182,13 +188,13 @@ def test_need_is_printed_before_decoding_and_a_full_disk_refused(
     keys = [AudioKey(name) for name in waves]
     open_store(tmp_path / "quiet", keys)
     assert capsys.readouterr().err == ""  # too little to be worth a line
-    monkeypatch.setattr(progress, "_QUIET_BYTES", 0)
+    monkeypatch.setattr(store_module, "_QUIET_BYTES", 0)
     open_store(tmp_path / "store", keys)
     assert "decoding 5 files: 0.00 h take 0.03 MB" in capsys.readouterr().err
     open_store(tmp_path / "store", keys)
     assert capsys.readouterr().err == ""
-    usage = progress.shutil.disk_usage(tmp_path)._replace(free=29000)
-    monkeypatch.setattr(progress.shutil, "disk_usage", lambda path: usage)
+    usage = shutil.disk_usage(tmp_path)._replace(free=29000)
+    monkeypatch.setattr(store_module.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(DiarizeError, match=r"other: .*0\.03 MB.* are free.*data\.store_dir"):
         open_store(tmp_path / "other", keys)
     monkeypatch.undo()
@@ -211,16 +217,18 @@ def test_kill_9_of_a_build_leaves_whole_shards_only(waves, tmp_path):
     folder = tmp_path / "store"
     child = subprocess.Popen([sys.executable, "-c", code, str(folder), *waves])
     deadline = time.monotonic() + 30
-    while len(list(folder.glob("shard-*.json"))) < 2:
+    while len(list(folder.glob("*.json"))) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
     child.wait(30)
-    kept = shards(folder)
+    kept = {p.stem: p.stat().st_mtime_ns for p in folder.glob("*.json")}
     sources = [AudioKey(name) for name in waves]
     store = open_store(folder, sources, StoreOptions(shard_bytes=7000))
-    assert all(shards(folder)[f"shard-{i:05d}.samples"] == kept[f"shard-{i:05d}.samples"]
-               for i in range(2))  # fmt: skip
+    now = {p.stem: p.stat().st_mtime_ns for p in folder.glob("*.json")}
+    assert len(kept) >= 2
+    assert kept.items() <= now.items()
+    assert len(now) == 5
     for source in sources:
         np.testing.assert_array_equal(store.read(source), read_audio(source.name))
 
@@ -235,16 +243,48 @@ def test_faults_name_the_file(waves, tmp_path):
     store = open_store(tmp_path / "piped", [piped], StoreOptions(allow_pipes=True))
     np.testing.assert_array_equal(store.read(piped), read_audio(waves[0]))
     open_store(tmp_path / "good", [AudioKey(waves[0])])
-    with pytest.raises(DiarizeError, match="holds audio of 16000 Hz, not 8000"):
-        open_store(tmp_path / "good", [AudioKey(waves[0])], StoreOptions(sample_rate=8000))
+    store = open_store(tmp_path / "good", [AudioKey(waves[0])], StoreOptions(sample_rate=8000))
+    assert store.entries[AudioKey(waves[0])].length == 1500  # beside that of 16000 Hz
     (tmp_path / "file").write_text("")
     with pytest.raises(DiarizeError, match=r"data\.store_dir"):
         open_store(tmp_path / "file", [AudioKey(waves[0])])
 
 
 def test_the_index_says_what_is_where(waves, tmp_path):
-    open_store(tmp_path / "store", [AudioKey(name) for name in waves[:2]])
-    index = json.loads((tmp_path / "store" / "shard-00000.json").read_text())
+    store = open_store(tmp_path / "store", [AudioKey(name) for name in waves[:2]])
+    shard = store.entries[AudioKey(waves[0])].shard
+    index = json.loads((tmp_path / "store" / f"{shard}.json").read_text())
     assert [row[0] for row in index["sources"]] == waves[:2]
     assert [place[:2] for place in index["places"]] == [[0, 3000], [3000, 3001]]
-    assert store_module.verify(tmp_path / "store") == []
+    assert (index["sample_rate"], index["samples"]) == (16000, 6001)
+
+
+def test_a_source_that_failed_once_does_not_stay_in_the_way(waves, tmp_path):
+    """Nothing of a failed opening remains but whole shards: what counts is what is wanted now."""
+    folder, options = tmp_path / "store", StoreOptions(shard_bytes=1 << 20)
+    keys = [AudioKey(name) for name in waves]
+    missing, broken = AudioKey(f"{tmp_path}/a_missing.wav"), AudioKey(f"{tmp_path}/w_broken.flac")
+    soundfile.write(broken.name, np.random.default_rng(0).uniform(-0.5, 0.5, 99999), 16000)
+    data = Path(broken.name).read_bytes()
+    Path(broken.name).write_bytes(data[:60000] + bytes(200) + data[60200:])
+    for wrong in (missing, broken):
+        with pytest.raises(DiarizeError, match=Path(wrong.name).name):
+            open_store(folder, [*keys, wrong], options)
+    for subset in (keys, keys[1:3]):
+        store = open_store(folder, subset, options)
+        for key in subset:
+            np.testing.assert_array_equal(store.read(key), read_audio(key.name))
+    write_wav(missing.name, np.full(100, 0.5), 16000)
+    assert open_store(folder, [*keys, missing], options).entries[missing].length == 100
+
+
+def test_changed_files_of_a_shard_do_not_hide_the_others(waves, tmp_path, caplog):
+    folder, keys = tmp_path / "store", [AudioKey(name) for name in waves]
+    open_store(folder, keys)
+    write_wav(waves[1], np.full(5000, 0.5), 16000)
+    for _ in range(2):
+        store = open_store(folder, keys)
+        assert np.all(store.read(keys[1]) == 0.5)
+    assert len({entry.shard for entry in store.entries.values()}) == 2
+    assert [record.getMessage().count("w1.wav") for record in caplog.records] == [1]
+    assert damaged_shards(folder) == []

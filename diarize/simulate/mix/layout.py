@@ -3,7 +3,8 @@
 A row is an utterance; the rows of a mixture are in the manifest's order, speaker by speaker.
 Each speaker is a sequence of silences and utterances.  Silences and the edges of utterances
 [file, start, end] are rounded to samples, and the labels are exactly these samples.  A mixture
-ends with the last utterance of all speakers.
+ends with the last utterance of all speakers.  Digital silence at the edges of an utterance is cut
+off, so that it is not labelled (:mod:`diarize.simulate.mix.silence`); the times do not change.
 
 The arrays are made once and mapped into memory afterwards.  Two of them are filled in later: the
 gain that preserves an utterance's energy under reverberation, and the noise gain for the SNR of
@@ -14,8 +15,6 @@ any process may compute them; unknown gains are NaN.
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,23 +24,24 @@ from typing import NamedTuple
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.io.atomic import atomic_write
+from diarize.io.atomic import atomic_directory, atomic_write
 from diarize.kaldi.reference import MAX_OVERSHOOT
 from diarize.segments import Segment
 from diarize.simulate.manifest import Manifest, parse_utterance
+from diarize.simulate.mix.silence import silent_edges
 from diarize.simulate.mix.store import (
     FLOAT32,
     AudioKey,
     AudioStore,
+    Entry,
     StoreOptions,
     key_of,
     locked,
     open_store,
-    read_json,
 )
 from diarize.timebase import FrameGrid
 
-_FORMAT = 2
+_FORMAT = 3
 _BLOCK = 1 << 24
 _MIXTURE_ARRAYS = ("pointer", "num_samples", "noise", "snr", "fade", "ids")
 _ROW_ARRAYS = ("begin", "first", "length", "source", "speaker", "room", "level", "label", "own")
@@ -181,15 +181,24 @@ def open_layout(
             held = {"sources": list(draft.sources), "labels": list(draft.labels)}
             with atomic_write(names) as handle:
                 json.dump(held, handle, ensure_ascii=False)
-    held = read_json(names)
-    sources = [key_of(row) for row in held["sources"]]
+    try:
+        held = json.loads(names.read_text(encoding="utf-8"))
+        sources = [key_of(row) for row in held["sources"]]
+    except (OSError, ValueError, KeyError, IndexError) as err:
+        raise DiarizeError(f"{names} is damaged ({err}): remove it") from err
     store = open_store(store_path, sources, options)
-    facts = _facts(store, sources)
+    entries = [store.entries[source] for source in sources]
+    # Lengths and checksums: the arrays are made again when these change.
+    facts = np.array([(entry.length, entry.crc32) for entry in entries], dtype=np.int64)
     with locked(folder.parent):
-        if not _is_current(folder, facts):
-            _write(folder, draft or _Draft(manifest, options.sample_rate), facts)
-    for source in sources:
-        if source.kind == FLOAT32 and not np.any(store.samples(store.entries[source])):
+        written = folder / "facts.npy"
+        if not (written.exists() and np.array_equal(facts, np.load(written, allow_pickle=False))):
+            arrays = (draft or _Draft(manifest, options.sample_rate)).arrays(store, entries)
+            with atomic_directory(folder) as fresh:
+                for name, values in (arrays | {"facts": facts}).items():
+                    np.save(fresh / f"{name}.npy", values)
+    for source, entry in zip(sources, entries, strict=True):
+        if source.kind == FLOAT32 and not np.any(store.samples(entry)):
             raise DiarizeError(f"{source.name}: the impulse response is silent")
     return MixtureLayout(folder, options.sample_rate, sources, held["labels"]), store
 
@@ -197,17 +206,6 @@ def open_layout(
 def sources_of(manifest: Manifest, sample_rate: int = 16000) -> list[AudioKey]:
     """Return the audio of all mixtures of ``manifest``, each source once."""
     return list(_Draft(manifest, sample_rate).sources)
-
-
-def _facts(store: AudioStore, sources: Sequence[AudioKey]) -> np.ndarray:
-    """Return length in samples and checksum of each source, int64 (n, 2)."""
-    entries = [store.entries[source] for source in sources]
-    return np.array([(entry.length, entry.crc32) for entry in entries], dtype=np.int64)
-
-
-def _is_current(folder: Path, facts: np.ndarray) -> bool:
-    path = folder / "facts.npy"
-    return path.exists() and np.array_equal(facts, np.load(path, allow_pickle=False))
 
 
 class _Numbers(dict):
@@ -264,9 +262,9 @@ class _Draft:
         for key, value in values.items():
             self.utts[key].append(value)
 
-    def arrays(self, facts: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the layout's arrays; ``facts`` are lengths and checksums of the sources."""
-        lengths = facts[:, 0]
+    def arrays(self, store: AudioStore, entries: list[Entry]) -> dict[str, np.ndarray]:
+        """Return the layout's arrays; ``entries`` are the places of the sources in ``store``."""
+        lengths = np.array([entry.length for entry in entries])
         utt = {key: np.asarray(value) for key, value in self.utts.items()}
         count, room = (np.asarray(self.voices[key]) for key in ("count", "room"))
         speakers = np.asarray(self.mixtures["speakers"])
@@ -285,18 +283,22 @@ class _Draft:
         begin = flow - length - np.repeat(base, count)
         heads = np.concatenate([[0], np.cumsum(speakers)[:-1]])
         turn = np.arange(len(count)) - np.repeat(heads, speakers)
+        totals = np.maximum.reduceat(begin + length, pointer[:-1])
+        lead, trail = silent_edges(
+            store, entries, np.stack([utt["source"], first, length], axis=1), self.manifest.path
+        )
         noise = np.asarray(self.mixtures["noise"])
         rooms = np.repeat(room, count)
         return {
             "pointer": pointer,
-            "num_samples": np.maximum.reduceat(begin + length, pointer[:-1]),
+            "num_samples": totals,
             "noise": noise,
             "snr": np.asarray(self.mixtures["snr"]),
             "fade": np.asarray(self.mixtures["fade"]),
             "ids": np.array([name.encode() for name in self.ids]),
-            "begin": begin,
-            "first": first,
-            "length": length,
+            "begin": begin + lead,
+            "first": first + lead,
+            "length": length - lead - trail,
             "source": utt["source"],
             "speaker": np.repeat(turn, count).astype(np.int32),
             "room": rooms,
@@ -305,7 +307,6 @@ class _Draft:
             "own": utt["own"].astype(bool),
             "wet_gain": np.where(rooms < 0, 1.0, np.nan).astype(np.float32),
             "noise_gain": np.where(noise < 0, 0.0, np.nan),
-            "facts": facts,
         }
 
     def _check(self, bad: np.ndarray, pointer: np.ndarray, totals: np.ndarray) -> None:
@@ -326,22 +327,6 @@ class _Draft:
         if over > MAX_OVERSHOOT:
             raise DiarizeError(f"{where}: {span} ends {over:.2f} s after the recording")
         raise DiarizeError(f"{where}: {span} holds no samples")
-
-
-def _write(folder: Path, draft: _Draft, facts: np.ndarray) -> None:
-    """Write the arrays to ``folder``, which appears as a whole."""
-    arrays = draft.arrays(facts)
-    try:
-        for stale in folder.parent.glob(f".{folder.name}.*"):
-            shutil.rmtree(stale, ignore_errors=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        for name, held in arrays.items():
-            np.save(fresh / f"{name}.npy", held)
-        os.chmod(fresh, 0o755)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.rename(fresh, folder)
-    except OSError as err:
-        raise DiarizeError(f"cannot write {folder}: {err.strerror or err}") from err
 
 
 def _digest(manifest: Manifest, options: StoreOptions) -> str:

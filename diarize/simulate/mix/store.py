@@ -1,15 +1,15 @@
 """Audio store: all sources, decoded once to int16, in flat files that are mapped into memory.
 
-A store is a directory::
+A store is a directory of shards, each named by its kind and a digest of its sources::
 
-    assigned.json        sources of each shard, in order; shards are only added
-    shard-00000.samples  samples of the shard's sources, one after the other
-    shard-00000.json     their places, scales and checksums; sizes and times of their files
+    int16-<digest>.samples  samples of the sources, one after the other
+    int16-<digest>.json     their places, scales and checksums; sizes and times of their files
 
-A shard is written whole or not at all, its index last.  A build that was killed continues with
-the missing shards; a shard whose files have changed (size or time) is written again.  Processes
-that open one store at the same time share the work, shard by shard.  The directory can be removed
-whenever no process uses it.
+There is no other state.  Opening a store decodes what no shard contains into new shards.  A shard
+is written whole or not at all, its index last.  A build that was killed continues with the missing
+shards; a file that has changed (size or time) is decoded again.  Processes that open one store at
+the same time share the work, shard by shard.  The directory can be removed whenever no process
+uses it.
 
 Samples are int16 values times a scale.  The scale is 1 / 32768 where that is exact, as for
 single-channel 16-bit files at the store's rate; otherwise it is the peak of the source / 32767,
@@ -18,31 +18,36 @@ impulse responses are kept as float32, since quantisation noise would mask a lon
 """
 
 import fcntl
-import itertools
+import hashlib
 import json
 import logging
 import os
 import re
+import shutil
+import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.audio import AudioSource, read_blocks
 from diarize.simulate.band_pass import band_pass
-from diarize.simulate.mix.progress import DecodingProgress
 
 _LOG = logging.getLogger(__name__)
-_FORMAT = 1
+_FORMAT = 2
 _SHARD_BYTES = 256 << 20  # of source files: about 2 h of FLAC
 _VERIFY_BYTES = 1 << 30  # up to this size, opening a store compares the checksums
+_SPOOL_BYTES = 1 << 25  # of decoded float32: more is kept in a temporary file
+_QUIET_BYTES = 64 << 20  # less is not announced: it is decoded in seconds
+_PROGRESS_SECONDS = 10.0
 _ARK_OFFSET = re.compile(r":\d+$")
 _UNKNOWN_BYTES = 1 << 20  # assumed for a pipe or a member of an ark
 INT16, FLOAT32 = "int16", "float32"
@@ -59,7 +64,7 @@ class AudioKey(NamedTuple):
 class Entry(NamedTuple):
     """Place of a source: ``length`` samples from ``start`` of shard ``shard``."""
 
-    shard: int
+    shard: str
     start: int
     length: int
     scale: float
@@ -81,27 +86,26 @@ class AudioStore:
     Worker processes that receive it map the files themselves.
     """
 
-    def __init__(self, path: Path, entries: dict[AudioKey, Entry], kinds: dict[int, str]) -> None:
-        self.path, self.entries, self.kinds = path, entries, kinds
-        self._shards: dict[int, np.ndarray] = {}
+    def __init__(self, path: Path, entries: dict[AudioKey, Entry], sample_rate: int) -> None:
+        self.path, self.entries, self.sample_rate = path, entries, sample_rate
+        self._shards: dict[str, np.ndarray] = {}
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_shards": {}}
 
     @property
     def num_bytes(self) -> int:
-        """Size of the samples in bytes."""
-        return sum(_samples_path(self.path, i).stat().st_size for i in self.kinds)
+        """Size of the shards in bytes."""
+        shards = {entry.shard for entry in self.entries.values()}
+        return sum((self.path / f"{shard}.samples").stat().st_size for shard in shards)
 
-    def _shard(self, number: int) -> np.ndarray:
-        if number not in self._shards:
-            path, kind = _samples_path(self.path, number), self.kinds[number]
+    def _shard(self, shard: str) -> np.ndarray:
+        if shard not in self._shards:
             try:
-                # Views of np.memmap are several times slower than those of a plain array.
-                self._shards[number] = np.asarray(np.memmap(path, kind, "r"))
+                self._shards[shard] = _map(self.path, shard)
             except (OSError, ValueError) as err:
-                raise DiarizeError(f"cannot map {path}: {err}; remove {self.path}") from err
-        return self._shards[number]
+                raise DiarizeError(f"cannot map {shard}: {err}; remove {self.path}") from err
+        return self._shards[shard]
 
     def samples(self, entry: Entry, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return samples [start, stop) of ``entry`` as stored, not scaled, read-only."""
@@ -130,59 +134,71 @@ def open_store(
     """Return the store at ``path`` with all ``keys``, after decoding the missing ones.
 
     Before decoding, the header of every missing source is read, and the disk space required is
-    printed.  The checksums of a store of up to 1 GiB are compared, and damaged shards are written
-    again.  Raises DiarizeError for unreadable audio and for a directory that is not writable.
+    printed.  The checksums of a store of up to 1 GiB are compared, and the sources of damaged
+    shards are decoded again.  Raises DiarizeError for unreadable audio, too little space, and a
+    directory that is not writable.
     """
     options, path = options or StoreOptions(), Path(path)
-    wanted = set(keys)
-    with locked(path):
-        shards = _assign(path, sorted(wanted, key=_sort_key), options)
-    # Files of other shards, of manifests no longer in use, may be missing.
-    numbers = [i for i, shard in enumerate(shards) if not wanted.isdisjoint(shard)]
-    _build(path, {i: shards[i] for i in numbers}, options)
-    return _load(path, shards, numbers)
+    wanted = sorted(set(keys), key=lambda key: (key.kind, key.name, key.band or ()))
+    entries = _find(path, wanted, options.sample_rate)
+    if len(entries) < len(wanted):
+        # The runs depend on all sources, so that processes with the same ones share the shards.
+        runs = [[key for key in run if key not in entries] for run in _split(wanted, options)]
+        _build(path, [run for run in runs if run], options)
+        entries = _find(path, wanted, options.sample_rate, verify=False)
+        if len(entries) < len(wanted):
+            raise DiarizeError(f"{path}: shards have been removed, or files changed; start again")
+    return AudioStore(path, entries, options.sample_rate)
 
 
-def verify(path: str | os.PathLike) -> list[int]:
+def damaged_shards(path: str | os.PathLike) -> list[str]:
     """Return the shards of the store at ``path`` whose samples differ from their checksums."""
-    path = Path(path)
-    numbers = [int(p.stem.removeprefix("shard-")) for p in sorted(path.glob("shard-*.json"))]
-    return [i for i in numbers if not _is_intact(path, i, _read_index(path, i))]
+    return [shard for shard in _shards(Path(path)) if not _is_intact(Path(path), shard)]
 
 
-def _sort_key(key: AudioKey) -> tuple:
-    return key.kind, key.name, key.band or ()
+def _find(
+    path: Path, wanted: Sequence[AudioKey], sample_rate: int, verify: bool = True
+) -> dict[AudioKey, Entry]:
+    """Return the sources of ``wanted`` that the store contains and whose files are unchanged.
+
+    The index of a damaged shard is removed.
+    """
+    left = set(wanted)
+    verify = verify and sum(p.stat().st_size for p in path.glob("*.samples")) <= _VERIFY_BYTES
+    found: dict[AudioKey, Entry] = {}
+    changed: set[AudioKey] = set()
+    for shard in _shards(path):
+        entries = _entries(path, shard, sample_rate)
+        if left.isdisjoint(entries):
+            continue
+        if verify and not _is_intact(path, shard):
+            _LOG.warning("%s: shard %s is damaged and is made again", path, shard)
+            with _lock(path, shard, wait=True):
+                if not _is_intact(path, shard):  # another process may have replaced it
+                    (path / f"{shard}.json").unlink(missing_ok=True)
+            continue
+        for key in left.intersection(entries):
+            entry, stamp = entries[key]
+            if _is_current(key, stamp):
+                found[key] = entry
+            else:
+                changed.add(key)
+        left -= found.keys()
+    changed &= left
+    if changed:
+        _LOG.warning("%s: decoded again, as their files have changed: %s%s", path,
+                     min(changed).name, f" and {len(changed) - 1} more" if changed else "")
+    return found
 
 
-def _assign(path: Path, keys: Sequence[AudioKey], options: StoreOptions) -> list[list[AudioKey]]:
-    """Return the sources of each shard; new sources are assigned to new shards."""
-    table, shards = path / "assigned.json", []
-    if table.exists():
-        held = read_json(table)
-        if held.get("sample_rate") != options.sample_rate or held.get("format") != _FORMAT:
-            raise DiarizeError(
-                f"{path} holds audio of {held.get('sample_rate')} Hz, not {options.sample_rate}, "
-                "or of another version; remove it, or choose another directory"
-            )
-        shards = [[key_of(row) for row in rows] for rows in held["shards"]]
-    known = {key for shard in shards for key in shard}
-    fresh = list(_split([key for key in keys if key not in known], options.shard_bytes))
-    if fresh:
-        shards += fresh
-        content = {"format": _FORMAT, "sample_rate": options.sample_rate, "shards": shards}
-        with atomic_write(table) as handle:
-            json.dump(content, handle, ensure_ascii=False)
-    return shards
-
-
-def _split(keys: Sequence[AudioKey], limit: int) -> Iterator[list[AudioKey]]:
-    """Yield runs of sources of one kind, with files of about ``limit`` bytes in total."""
+def _split(keys: Sequence[AudioKey], options: StoreOptions) -> Iterator[list[AudioKey]]:
+    """Yield runs of sources of one kind, with files of about ``shard_bytes`` in total."""
     run: list[AudioKey] = []
     size = 0
     for key in keys:
         stamp = _stamp(key.name) if AudioSource(key.name).is_seekable else None
         added = stamp[0] if stamp else _UNKNOWN_BYTES
-        if run and (size + added > limit or key.kind != run[0].kind):
+        if run and (size + added > options.shard_bytes or key.kind != run[0].kind):
             yield run
             run, size = [], 0
         run.append(key)
@@ -191,119 +207,113 @@ def _split(keys: Sequence[AudioKey], limit: int) -> Iterator[list[AudioKey]]:
         yield run
 
 
-def key_of(row: list) -> AudioKey:
-    """Return the key of a list from JSON."""
-    return AudioKey(row[0], row[1], None if row[2] is None else tuple(row[2]))
-
-
-def _build(path: Path, shards: dict[int, list[AudioKey]], options: StoreOptions) -> None:
-    """Write the shards that are missing, damaged, or older than a change of their files.
+def _build(path: Path, runs: Sequence[list[AudioKey]], options: StoreOptions) -> None:
+    """Write a shard for each of ``runs``, unless another process has written it.
 
     A shard that another process is writing is waited for at the end.
     """
-    sizes = [p.stat().st_size for p in path.glob("shard-*.samples")]
-    check = sum(sizes) <= _VERIFY_BYTES
-    missing = [n for n in shards if _read_index(path, n) is None]
-    names = [key.name for n in missing for key in shards[n]]
-    progress = DecodingProgress(path, names, options.sample_rate, options.allow_pipes)
-    left = list(shards)
-    for wait in (False, True):
-        busy = []
-        for number in left:
-            with _lock(path, number + 1, wait) as held:
-                if not held:
-                    busy.append(number)
-                elif _needs_writing(path, number, shards[number], check):
-                    _write_shard(path, number, shards[number], options, progress)
-        left = busy
+    _make_directory(path)
+    names = [key.name for run in runs for key in run]
+    _check_space(path, names, options)
+    shards = {}
+    for run in runs:
+        text = json.dumps([_FORMAT, options.sample_rate, run])
+        digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        shards[f"{run[0].kind}-{digest}"] = run
+    with tqdm(total=len(names), unit=" files", desc=f"audio store {path}", delay=_PROGRESS_SECONDS,
+              mininterval=_PROGRESS_SECONDS, file=sys.stderr) as progress:  # fmt: skip
+        for wait in (False, True):
+            for shard, keys in list(shards.items()):
+                with _lock(path, shard, wait) as held:
+                    if not held:
+                        continue
+                    entries = _entries(path, shard, options.sample_rate)
+                    if not entries or not all(_is_current(k, entries[k][1]) for k in keys):
+                        _write_shard(path, shard, keys, options)
+                del shards[shard]
+                progress.update(len(keys))
 
 
-def _needs_writing(path: Path, number: int, keys: list[AudioKey], check: bool) -> bool:
-    index = _read_index(path, number)
-    if index is None:
-        return True
-    if not _is_fresh(index) or [key_of(row) for row in index["sources"]] != keys:
-        _LOG.warning("%s: files of shard %d have changed; it is made again", path, number)
-        return True
-    if check and not _is_intact(path, number, index):
-        _LOG.warning("%s: shard %d is damaged and is made again", path, number)
-        return True
-    return False
+def _check_space(path: Path, names: Sequence[str], options: StoreOptions) -> None:
+    """Print the space that ``names`` require; raises DiarizeError if there is less.
+
+    The headers of all files are read, so that a missing one is reported before hours of decoding.
+    """
+    total = unknown = 0
+    for source in (AudioSource(name, options.allow_pipes) for name in names):
+        # Measuring a permitted pipe or a member of an ark is as slow as decoding it.
+        if source.is_seekable or (source.is_pipe and not options.allow_pipes):
+            total += source.info().samples_at(options.sample_rate)
+        else:
+            unknown += 1
+    need, free = 2 * total, shutil.disk_usage(path).free
+    text = f"{total / options.sample_rate / 3600:.2f} h take {_size(need)}"
+    if unknown:
+        text += f", and {unknown} pipes or ark members of unknown length"
+    if need > free:
+        raise DiarizeError(
+            f"{path}: {text}, but {_size(free)} are free; choose another place "
+            "(data.store_dir of a training, --store of diarize-simulate)"
+        )
+    if need >= _QUIET_BYTES or unknown:
+        print(f"audio store {path}: decoding {len(names)} files: {text}; {_size(free)} are free",
+              file=sys.stderr, flush=True)
 
 
-def _write_shard(
-    path: Path,
-    number: int,
-    keys: list[AudioKey],
-    options: StoreOptions,
-    progress: DecodingProgress,
-) -> None:
-    for stale in path.glob(f".shard-{number:05d}.*.tmp"):  # of a build that was killed
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.2f} MB"
+
+
+def _write_shard(path: Path, shard: str, keys: list[AudioKey], options: StoreOptions) -> None:
+    for stale in path.glob(f".{shard}.*.tmp"):  # of a build that was killed
         stale.unlink(missing_ok=True)
+    (path / f"{shard}.json").unlink(missing_ok=True)
     places, stamps, total = [], [], 0
-    _index_path(path, number).unlink(missing_ok=True)
-    with atomic_write(_samples_path(path, number), "wb") as handle:
+    with atomic_write(path / f"{shard}.samples", "wb") as handle:
         for key in keys:
             # Taken before reading: a file that changes meanwhile counts as changed.
             stamps.append(_stamp(key.name))
             length, scale, crc32 = _append(handle, key, options, path)
             places.append([total, length, scale, crc32])
             total += length
-            progress.add(length)
-    index = {"kind": keys[0].kind, "samples": total, "sources": keys}
-    index |= {"places": places, "stamps": stamps}
-    with atomic_write(_index_path(path, number)) as handle:
+    index = {"format": _FORMAT, "sample_rate": options.sample_rate, "samples": total}
+    index |= {"sources": keys, "places": places, "stamps": stamps}
+    with atomic_write(path / f"{shard}.json") as handle:
         json.dump(index, handle, ensure_ascii=False)
 
 
 def _append(
     handle: IO[bytes], key: AudioKey, options: StoreOptions, folder: Path
 ) -> tuple[int, float, int]:
-    """Write the samples of ``key``; return their number, scale and checksum."""
-    blocks = read_blocks(AudioSource(key.name, options.allow_pipes), options.sample_rate)
-    if key.kind == FLOAT32 or key.band is not None:
-        wave = np.concatenate(list(blocks))
-        if key.band is not None:
-            wave = band_pass(wave, key.band, options.sample_rate)
-        blocks = iter([wave])
-    scale = 1.0
-    values: Iterable[np.ndarray] = blocks
-    with ExitStack() as stack:
-        if key.kind == INT16:
-            scale, values = _to_int16(
-                blocks, lambda: stack.enter_context(tempfile.TemporaryFile(dir=folder))
-            )
-        length = crc32 = 0
-        for part in values:
-            data = part.tobytes()
-            handle.write(data)
-            length, crc32 = length + len(part), zlib.crc32(data, crc32)
-    return length, scale, crc32
+    """Write the samples of ``key``; return their number, scale and checksum.
 
-
-def _to_int16(
-    blocks: Iterator[np.ndarray], make_file: Callable[[], IO[bytes]]
-) -> tuple[float, Iterator[np.ndarray]]:
-    """Return the scale and the int16 values of ``blocks``.
-
-    The scale depends on all samples.  Audio of more than one block is therefore written to a
-    temporary file (float32) first; memory does not grow with the length of a recording.
+    The scale depends on all samples, so they are written to a temporary file (float32) first:
+    memory does not grow with the length of a recording.
     """
-    head = list(itertools.islice(blocks, 2))
-    spool = make_file() if len(head) > 1 else None
+    blocks: Iterable[np.ndarray] = read_blocks(
+        AudioSource(key.name, options.allow_pipes), options.sample_rate
+    )
+    if key.band is not None:
+        wave = np.concatenate(list(blocks))
+        blocks = [band_pass(wave, key.band, options.sample_rate)]
     peak, exact = 0.0, True
-    for block in itertools.chain(head, blocks):
-        peak = max(peak, float(np.max(np.abs(block))))
-        exact = exact and _fits_int16(block)
-        if spool is not None:
+    with tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=folder) as spool:
+        for block in blocks:
+            peak = max(peak, float(np.max(np.abs(block))))
+            exact = exact and _fits_int16(block)
             spool.write(block.tobytes())
-    scale = 1 / 32768 if exact else peak / 32767
-    floats: Iterable[np.ndarray] = head
-    if spool is not None:
+        scale = 1 / 32768 if exact else peak / 32767
+        if key.kind == FLOAT32:
+            scale = 1.0
         spool.seek(0)
-        reads = iter(lambda: spool.read(head[0].nbytes), b"")
-        floats = (np.frombuffer(data, np.float32) for data in reads)
-    return scale, (np.rint(part / np.float32(scale)).astype(np.int16) for part in floats)
+        length = crc32 = 0
+        while data := spool.read(_SPOOL_BYTES):
+            part = np.frombuffer(data, np.float32)
+            if key.kind == INT16:
+                part = np.rint(part / np.float32(scale)).astype(np.int16)
+            handle.write(part)
+            length, crc32 = length + len(part), zlib.crc32(part, crc32)
+    return length, scale, crc32
 
 
 def _fits_int16(wave: np.ndarray) -> bool:
@@ -311,54 +321,56 @@ def _fits_int16(wave: np.ndarray) -> bool:
     return np.array_equal(np.clip(np.rint(scaled), -32768, 32767), scaled)
 
 
-def _load(path: Path, shards: list[list[AudioKey]], numbers: Iterable[int]) -> AudioStore:
-    entries, kinds = {}, {}
-    for number in numbers:
-        index = _read_index(path, number)
-        if index is None:
-            raise DiarizeError(f"{path}: shard {number} has disappeared; start again")
-        kinds[number] = index["kind"]
-        for key, place in zip(shards[number], index["places"], strict=True):
-            entries[key] = Entry(number, *place)
-    return AudioStore(path, entries, kinds)
+def _shards(path: Path) -> list[str]:
+    kinds = (INT16, FLOAT32)
+    return sorted(p.stem for kind in kinds for p in path.glob(f"{kind}-*.json"))
 
 
-def _read_index(path: Path, number: int) -> dict | None:
-    """Return the index of a shard; None if it is missing or its samples have another size."""
+def _map(path: Path, shard: str) -> np.ndarray:
+    # Views of np.memmap are several times slower than those of a plain array.
+    return np.asarray(np.memmap(path / f"{shard}.samples", shard.partition("-")[0], "r"))
+
+
+def _index(path: Path, shard: str) -> dict:
+    """Return the index of a shard; {} if it is missing or its samples have another size."""
     try:
-        index = read_json(_index_path(path, number))
-        width = np.dtype(index["kind"]).itemsize
-        good = _samples_path(path, number).stat().st_size == index["samples"] * width
-    except (FileNotFoundError, DiarizeError, KeyError, TypeError):
-        return None
-    return index if good else None
+        index = json.loads((path / f"{shard}.json").read_text(encoding="utf-8"))
+        size = index["samples"] * np.dtype(shard.partition("-")[0]).itemsize
+        good = index["format"] == _FORMAT
+        return index if good and (path / f"{shard}.samples").stat().st_size == size else {}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
 
 
-def read_json(path: Path) -> dict:
-    """Return the content of a JSON file in a store; raises DiarizeError if it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as err:
-        raise DiarizeError(f"{path} is damaged ({err}): remove {path.parent}") from err
+def _entries(
+    path: Path, shard: str, sample_rate: int
+) -> dict[AudioKey, tuple[Entry, list[int] | None]]:
+    """Return the sources of a shard, with the stamps of their files; {} at another rate."""
+    index = _index(path, shard)
+    if index.get("sample_rate") != sample_rate:
+        return {}
+    rows = zip(index["sources"], index["places"], index["stamps"], strict=True)
+    return {key_of(source): (Entry(shard, *place), stamp) for source, place, stamp in rows}
 
 
-def _is_fresh(index: dict) -> bool:
-    """Return whether the files are unchanged since decoding; a missing file counts as unchanged."""
-    for row, stamp in zip(index["sources"], index["stamps"], strict=True):
-        now = _stamp(row[0])
-        if now is not None and stamp is not None and now != stamp:
-            return False
-    return True
+def key_of(row: list) -> AudioKey:
+    """Return the key of a list from JSON."""
+    return AudioKey(row[0], row[1], None if row[2] is None else tuple(row[2]))
 
 
-def _is_intact(path: Path, number: int, index: dict | None) -> bool:
-    if index is None:
-        return False
-    samples = np.memmap(_samples_path(path, number), index["kind"], "r")
-    return all(
-        zlib.crc32(samples[start : start + length]) == held
-        for start, length, _, held in index["places"]
+def _is_intact(path: Path, shard: str) -> bool:
+    index = _index(path, shard)
+    samples = _map(path, shard) if index else None
+    return samples is not None and all(
+        zlib.crc32(samples[start : start + length]) == crc32
+        for start, length, _, crc32 in index["places"]
     )
+
+
+def _is_current(key: AudioKey, stamp: list[int] | None) -> bool:
+    """Return whether a file is unchanged since decoding; a missing one counts as unchanged."""
+    now = _stamp(key.name)
+    return now is None or stamp is None or now == stamp
 
 
 def _stamp(name: str) -> list[int] | None:
@@ -374,43 +386,38 @@ def _stamp(name: str) -> list[int] | None:
     return None
 
 
-def _samples_path(path: Path, number: int) -> Path:
-    return path / f"shard-{number:05d}.samples"
-
-
-def _index_path(path: Path, number: int) -> Path:
-    return path / f"shard-{number:05d}.json"
-
-
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Make and lock directory ``path`` for this process; other processes wait."""
-    with _lock(path, 0, wait=True):
+    with _lock(path, "", wait=True):
         yield
 
 
 @contextmanager
-def _lock(path: Path, place: int, wait: bool) -> Iterator[bool]:
-    """Lock byte ``place`` of the lock file of ``path``; yield whether this succeeded.
+def _lock(path: Path, name: str, wait: bool) -> Iterator[bool]:
+    """Lock ``name`` in directory ``path``; yield whether this succeeded.
 
     It fails if another process holds the lock and ``wait`` is false.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as err:
-        raise DiarizeError(
-            f"cannot write {path}: {err.strerror}; it holds decoded audio: choose another place "
-            "(data.store_dir of a training, --store of diarize-simulate)"
-        ) from err
-    try:
+    _make_directory(path)
+    place = zlib.crc32(name.encode())  # a byte of the lock file
+    with open(path / ".lock", "ab") as handle:
         held = True
         try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
+            fcntl.lockf(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
         except (BlockingIOError, PermissionError):
             held = False
         except OSError as err:
             raise DiarizeError(f"cannot lock {path}/.lock: {err.strerror}") from err
         yield held
-    finally:
-        os.close(fd)
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / ".lock").touch()
+    except OSError as err:
+        raise DiarizeError(
+            f"cannot write {path}: {err.strerror}; it holds decoded audio: choose another place "
+            "(data.store_dir of a training, --store of diarize-simulate)"
+        ) from err
