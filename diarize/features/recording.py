@@ -10,7 +10,7 @@ class Samples(Protocol):
     """One recording at the model's rate, float32, on the model's device.
 
     num_samples: number of samples
-    blocks: all samples, in consecutive pieces (n,)
+    blocks: all samples, in consecutive blocks (n,)
     read: the samples [start, stop), (stop - start,)
     """
 

@@ -69,7 +69,7 @@ class Recording:
         return 0 if self._whole is None else self.num_samples
 
     def blocks(self) -> Iterator[Tensor]:
-        """Yield all samples in consecutive pieces, on ``device``."""
+        """Yield all samples in consecutive blocks, on ``device``."""
         if self._whole is None:
             begun, self._blocks = self._blocks, None
             if begun is None and self._pool is not None:

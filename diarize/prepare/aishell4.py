@@ -16,7 +16,7 @@ from pathlib import Path
 from diarize.prepare.archive import corpus_root, files_by_stem, one_of, read_reference
 from diarize.prepare.counts import Expected
 from diarize.prepare.mixdown import write_mono
-from diarize.prepare.part import Part, Recording, join_parts, make_part
+from diarize.prepare.part import CorpusPart, CorpusRecording, join_parts, make_part
 from diarize.prepare.recipe import add_split_options, check_parts, split_part, write_sets
 from diarize.prepare.registry import channel_choice
 
@@ -52,7 +52,7 @@ def prepare(args: argparse.Namespace) -> None:
     write_sets(args.out, {"train": train, "dev": dev, "test": test}, options, differs)
 
 
-def read_part(folder: Path, how: str, mixed: Path) -> Part:
+def read_part(folder: Path, how: str, mixed: Path) -> CorpusPart:
     """Return the recordings of one archive."""
     recordings, segments = [], []
     for name, audio in files_by_stem(folder / "wav", "*.flac").items():
@@ -61,5 +61,5 @@ def read_part(folder: Path, how: str, mixed: Path) -> Part:
         if how != "mean":  # reading already gives the mean
             place = mixed / f"{name}.wav"
             write_mono(place, [audio], how)
-        recordings.append(Recording(name, str(place)))
+        recordings.append(CorpusRecording(name, str(place)))
     return make_part(f"AISHELL-4 {folder.name}", recordings, segments)

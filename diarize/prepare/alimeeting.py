@@ -17,7 +17,7 @@ from diarize.io.textgrid import read_textgrid_tiers
 from diarize.prepare.archive import corpus_root, files_by_stem, needed, one_of
 from diarize.prepare.counts import Expected
 from diarize.prepare.mixdown import write_mono
-from diarize.prepare.part import Part, Recording, make_part
+from diarize.prepare.part import CorpusPart, CorpusRecording, make_part
 from diarize.prepare.recipe import check_parts, write_sets
 from diarize.prepare.registry import channel_choice
 from diarize.segments import Segment
@@ -80,7 +80,7 @@ def prepare(args: argparse.Namespace) -> None:
     write_sets(args.out, sets, {"condition": args.condition, "channels": how}, differs)
 
 
-def read_far(folder: Path, how: str, mixed: Path, name: str) -> Part:
+def read_far(folder: Path, how: str, mixed: Path, name: str) -> CorpusPart:
     """Return the recordings of the array, each named by its file."""
     recordings, segments, noise = [], [], {}
     seen: dict[str, Path] = {}
@@ -95,7 +95,7 @@ def read_far(folder: Path, how: str, mixed: Path, name: str) -> Part:
         if how != "mean":  # reading already gives the mean
             place = mixed / f"{stem}.wav"
             write_mono(place, [audio], how)
-        recordings.append(Recording(stem, str(place)))
+        recordings.append(CorpusRecording(stem, str(place)))
         grid = needed(folder / f"textgrid_dir/{session}.TextGrid", f"the reference of {stem}")
         found = list(tiers(grid, stem))
         if not any(tier.speech for tier in found):
@@ -106,7 +106,7 @@ def read_far(folder: Path, how: str, mixed: Path, name: str) -> Part:
     return make_part(name, recordings, segments, readings={WITH_NOISE: noise})
 
 
-def read_near(folder: Path, how: str, mixed: Path, name: str) -> Part:
+def read_near(folder: Path, how: str, mixed: Path, name: str) -> CorpusPart:
     """Return one recording per session, the mixture of its headsets."""
     sessions: dict[str, dict[str, Path]] = {}
     for audio in files_by_stem(folder / "audio_dir", "*.wav").values():
@@ -124,7 +124,7 @@ def read_near(folder: Path, how: str, mixed: Path, name: str) -> Part:
         factor = write_mono(place, list(headsets.values()), how)
         if factor < 1:
             print(f"{name}: {session}: scaled by {factor:.3f}: the sum would clip", file=sys.stderr)
-        recordings.append(Recording(session, str(place)))
+        recordings.append(CorpusRecording(session, str(place)))
         for speaker, audio in headsets.items():
             grid = needed(folder / f"textgrid_dir/{audio.stem}.TextGrid",
                           f"the reference of {audio.stem}")

@@ -11,7 +11,7 @@ from diarize.errors import DiarizeError
 from diarize.io.uem import read_uem
 from diarize.prepare.archive import corpus_root, needed, read_reference, unique_names
 from diarize.prepare.counts import Expected
-from diarize.prepare.part import Part, Recording, make_part
+from diarize.prepare.part import CorpusPart, CorpusRecording, make_part
 from diarize.prepare.recipe import check_parts, write_sets
 
 FILES = {"mix": "{0}/audio/{0}.Mix-Headset.wav", "sdm": "{0}/audio/{0}.Array1-01.wav"}
@@ -48,7 +48,7 @@ def prepare(args: argparse.Namespace) -> None:
     write_sets(args.out, sets, options, differs)
 
 
-def read_split(root: Path, setup: Path, split: str, args: argparse.Namespace) -> Part:
+def read_split(root: Path, setup: Path, split: str, args: argparse.Namespace) -> CorpusPart:
     """Return one split with its references and regions."""
     listed = needed(setup / f"lists/{split}.meetings.txt", "the list of meetings")
     meetings = unique_names(listed.read_text(encoding="utf-8").split(), listed)
@@ -64,13 +64,13 @@ def read_split(root: Path, setup: Path, split: str, args: argparse.Namespace) ->
             regions = read_uem(uem).get(meeting, [])
             if not regions:
                 raise DiarizeError(f"{uem}: no region of {meeting}")
-        recordings.append(Recording(meeting, str(audio), None, tuple(regions)))
+        recordings.append(CorpusRecording(meeting, str(audio), None, tuple(regions)))
         rttm = setup / args.flavour / "rttms" / split / f"{meeting}.rttm"
         segments += read_reference(rttm, meeting)
     return make_part(f"AMI {args.mic} {split}", recordings, segments, broken)
 
 
-def expected_counts(setup: Path, split: str, part: Part, flavour: str) -> Expected:
+def expected_counts(setup: Path, split: str, part: CorpusPart, flavour: str) -> Expected:
     """Return the published counts; the number of speakers is that of the list in the setup."""
     seconds = WORD_SECONDS[split]
     if flavour != "only_words" or part.left_out:

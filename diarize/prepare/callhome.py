@@ -13,7 +13,7 @@ from diarize.errors import DiarizeError
 from diarize.io.rttm import read_rttm
 from diarize.prepare.archive import corpus_root, files_by_stem, needed
 from diarize.prepare.counts import Expected
-from diarize.prepare.part import Part, Recording, make_part
+from diarize.prepare.part import CorpusPart, CorpusRecording, make_part
 from diarize.prepare.recipe import add_split_options, check_parts, split_part, write_sets
 from diarize.prepare.splits import read_split
 from diarize.segments import Segment, by_recording
@@ -61,16 +61,16 @@ def read_part(
     audio: dict[str, Path],
     segments: dict[str, list[Segment]],
     args: argparse.Namespace,
-) -> Part:
+) -> CorpusPart:
     """Return the recordings ``ids``; missing ones are an error unless `recordings` is allowed."""
-    recordings: list[Recording] = []
+    recordings: list[CorpusRecording] = []
     found: list[Segment] = []
     for key in ids:
         if key not in audio:
             if "recordings" in args.allow_counts:
                 continue
             raise DiarizeError(f"{args.root}: {key}.sph is missing; unpack all discs")
-        recordings.append(Recording(key, rxfilename(audio[key], args.sph2pipe)))
+        recordings.append(CorpusRecording(key, rxfilename(audio[key], args.sph2pipe)))
         if key not in segments and key not in BROKEN:
             raise DiarizeError(
                 f"{args.key}/fullref.rttm: no line of {key}; fetch sre2000-key again"

@@ -11,7 +11,7 @@ from diarize.errors import DiarizeError
 from diarize.io.uem import read_uem
 from diarize.prepare.archive import corpus_root, files_by_stem, needed, one_of, read_reference
 from diarize.prepare.counts import Expected
-from diarize.prepare.part import Part, Recording, make_part
+from diarize.prepare.part import CorpusPart, CorpusRecording, make_part
 from diarize.prepare.recipe import add_split_options, check_parts, split_part, write_sets
 
 DEV = Expected(recordings=254)
@@ -43,7 +43,7 @@ def prepare(args: argparse.Namespace) -> None:
     write_sets(args.out, {"train": train, "dev": valid, "test": test}, options, differs)
 
 
-def read_release(root: Path, name: str, partition: str) -> Part:
+def read_release(root: Path, name: str, partition: str) -> CorpusPart:
     """Return the recordings of one release in the UEM of the partition."""
     data = one_of(root, "data", f"third_dihard_challenge_{name}/data")
     place = needed(data / f"uem_scoring/{partition}/all.uem", "the regions to score")
@@ -55,6 +55,6 @@ def read_release(root: Path, name: str, partition: str) -> Part:
     for key in sorted(regions):
         if key not in audio:
             raise DiarizeError(f"{data}/flac/{key}.flac: missing: the audio of {key}")
-        recordings.append(Recording(key, str(audio[key]), None, tuple(regions[key])))
+        recordings.append(CorpusRecording(key, str(audio[key]), None, tuple(regions[key])))
         segments += read_reference(data / f"rttm/{key}.rttm", key)
     return make_part(f"DIHARD III {name}", recordings, segments)

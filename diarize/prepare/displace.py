@@ -12,7 +12,7 @@ from pathlib import Path
 from diarize.errors import DiarizeError
 from diarize.prepare.archive import corpus_root, files_by_stem, read_reference
 from diarize.prepare.counts import Expected
-from diarize.prepare.part import Part, Recording, make_part
+from diarize.prepare.part import CorpusPart, CorpusRecording, make_part
 from diarize.prepare.recipe import add_split_options, check_parts, write_sets
 from diarize.prepare.splits import (
     DEFAULT_SEED,
@@ -67,7 +67,7 @@ def prepare(args: argparse.Namespace) -> None:
     write_sets(args.out, sets, options, differs)
 
 
-def read_part(root: Path, audio: str, labels: str) -> Part:
+def read_part(root: Path, audio: str, labels: str) -> CorpusPart:
     """Return the recordings of the globs; audio and label files must correspond."""
     files = files_by_stem(root, audio)
     found: dict[str, Path] = {}
@@ -80,10 +80,10 @@ def read_part(root: Path, audio: str, labels: str) -> Part:
         have, lack = (files, "labels") if key in files else (found, "audio")
         raise DiarizeError(f"{have[key]}: no {lack} for this file; unpack the whole archive")
     segments = [s for key, path in found.items() for s in read_reference(path, key)]
-    return make_part("DISPLACE", (Recording(k, str(p)) for k, p in files.items()), segments)
+    return make_part("DISPLACE", (CorpusRecording(k, str(p)) for k, p in files.items()), segments)
 
 
-def three_ways(part: Part, args: argparse.Namespace) -> tuple[dict[str, str], str]:
+def three_ways(part: CorpusPart, args: argparse.Namespace) -> tuple[dict[str, str], str]:
     """Return recording -> train, dev or test, and the rule; the list goes to ``split.txt``."""
     if args.split_seed is None and args.split_list and Path(args.split_list).exists():
         split = split_ids(part.ids, args.split_list, partial="recordings" in args.allow_counts)

@@ -16,7 +16,7 @@ from diarize.io.audio import AudioSource
 from diarize.io.table import read_text
 from diarize.prepare.archive import corpus_root
 from diarize.prepare.counts import check_one
-from diarize.prepare.part import Recording
+from diarize.prepare.part import CorpusRecording
 from diarize.prepare.recipe import write_text
 from diarize.prepare.writer import Spoken, write_utterances
 
@@ -64,7 +64,7 @@ def prepare(args: argparse.Namespace) -> None:
             key = f"{speaker}-{int(line.sentence):05d}-{line.file.stem}"
             seconds = AudioSource(str(line.file), recording=key).info().duration
             other += abs(seconds - line.samples / _RATE) > _SLACK
-            recordings.append(Recording(key, str(line.file), round(seconds, 3)))
+            recordings.append(CorpusRecording(key, str(line.file), round(seconds, 3)))
             spoken.append(Spoken(key, speaker, key, text=line.text, language=label))
             sentences[key] = line.sentence
         out = Path(args.out) / f"{part}_utts"

@@ -23,7 +23,7 @@ from diarize.prepare.groups import (
     speakers_of,
     split_groups,
 )
-from diarize.prepare.part import Part, Recording, make_part
+from diarize.prepare.part import CorpusPart, CorpusRecording, make_part
 from diarize.prepare.recipe import write_sets
 from diarize.prepare.splits import read_split, write_split
 from diarize.segments import Segment
@@ -69,7 +69,7 @@ def prepare(args: argparse.Namespace) -> None:
     write_sets(args.out, sets, options)
 
 
-def read_folders(args: argparse.Namespace) -> Part:
+def read_folders(args: argparse.Namespace) -> CorpusPart:
     """Return all recordings that have both audio and a reference."""
     audio = audio_files(args.audio)
     segments, labelled = references(args.rttm, args.names)
@@ -91,7 +91,7 @@ def read_folders(args: argparse.Namespace) -> Part:
     left_out = dict.fromkeys([*silent, *mute], "no RTTM or no audio")
     regions = evaluated(args.uem, args.names, audio)
     recordings = [
-        Recording(key, str(path.resolve()), None, tuple(regions.get(key, ())))
+        CorpusRecording(key, str(path.resolve()), None, tuple(regions.get(key, ())))
         for key, path in audio.items()
     ]
     return make_part("own data", recordings, segments, left_out)
@@ -149,7 +149,7 @@ def evaluated(
     return regions
 
 
-def split_of(part: Part, args: argparse.Namespace) -> tuple[dict[str, str], str]:
+def split_of(part: CorpusPart, args: argparse.Namespace) -> tuple[dict[str, str], str]:
     """Return recording -> set, and the rule in words."""
     links = []
     if args.speakers == "shared":
@@ -175,7 +175,7 @@ def split_of(part: Part, args: argparse.Namespace) -> tuple[dict[str, str], str]
     return split, f"{rule}, speakers {args.speakers}" + (", groups" if args.groups else "")
 
 
-def _fixed(path: str, part: Part) -> dict[str, str]:
+def _fixed(path: str, part: CorpusPart) -> dict[str, str]:
     """Return recording -> set of the list ``path``, for the recordings of ``part``."""
     with_head = Path(path).is_file() and Path(path).read_text("utf-8").startswith("# split")
     listed = read_split(path) if with_head else read_table(path, fields=2)

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from diarize.errors import DiarizeError
-from diarize.prepare.part import Part
+from diarize.prepare.part import CorpusPart
 from diarize.segments import Segment
 
 SETS = ("train", "dev", "test")
@@ -108,7 +108,7 @@ def _fitting(
     return taken
 
 
-def shared_speakers(part: Part, split: Mapping[str, str]) -> dict[str, list[str]]:
+def shared_speakers(part: CorpusPart, split: Mapping[str, str]) -> dict[str, list[str]]:
     """Return speaker -> sets, for the labels that are in recordings of more than one set."""
     places: dict[str, set[str]] = {}
     for recording, labels in speakers_of(part.segments).items():

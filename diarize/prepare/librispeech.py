@@ -16,7 +16,7 @@ from diarize.errors import DiarizeError
 from diarize.io.table import read_text
 from diarize.prepare.archive import corpus_root, one_of
 from diarize.prepare.counts import Counts, Expected, check_counts, check_one
-from diarize.prepare.part import Recording
+from diarize.prepare.part import CorpusRecording
 from diarize.prepare.splits import DEFAULT_SEED, describe_rule, seeded_split, write_split
 from diarize.prepare.writer import Spoken, write_utterances
 
@@ -81,7 +81,7 @@ def prepare(args: argparse.Namespace) -> None:
     for which, found in sets.items():
         write_utterances(
             out / f"{which}_read",
-            (Recording(u.id, u.path) for u in found),
+            (CorpusRecording(u.id, u.path) for u in found),
             (Spoken(u.id, u.speaker, u.id) for u in found),
             options,
         )

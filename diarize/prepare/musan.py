@@ -12,7 +12,7 @@ from diarize.errors import DiarizeError
 from diarize.io.table import read_text
 from diarize.prepare.archive import corpus_root, needed, one_of
 from diarize.prepare.counts import check_one
-from diarize.prepare.part import Recording
+from diarize.prepare.part import CorpusRecording
 from diarize.prepare.writer import Spoken, write_utterances
 
 _ID = re.compile(r"noise-free-sound-\d+")
@@ -39,7 +39,7 @@ def prepare(args: argparse.Namespace) -> None:
     kept = [name for name in names if name not in missing]
     write_utterances(
         Path(args.out) / "noises",
-        (Recording(name, str(base / f"{name}.wav")) for name in kept),
+        (CorpusRecording(name, str(base / f"{name}.wav")) for name in kept),
         (Spoken(name, name, name) for name in kept),
         {"noises": "background noises by noise/free-sound/ANNOTATIONS"},
     )

@@ -14,7 +14,7 @@ from diarize.segments import Segment, annotation_fault
 RESOLUTION = 0.001
 
 
-class Recording(NamedTuple):
+class CorpusRecording(NamedTuple):
     """One line of wav.scp.
 
     ``audio`` is a path, ``path:offset`` or ``command |``.  ``duration`` is in seconds, None to read
@@ -39,7 +39,7 @@ class Clamp(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Part:
+class CorpusPart:
     """Recordings with known lengths and a reference within them; made by `make_part`.
 
     ``left_out`` maps known broken recordings to the reason, ``clamps`` recordings to the
@@ -48,7 +48,7 @@ class Part:
     """
 
     name: str
-    recordings: tuple[Recording, ...]
+    recordings: tuple[CorpusRecording, ...]
     segments: tuple[Segment, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
     clamps: Mapping[str, Clamp] = field(default_factory=dict)
@@ -82,13 +82,13 @@ class Part:
             },
         )
 
-    def subset(self, ids: Collection[str], name: str) -> "Part":
+    def subset(self, ids: Collection[str], name: str) -> "CorpusPart":
         """Return the part ``name`` of the recordings ``ids``, which may include left-out ones."""
         wanted = set(ids)
         unknown = wanted - set(self.ids) - set(self.left_out)
         if unknown:
             raise DiarizeError(f"{self.name}: there is no recording {min(unknown)}")
-        return Part(
+        return CorpusPart(
             name,
             tuple(recording for recording in self.recordings if recording.id in wanted),
             tuple(segment for segment in self.segments if segment.recording in wanted),
@@ -103,21 +103,21 @@ class Part:
 
 def make_part(
     name: str,
-    recordings: Iterable[Recording],
+    recordings: Iterable[CorpusRecording],
     segments: Iterable[Segment],
     left_out: Mapping[str, str] | None = None,
     readings: Mapping[str, Mapping[str, float]] | None = None,
-) -> Part:
+) -> CorpusPart:
     """Return the part ``name``: lengths read from the audio, the reference cut to them.
 
     ``left_out`` maps recordings known to be broken to the reason; they are removed from
-    ``recordings`` and ``segments``.  ``readings`` is that of `Part`.  A recording without segments
-    is kept; a segment of length 0 is dropped.  Raises DiarizeError for two recordings of one id,
-    unreadable audio, a reference without recording, a segment that ends before it begins, and a
-    recording whose segments have no length or lie mostly outside the audio.
+    ``recordings`` and ``segments``.  ``readings`` is that of `CorpusPart`.  A recording without
+    segments is kept; a segment of length 0 is dropped.  Raises DiarizeError for two recordings of
+    one id, unreadable audio, a reference without recording, a segment that ends before it begins,
+    and a recording whose segments have no length or lie mostly outside the audio.
     """
     broken = dict(left_out or {})
-    found: dict[str, Recording] = {}
+    found: dict[str, CorpusRecording] = {}
     missing = set(broken)
     for recording in recordings:
         missing.discard(recording.id)
@@ -146,7 +146,7 @@ def make_part(
         if any(clamp):
             clamps[segment.recording] = clamps.get(segment.recording, Clamp()) + clamp
     _check_reference(name, spoken, clamps, lengths)
-    return Part(
+    return CorpusPart(
         name,
         tuple(replace_length(found[key], lengths[key]) for key in sorted(found)),
         tuple(sorted(kept)),
@@ -170,7 +170,7 @@ def _check_reference(
             raise DiarizeError(f"{name}: {fault}")
 
 
-def join_parts(name: str, parts: Iterable[Part]) -> Part:
+def join_parts(name: str, parts: Iterable[CorpusPart]) -> CorpusPart:
     """Return all ``parts`` as one; DiarizeError if a recording is in two of them."""
     parts = list(parts)
     joined = make_part(
@@ -211,7 +211,7 @@ def clamp_segment(segment: Segment, length: float) -> tuple[Segment | None, Clam
     return segment._replace(start=start, end=end), Clamp(cut=1, seconds=round(lost, 6))
 
 
-def replace_length(recording: Recording, length: float) -> Recording:
+def replace_length(recording: CorpusRecording, length: float) -> CorpusRecording:
     """Return ``recording`` with its length and its regions cut to it."""
     regions = tuple((max(0.0, a), min(b, length)) for a, b in recording.regions)
     return recording._replace(
@@ -219,7 +219,7 @@ def replace_length(recording: Recording, length: float) -> Recording:
     )
 
 
-def _length(recording: Recording) -> float:
+def _length(recording: CorpusRecording) -> float:
     """Return the length in seconds, rounded to milliseconds as in reco2dur."""
     seconds = recording.duration
     if seconds is None:

@@ -17,7 +17,7 @@ from diarize.errors import DiarizeError
 from diarize.io.rttm import data_lines, parse_seconds, read_data
 from diarize.prepare.archive import corpus_root, needed, unique_names
 from diarize.prepare.counts import Expected
-from diarize.prepare.part import Part, Recording, make_part
+from diarize.prepare.part import CorpusPart, CorpusRecording, make_part
 from diarize.prepare.recipe import check_parts, write_sets
 from diarize.segments import Segment
 
@@ -65,7 +65,7 @@ def prepare(args: argparse.Namespace) -> None:
     write_sets(args.out, sets, options, differs)
 
 
-def read_split(root: Path, split: str, both: bool = False) -> Part:
+def read_split(root: Path, split: str, both: bool = False) -> CorpusPart:
     """Return the recordings in the first column of the table of the partition.
 
     ``both``: overlap marks are speech of both speakers.
@@ -78,7 +78,7 @@ def read_split(root: Path, split: str, both: bool = False) -> Part:
     other, label = {}, {}
     for name in names:
         audio = root / f"MDT2021S003/WAV/{name}.wav"
-        recordings.append(Recording(name, str(needed(audio, f"the audio of {name}"))))
+        recordings.append(CorpusRecording(name, str(needed(audio, f"the audio of {name}"))))
         text = needed(root / f"MDT2021S003/TXT/{name}.txt", f"the reference of {name}")
         found = read_txt(text, name)
         if not found.turns:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from diarize.io.atomic import atomic_write
 from diarize.prepare.counts import Counts, Expected, agreeing_reading, check_all
-from diarize.prepare.part import Part
+from diarize.prepare.part import CorpusPart
 from diarize.prepare.splits import DEFAULT_SEED, describe_rule, split_ids, write_split
 from diarize.prepare.writer import write_part
 
@@ -24,7 +24,7 @@ def add_split_options(parser: argparse.ArgumentParser) -> None:
 
 def check_parts(
     corpus: str,
-    parts: Mapping[str, tuple[Part, Expected]],
+    parts: Mapping[str, tuple[CorpusPart, Expected]],
     allowed: Collection[str],
     total_hours: float | None = None,
 ) -> list[str]:
@@ -49,7 +49,9 @@ def check_parts(
     return differs
 
 
-def split_part(part: Part, args: argparse.Namespace, label: str = "") -> tuple[Part, Part, str]:
+def split_part(
+    part: CorpusPart, args: argparse.Namespace, label: str = ""
+) -> tuple[CorpusPart, CorpusPart, str]:
     """Return training part, validation part, and the rule of the split in words.
 
     The list is written to ``<out>/split<label>.txt``; recordings that were left out stay with the
@@ -74,7 +76,7 @@ def split_part(part: Part, args: argparse.Namespace, label: str = "") -> tuple[P
 
 def write_sets(
     out: str,
-    sets: Mapping[str, Part],
+    sets: Mapping[str, CorpusPart],
     options: Mapping[str, object],
     differs: Sequence[str] = (),
 ) -> None:

@@ -13,7 +13,7 @@ from diarize.errors import DiarizeError
 from diarize.io.table import read_text
 from diarize.prepare.archive import corpus_root, one_of
 from diarize.prepare.counts import Counts, Expected, check_counts
-from diarize.prepare.part import Recording
+from diarize.prepare.part import CorpusRecording
 from diarize.prepare.writer import Spoken, write_utterances
 
 ROOMS = "smallroom,mediumroom,largeroom"
@@ -41,7 +41,7 @@ def prepare(args: argparse.Namespace) -> None:
         found |= of_size
     write_utterances(
         Path(args.out) / "rirs",
-        (Recording(key, path) for key, path in found.items()),
+        (CorpusRecording(key, path) for key, path in found.items()),
         (Spoken(key, key, key) for key in found),
         {"rooms": args.rooms},
     )

@@ -28,7 +28,7 @@ from diarize.errors import DiarizeError
 from diarize.io.table import read_text
 from diarize.prepare.archive import corpus_root
 from diarize.prepare.counts import Expected
-from diarize.prepare.part import Part, Recording, join_parts, make_part
+from diarize.prepare.part import CorpusPart, CorpusRecording, join_parts, make_part
 from diarize.prepare.recipe import check_parts, write_sets
 from diarize.prepare.splits import DEFAULT_SEED, describe_rule, seeded_split, write_split
 from diarize.segments import Segment, merge_segments
@@ -69,7 +69,7 @@ def prepare(args: argparse.Namespace) -> None:
     files = {pair: _of_pair(xmls, pair, root) for pair in pairs}
     said = {pair: list(read_utterances(path)) for pair, path in files.items()}
     by_name: dict[str, list[Path]] = {}
-    parts: dict[str, Part] = {}
+    parts: dict[str, CorpusPart] = {}
     for wav in audio:
         by_name.setdefault(wav.stem, []).append(wav)
     for pair in pairs:
@@ -166,7 +166,7 @@ def one_file(found: Sequence[Path], name: str, pair: str, xml: Path, root: Path)
     return found[0]
 
 
-def pair_part(pair: str, said: Sequence[Said], audio: Mapping[str, Path], xml: Path) -> Part:
+def pair_part(pair: str, said: Sequence[Said], audio: Mapping[str, Path], xml: Path) -> CorpusPart:
     """Return the utterances of a pair as recordings ``<pair>-<name>``, labelled by language.
 
     ``audio`` maps utterances to files.  Raises DiarizeError if the segments are much shorter or
@@ -175,7 +175,7 @@ def pair_part(pair: str, said: Sequence[Said], audio: Mapping[str, Path], xml: P
     recordings, segments = [], []
     for utterance in said:
         key = f"{pair}-{utterance.name}"
-        recordings.append(Recording(key, str(audio[utterance.name])))
+        recordings.append(CorpusRecording(key, str(audio[utterance.name])))
         segments += [Segment(key, *span) for span in utterance.spans if span[1] > span[0]]
     # Before anything is cut: what the XML says of all utterances beside the audio.
     annotated = sum(s.duration for s in segments)

@@ -11,7 +11,7 @@ from pathlib import Path
 from diarize.errors import DiarizeError
 from diarize.prepare.archive import corpus_root, files_by_stem, one_of, read_reference
 from diarize.prepare.counts import Expected
-from diarize.prepare.part import Part, Recording, make_part
+from diarize.prepare.part import CorpusPart, CorpusRecording, make_part
 from diarize.prepare.recipe import add_split_options, check_parts, split_part, write_sets
 
 # The published seconds have one digit and none; checked against the published references.
@@ -47,7 +47,7 @@ def prepare(args: argparse.Namespace) -> None:
     write_sets(args.out, sets, {"references": "0.3", "split": rule}, differs)
 
 
-def read_split(audio: Path, references: Path, split: str) -> Part:
+def read_split(audio: Path, references: Path, split: str) -> CorpusPart:
     """Return all recordings that have a reference."""
     recordings, segments = [], []
     found = files_by_stem(audio, "*.wav")
@@ -55,6 +55,6 @@ def read_split(audio: Path, references: Path, split: str) -> Part:
     for name in sorted(found.keys() | rttms.keys()):
         if name not in found:
             raise DiarizeError(f"{audio / name}.wav: missing: the audio of {name}")
-        recordings.append(Recording(name, str(found[name])))
+        recordings.append(CorpusRecording(name, str(found[name])))
         segments += read_reference(references / f"{name}.rttm", name)
     return make_part(f"VoxConverse {split}", recordings, segments)

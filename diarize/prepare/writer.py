@@ -22,7 +22,7 @@ from diarize.kaldi.reference import turn_tables
 from diarize.kaldi.tables import spk2utt_of
 from diarize.kaldi.validate import validate_data_dir
 from diarize.prepare.counts import Counts
-from diarize.prepare.part import Part, Recording
+from diarize.prepare.part import CorpusPart, CorpusRecording
 
 REPORT = "prepare.json"
 # Tables of an older preparation would change the meaning of the directory.
@@ -49,7 +49,7 @@ class Spoken(NamedTuple):
 
 def write_part(
     path: str | os.PathLike,
-    part: Part,
+    part: CorpusPart,
     options: Mapping[str, object],
     differs: Sequence[str] = (),
 ) -> Counts:
@@ -104,7 +104,7 @@ def write_part(
 
 def write_utterances(
     path: str | os.PathLike,
-    recordings: Iterable[Recording],
+    recordings: Iterable[CorpusRecording],
     utterances: Iterable[Spoken],
     options: Mapping[str, object],
     spk_sort: bool = True,
@@ -116,7 +116,7 @@ def write_utterances(
     beyond a known length are cut.  ``spk_sort``: ids must begin with the speaker.  Errors are
     those of `write_part`.
     """
-    found: dict[str, Recording] = {}
+    found: dict[str, CorpusRecording] = {}
     for recording in recordings:
         if recording.id in found:
             both = f"{found[recording.id].audio} and {recording.audio}"
@@ -163,7 +163,7 @@ def write_utterances(
 
 
 def _utterance_tables(
-    path: str | os.PathLike, found: Mapping[str, Recording], spoken: Mapping[str, Spoken]
+    path: str | os.PathLike, found: Mapping[str, CorpusRecording], spoken: Mapping[str, Spoken]
 ) -> tuple[dict[str, dict[str, str]], dict[str, float], int]:
     """Return the tables by file name, the known lengths of utterances, and how many were cut."""
     utterances = spoken.values()

@@ -27,7 +27,7 @@ State = Mapping[str, torch.Tensor]
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """Progress of a training: the content of ``last.pth`` besides weights and optimiser.
 
     ``parts`` is the number of micro-batches of a step, over all processes.
@@ -110,7 +110,7 @@ def save_training(
     path: str | os.PathLike,
     state: State,
     optimizer: torch.optim.Optimizer,
-    progress: Progress,
+    progress: TrainingProgress,
     meta: Mapping[str, Any],
 ) -> None:
     """Write the complete state of a training, from which a killed training resumes exactly."""
@@ -128,7 +128,7 @@ def load_training(
     optimizer: torch.optim.Optimizer,
     fingerprint: Mapping[str, Any],
     data: Mapping[str, Any] | None = None,
-) -> Progress:
+) -> TrainingProgress:
     """Load model and optimiser from ``last.pth``; return the progress of the training.
 
     Raises DiarizeError if the file is damaged or of other sizes, or if it was made with other
@@ -137,7 +137,7 @@ def load_training(
     """
     payload = _load(path)
     try:
-        progress = Progress(**payload["training"]["progress"])
+        progress = TrainingProgress(**payload["training"]["progress"])
         moments = payload["training"]["optimizer"]
     except (KeyError, TypeError):
         raise DiarizeError(f"{path} holds weights only: a training cannot go on from it") from None

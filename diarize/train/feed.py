@@ -15,7 +15,7 @@ from diarize.train.options import TrainOptions
 from diarize.train.signals import leave_signals_to_parent
 
 
-class Source(Protocol):
+class ExampleSource(Protocol):
     """Source of examples and batches: a part of the task."""
 
     def example(self, index: int) -> Any: ...
@@ -47,7 +47,7 @@ def micro_batches(options: TrainOptions, group: Group, step: int) -> list[range]
     ]
 
 
-def feed(source: Source, options: TrainOptions, group: Group, start: int) -> Iterator[Any]:
+def feed(source: ExampleSource, options: TrainOptions, group: Group, start: int) -> Iterator[Any]:
     """Yield the micro-batches of this rank from step ``start`` to the last, in order.
 
     Raises DiarizeError for an unusable recording, with the worker's message, and if a worker
@@ -98,7 +98,7 @@ class _Failure:
 
 
 class _Examples(Dataset):
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ExampleSource) -> None:
         self.source = source
 
     def __getitem__(self, index: int) -> Any:
@@ -112,7 +112,7 @@ class _Examples(Dataset):
 
 
 class _Collate:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ExampleSource) -> None:
         self.source = source
 
     def __call__(self, examples: list) -> Any:

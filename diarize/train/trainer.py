@@ -20,7 +20,7 @@ from diarize.config import write_yaml
 from diarize.errors import DiarizeError
 from diarize.train.checkpoint import (
     BestList,
-    Progress,
+    TrainingProgress,
     load_training,
     lock_directory,
     save_training,
@@ -100,7 +100,7 @@ class Trainer:
         self.task, self.options, self.out = task, options, Path(out_dir)
         self.meta = dict(meta or {})
         settings = fingerprint(options, dict(identity or {}))
-        self.progress = Progress(fingerprint=settings, data=dict(data or {}))
+        self.progress = TrainingProgress(fingerprint=settings, data=dict(data or {}))
 
     def run(self) -> int:
         """Train; return the exit status: 0 when done or out of time, 130 or 143 after a signal.
@@ -299,7 +299,7 @@ def _due(interval: int, step: int) -> bool:
     return interval > 0 and step % interval == 0
 
 
-def _ending(code: int, progress: Progress) -> str:
+def _ending(code: int, progress: TrainingProgress) -> str:
     state = f"after {progress.step} steps and {progress.elapsed:.0f} s, saved"
     if code > _TIME_IS_UP:
         return f"stopped by a signal {state}: the same command goes on"

@@ -19,7 +19,7 @@ from diarize.prepare.counts import (
     differences,
 )
 from diarize.prepare.mixdown import write_mono
-from diarize.prepare.part import Clamp, Recording, join_parts, make_part
+from diarize.prepare.part import Clamp, CorpusRecording, join_parts, make_part
 from diarize.prepare.recipe import check_parts
 from diarize.prepare.splits import read_split, seeded_split, split_ids, write_split
 from diarize.prepare.writer import Spoken, write_part, write_utterances
@@ -31,7 +31,7 @@ def wavs(tmp_path):
     """Two recordings of a second."""
     for name in "ab":
         write_wav(tmp_path / f"{name}.wav", np.zeros(16000, np.float32), 16000)
-    return [Recording(name, str(tmp_path / f"{name}.wav")) for name in "ba"]
+    return [CorpusRecording(name, str(tmp_path / f"{name}.wav")) for name in "ba"]
 
 
 def test_a_part_is_sorted_and_lies_inside_of_the_audio(wavs):
@@ -64,14 +64,15 @@ def test_parts_with_faults(wavs):
     with pytest.raises(DiarizeError, match="ends .* before it begins"):
         make_part("p", wavs, [Segment("a", 1, 0.5, "x")])
     with pytest.raises(DiarizeError, match="recording c: /none.wav: cannot open"):
-        make_part("p", [Recording("c", "/none.wav")], [])
+        make_part("p", [CorpusRecording("c", "/none.wav")], [])
     with pytest.raises(DiarizeError, match="recording a occurs twice"):
         join_parts("p", [make_part("1", wavs, []), make_part("2", wavs, [])])
 
 
 def test_what_is_known_to_be_broken_is_not_opened(wavs):
     segments = [Segment("c", 0, 1, "x"), Segment("a", 0, 1, "x")]
-    part = make_part("p", [*wavs, Recording("c", "/none.wav")], segments, {"c": "no", "d": "no"})
+    recordings = [*wavs, CorpusRecording("c", "/none.wav")]
+    part = make_part("p", recordings, segments, {"c": "no", "d": "no"})
     assert part.left_out == {"c": "no"}
     assert part.ids == ["a", "b"]
     assert part.counts().left_out == 1
@@ -216,7 +217,7 @@ def test_a_directory_that_somebody_else_made_stays(wavs, tmp_path):
 
 
 def test_an_invalid_directory_is_not_put_in_place(tmp_path):
-    recordings = [Recording("a", str(tmp_path / "gone.wav"), 1.0)]
+    recordings = [CorpusRecording("a", str(tmp_path / "gone.wav"), 1.0)]
     with pytest.raises(DiarizeError, match="x/wav.scp:1: a: no such audio file"):
         write_part(tmp_path / "x", make_part("p", recordings, []), {})
     assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ from diarize.kaldi.datadir import DataDir
 from diarize.kaldi.words import read_utterance_words
 from diarize.simulate.draw.code_switch import CodeSwitchOptions, make_code_switch_manifest
 from diarize.simulate.draw.conversion import Conversions, load_converter
-from diarize.simulate.draw.splice import Part, cut_times, mixed_sentence
+from diarize.simulate.draw.splice import Fragment, cut_times, mixed_sentence
 from diarize.simulate.draw.utterances import Spoken, load_corpus
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -486,6 +486,6 @@ def test_manifest_with_unknown_keys_is_refused(tmp_path):
 
 def test_part_knows_whether_it_is_whole():
     utt = spoken("en1", 2)
-    assert Part(utt).whole
-    assert Part(utt).seconds == pytest.approx(0.8)
-    assert not Part(utt, 0.0, 0.8).whole
+    assert Fragment(utt).whole
+    assert Fragment(utt).seconds == pytest.approx(0.8)
+    assert not Fragment(utt, 0.0, 0.8).whole

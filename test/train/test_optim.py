@@ -7,7 +7,7 @@ import torch
 
 from diarize.config import from_dict
 from diarize.errors import DiarizeError
-from diarize.train.checkpoint import Progress, load_training, save_training
+from diarize.train.checkpoint import TrainingProgress, load_training, save_training
 from diarize.train.optim import learning_rate, make_optimizer, seed_torch
 from diarize.train.options import OptimizerOptions, ScheduleOptions, TrainOptions, fingerprint
 
@@ -147,7 +147,7 @@ def test_muon_goes_on_from_its_saved_state_bit_by_bit(tmp_path):
     for step in range(4):
         if step == 2:
             last = tmp_path / "last.pth"
-            save_training(last, cut.state_dict(), two, Progress(fingerprint={}), {})
+            save_training(last, cut.state_dict(), two, TrainingProgress(fingerprint={}), {})
             cut = small_model()
             two = make_optimizer(cut, MUON, torch.device("cpu"))
             load_training(last, cut, two, {})

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.simulate.draw.splice import Part, mixed_sentence
+from diarize.simulate.draw.splice import Fragment, mixed_sentence
 from diarize.simulate.draw.utterances import Corpus, Spoken
 
 if TYPE_CHECKING:
@@ -208,13 +208,13 @@ class _Drawer:
         """Return the speaker entry of one mixture, without a room."""
         streams, target = self._streams(group, rng)
         sentences = self._sentences(streams, rng)
-        pieces, intervals = [], []
-        for number, parts in enumerate(sentences):
+        utts, intervals = [], []
+        for number, fragments in enumerate(sentences):
             silence = round(float(rng.exponential(self.options.pause)), 6)
-            for place, part in enumerate(parts):
-                pieces.append(self._piece(part, number, streams[0].voice, target))
+            for place, fragment in enumerate(fragments):
+                utts.append(self._utterance(fragment, number, streams[0].voice, target))
                 intervals.append(0.0 if place else silence)
-        return {"spkid": streams[0].voice, "rir": None, "utts": pieces, "intervals": intervals}
+        return {"spkid": streams[0].voice, "rir": None, "utts": utts, "intervals": intervals}
 
     def _streams(
         self, group: tuple[str, ...], rng: np.random.Generator
@@ -253,13 +253,13 @@ class _Drawer:
                 " and ".join(group),
             )
 
-    def _sentences(self, streams: list[Stream], rng: np.random.Generator) -> list[list[Part]]:
+    def _sentences(self, streams: list[Stream], rng: np.random.Generator) -> list[list[Fragment]]:
         """Return sentences of about the drawn length; each stream is in at least one of them."""
         options = self.options
         target = float(rng.uniform(*options.seconds))
         decks = [_Deck(stream.pool, rng) for stream in streams]
         missing = set(range(len(streams)))
-        out: list[list[Part]] = []
+        out: list[list[Fragment]] = []
         total = 0.0
         while True:
             number = 0
@@ -272,41 +272,44 @@ class _Drawer:
                 number = min(missing)
                 mixed = mixed and number > 0
                 other = number if number else other
-            parts: list[Part] = []
+            fragments: list[Fragment] = []
             if mixed and len(streams) > 1:
-                parts = mixed_sentence(decks[0].draw(), decks[other].all, rng)
+                fragments = mixed_sentence(decks[0].draw(), decks[other].all, rng)
             elif decoy:
-                parts = mixed_sentence(decks[number].draw(), decks[number].all, rng)
-            if not parts:
-                parts = [Part(decks[number].draw())]
-            length = sum(part.seconds for part in parts) + options.pause
-            said = {(part.of.language, part.of.voice) for part in parts}
+                fragments = mixed_sentence(decks[number].draw(), decks[number].all, rng)
+            if not fragments:
+                fragments = [Fragment(decks[number].draw())]
+            length = sum(fragment.seconds for fragment in fragments) + options.pause
+            said = {(f.of.language, f.of.voice) for f in fragments}
             heard = {k for k, s in enumerate(streams) if (s.language, s.voice) in said}
             if out and not missing and total + length / 2 > target:
                 return out
-            out.append(parts)
+            out.append(fragments)
             missing -= heard
             total += length
 
-    def _piece(self, part: Part, number: int, first_voice: str, target: str | None) -> dict:
-        spoken = part.of
+    def _utterance(
+        self, fragment: Fragment, number: int, first_voice: str, target: str | None
+    ) -> dict:
+        """Return the entry of ``fragment`` in the manifest, said by ``target`` if given."""
+        spoken = fragment.of
         file, offset, whole, voice = spoken.file, spoken.start, spoken.whole, spoken.voice
         if target is not None and voice != target:
             file, offset, whole, voice = self.conversions.file(spoken, target), 0.0, True, target
-        piece: dict = {"file": file}
-        if not (whole and part.whole):
-            end = spoken.seconds if part.end is None else part.end
-            piece["start"] = round(offset + part.start, 4)
-            piece["end"] = round(offset + end, 4)
-        piece["label"] = spoken.language
+        utt: dict = {"file": file}
+        if not (whole and fragment.whole):
+            end = spoken.seconds if fragment.end is None else fragment.end
+            utt["start"] = round(offset + fragment.start, 4)
+            utt["end"] = round(offset + end, 4)
+        utt["label"] = spoken.language
         if voice != first_voice:
-            piece["speaker"] = voice
-        piece["sentence"] = number
+            utt["speaker"] = voice
+        utt["sentence"] = number
         if self.options.level is not None:
             level = self.corpus.level(spoken, self.options.band)
             if level > _MIN_LEVEL:
-                piece["gain"] = round(self.options.level - level, 2)
-        return piece
+                utt["gain"] = round(self.options.level - level, 2)
+        return utt
 
 
 class _Deck:

@@ -8,13 +8,13 @@ import numpy as np
 from diarize.io.ctm import Word
 from diarize.simulate.draw.utterances import Spoken
 
-_MIN_PART = 0.06  # s: shorter parts are dropped
+_MIN_FRAGMENT = 0.06  # s: shorter fragments are dropped
 _MIN_SPAN = 0.2  # s of inserted words: less is hardly a word
 _SHARE = (0.15, 0.5)  # of the words of a sentence that are replaced
 _TWO_SPANS_FROM = 6  # words
 
 
-class Part(NamedTuple):
+class Fragment(NamedTuple):
     """Part [start, end) of an utterance, seconds from its beginning; ``end`` None: to its end."""
 
     of: Spoken
@@ -34,7 +34,7 @@ class Part(NamedTuple):
 
 def mixed_sentence(
     matrix: Spoken, others: Sequence[Spoken], rng: np.random.Generator
-) -> list[Part]:
+) -> list[Fragment]:
     """Return parts of ``matrix``, with some of its words replaced by parts of one of ``others``.
 
     The other utterance is a parallel one if there is any, else a random one with known words.
@@ -49,20 +49,20 @@ def mixed_sentence(
         if donor.sentence is not None and donor.sentence == matrix.sentence
     ]
     donor = (parallel or donors)[0 if parallel else rng.integers(len(donors))]
-    parts: list[Part] = []
+    fragments: list[Fragment] = []
     done = 0.0
     for first, last in _spans(len(matrix.words), rng):
         begin, end = cut_times(matrix, first, last)
         foreign = _counterpart(matrix, donor, first, last)
-        if begin - done > _MIN_PART:
-            parts.append(Part(matrix, done, begin))
-        parts.append(Part(donor, *cut_times(donor, *foreign)))
+        if begin - done > _MIN_FRAGMENT:
+            fragments.append(Fragment(matrix, done, begin))
+        fragments.append(Fragment(donor, *cut_times(donor, *foreign)))
         done = end
-    if matrix.seconds - done > _MIN_PART:
-        parts.append(Part(matrix, done, matrix.seconds))
-    if not any(part.of is matrix for part in parts):
+    if matrix.seconds - done > _MIN_FRAGMENT:
+        fragments.append(Fragment(matrix, done, matrix.seconds))
+    if not any(fragment.of is matrix for fragment in fragments):
         return []
-    return [part for part in parts if part.seconds > _MIN_PART]
+    return [fragment for fragment in fragments if fragment.seconds > _MIN_FRAGMENT]
 
 
 def cut_times(spoken: Spoken, first: int, last: int) -> tuple[float, float]:

@@ -15,13 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from speakers import Person, Source, make_person
+from speakers import Person, Utterance, make_person
 
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
 from diarize.io.table import read_table
 from diarize.prepare.counts import Counts, Expected, allowed_counts, check_counts, check_one
-from diarize.prepare.part import Recording
+from diarize.prepare.part import CorpusRecording
 from diarize.prepare.splits import read_split, seeded_split, write_split
 from diarize.prepare.writer import Spoken, write_utterances
 
@@ -59,14 +59,14 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_speechocean(root: Path) -> dict[str, list[Source]]:
+def read_speechocean(root: Path) -> dict[str, list[Utterance]]:
     """Return the utterances of the parts that are there, "train" and perhaps "test".
 
     The archive has a data directory for each part, with paths from the root on; a root that is
     itself a data directory is the training part.  Raises DiarizeError for missing audio.
     """
     train = root / "train" if (root / "train").is_dir() else root
-    parts: dict[str, list[Source]] = {}
+    parts: dict[str, list[Utterance]] = {}
     for name, place in (("train", train), ("test", root / "test")):
         if not (place / "wav.scp").is_file():
             continue
@@ -77,17 +77,17 @@ def read_speechocean(root: Path) -> dict[str, list[Source]]:
             if not (root / path).is_file():
                 raise DiarizeError(f"{place}/wav.scp: utterance {key}: no file {root / path}")
             speaker = "so" + speakers[key].removeprefix("so")
-            utterance = Source(key.rpartition("-")[2], speaker, str(root / path))
+            utterance = Utterance(key.rpartition("-")[2], speaker, str(root / path))
             parts.setdefault(name, []).append(utterance)
     if "train" not in parts:
         raise DiarizeError(f"{root}: neither train/wav.scp nor wav.scp: is this speechocean762?")
     return parts
 
 
-def check_part(name: str, sources: list[Source], allowed: Collection[str]) -> None:
+def check_part(name: str, utterances: list[Utterance], allowed: Collection[str]) -> None:
     """Raise DiarizeError for figures that are not the published ones and not ``allowed``."""
-    speakers = by_speaker(sources)
-    counts = Counts(recordings=len(sources), speakers=len(speakers))
+    speakers = by_speaker(utterances)
+    counts = Counts(recordings=len(utterances), speakers=len(speakers))
     check_counts(f"speechocean762 {name}", counts, PUBLISHED, allowed)
     other = {speaker: len(own) for speaker, own in speakers.items() if len(own) != UTTERANCES}
     fault = ""
@@ -100,22 +100,22 @@ def check_part(name: str, sources: list[Source], allowed: Collection[str]) -> No
     check_one(f"speechocean762 {name}", "utterances", fault, allowed)
 
 
-def read_librispeech(root: Path, most: int) -> list[Source]:
+def read_librispeech(root: Path, most: int) -> list[Utterance]:
     """Return at most ``most`` utterances of each speaker below ``root``/LibriSpeech."""
     base = root / "LibriSpeech" if (root / "LibriSpeech").is_dir() else root
-    found: dict[str, list[Source]] = {}
+    found: dict[str, list[Utterance]] = {}
     for path in sorted(base.glob("*/*/*/*.flac")):
         speaker = f"ls{path.parts[-3]}"
-        found.setdefault(speaker, []).append(Source(path.stem, speaker, str(path)))
+        found.setdefault(speaker, []).append(Utterance(path.stem, speaker, str(path)))
     if not found:
         raise DiarizeError(f"{base}: no PART/SPEAKER/CHAPTER/*.flac: is this LibriSpeech?")
     return [utterance for own in found.values() for utterance in own[:most]]
 
 
-def by_speaker(sources: Iterable[Source]) -> dict[str, list[Source]]:
+def by_speaker(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
     """Return the utterances of each speaker, speakers in C order."""
-    found: dict[str, list[Source]] = {}
-    for utterance in sources:
+    found: dict[str, list[Utterance]] = {}
+    for utterance in utterances:
         found.setdefault(utterance.speaker, []).append(utterance)
     return {speaker: found[speaker] for speaker in sorted(found)}
 
@@ -148,8 +148,8 @@ def split_of_corpus(args: argparse.Namespace, speakers: Iterable[str]) -> dict[s
 def choose(args: argparse.Namespace) -> Split:
     """Return who is in which set."""
     parts = read_speechocean(args.root)
-    for name, sources in parts.items():
-        check_part(name, sources, args.allow_counts)
+    for name, utterances in parts.items():
+        check_part(name, utterances, args.allow_counts)
     speeds = tuple(int(speed) for speed in args.speeds.split(","))
     speakers = by_speaker(parts["train"])
     split = split_of_corpus(args, speakers)
@@ -199,7 +199,7 @@ def prepare(args: argparse.Namespace) -> None:
                    "speeds": ",".join(str(speed) for speed in persons[0].speeds)}
         write_utterances(
             args.data / f"{name}_voices",
-            [Recording(row.id, row.path, row.seconds) for row in rows],
+            [CorpusRecording(row.id, row.path, row.seconds) for row in rows],
             [Spoken(row.id, row.voice, row.id) for row in rows],
             options,
         )

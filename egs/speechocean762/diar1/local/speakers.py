@@ -15,13 +15,13 @@ from diarize.prepare.energy_sad import SadOptions, energy_sad
 
 RATE = 16000
 LEVEL, LEVEL_SPREAD = -26.0, 3.0  # dB below full scale, of a speaker's speech: mean, deviation
-MIN_PIECE = 0.5  # s; shorter stretches of speech are left out
+MIN_STRETCH = 0.5  # s; shorter stretches of speech are left out
 SAD = SadOptions(split_pause=0.25)
 VERSION = 1  # of the making: other audio is made again
 _PEAK = np.float32(0.99)
 
 
-class Source(NamedTuple):
+class Utterance(NamedTuple):
     """An utterance of the corpus: its id without the speaker, its speaker, its file."""
 
     id: str
@@ -30,10 +30,10 @@ class Source(NamedTuple):
 
 
 class Person(NamedTuple):
-    """A speaker of the corpus, and the speeds in percent; each speed gives a voice of its own."""
+    """A speaker of the corpus, and the speeds in percent; each speed is a separate voice."""
 
     name: str
-    sources: tuple[Source, ...]
+    utterances: tuple[Utterance, ...]
     speeds: tuple[int, ...]
 
 
@@ -58,21 +58,21 @@ def voice_of(person: str, speed: int) -> str:
 def stretches(person: Person) -> list[tuple[str, np.ndarray]]:
     """Return (name, samples) of each stretch of speech; DiarizeError where there is none."""
     found = []
-    for source in person.sources:
-        wave = read_audio(source.path, sample_rate=RATE)
+    for utterance in person.utterances:
+        wave = read_audio(utterance.path, sample_rate=RATE)
         for number, (start, end) in enumerate(energy_sad(wave, RATE, SAD), 1):
-            if end - start >= MIN_PIECE:
-                piece = wave[round(start * RATE) : round(end * RATE)]
-                found.append((f"{source.id}-{number}", piece))
+            if end - start >= MIN_STRETCH:
+                samples = wave[round(start * RATE) : round(end * RATE)]
+                found.append((f"{utterance.id}-{number}", samples))
     if not found:
-        raise DiarizeError(f"speaker {person.name}: no stretch of {MIN_PIECE} s of speech found")
+        raise DiarizeError(f"speaker {person.name}: no stretch of {MIN_STRETCH} s of speech found")
     return found
 
 
-def gain_of(person: str, pieces: list[tuple[str, np.ndarray]], seed: int) -> np.float32:
+def gain_of(person: str, speech: list[tuple[str, np.ndarray]], seed: int) -> np.float32:
     """Return the factor that puts all of a person's speech to the level drawn for it."""
-    energy = sum(float(np.sum(np.square(wave, dtype=np.float64))) for _, wave in pieces)
-    power = energy / sum(len(wave) for _, wave in pieces)
+    energy = sum(float(np.sum(np.square(wave, dtype=np.float64))) for _, wave in speech)
+    power = energy / sum(len(wave) for _, wave in speech)
     rng = np.random.default_rng((seed, zlib.crc32(person.encode())))
     level = LEVEL + LEVEL_SPREAD * rng.standard_normal()
     return np.float32(10 ** (level / 20) / np.sqrt(power))
@@ -81,25 +81,25 @@ def gain_of(person: str, pieces: list[tuple[str, np.ndarray]], seed: int) -> np.
 def make_person(person: Person, directory: Path, seed: int) -> list[Row]:
     """Write the audio of all voices of ``person``, unless it is there; return what there is."""
     note = directory / file_name(person.name, ".json")
-    key = json.dumps([VERSION, seed, person.speeds, [(s.id, s.path) for s in person.sources]])
+    key = json.dumps([VERSION, seed, person.speeds, [(s.id, s.path) for s in person.utterances]])
     if note.is_file():
         kept = json.loads(note.read_text())
         if kept["key"] == key and all(Path(row[2]).is_file() for row in kept["rows"]):
             return [Row(*row) for row in kept["rows"]]
-    pieces = stretches(person)
-    gain = gain_of(person.name, pieces, seed)
+    speech = stretches(person)
+    gain = gain_of(person.name, speech, seed)
     rows = []
     for speed in person.speeds:
         voice = voice_of(person.name, speed)
         folder = directory / file_name(voice)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, wave in pieces:
+        for name, wave in speech:
             played = resample(wave * gain, speed, 100)
             peak = np.abs(played).max()
-            key = f"{voice}-{name}"
-            path = folder / file_name(key, ".wav")
+            utt = f"{voice}-{name}"
+            path = folder / file_name(utt, ".wav")
             write_wav(path, played * min(np.float32(1), _PEAK / peak), RATE)
-            rows.append(Row(key, voice, str(path), round(len(played) / RATE, 4)))
+            rows.append(Row(utt, voice, str(path), round(len(played) / RATE, 4)))
     with atomic_write(note) as handle:
         json.dump({"key": key, "rows": rows}, handle)
     return rows
