@@ -14,6 +14,7 @@ ALLOWED: dict[str, set[str]] = {
     "timebase": {"errors"},
     "segments": {"errors", "timebase"},
     "config": {"errors", "io"},
+    "config_help": {"config"},
     "io": GROUND,
     # Data directories; file formats and audio are those of io.
     "kaldi": GROUND | {"io"},
@@ -37,8 +38,8 @@ ALLOWED: dict[str, set[str]] = {
     # How a mask is scored while training, and what a saved model looks like.
     | {"train.mask_der", "train.checkpoint", "train.options"},
 }
-WITHOUT_TORCH = ("errors", "timebase", "segments", "config", "io", "kaldi", "score", "simulate",
-                 "prepare", "report")
+WITHOUT_TORCH = ("errors", "timebase", "segments", "config", "config_help", "io", "kaldi", "score",
+                 "simulate", "prepare", "report")
 # Forced alignment runs a network; the mixer convolves with torch's FFT, faster than scipy's.
 WITH_TORCH = {"diarize.prepare.align", "diarize.simulate.mix.mixer",
               "diarize.simulate.disk"}

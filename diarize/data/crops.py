@@ -26,20 +26,20 @@ _WEIGHTED = re.compile(r"(?P<path>.+):(?P<weight>[-+]?(\d+\.?\d*|\.\d+)([eE][-+]
 
 @dataclass(frozen=True)
 class CropOptions:
-    """Length, speed and choice of training crops.
-
-    crop_seconds: length of a crop; a shorter recording is one crop
-    speed: range (low, high) of speed perturbation; null: none, as in the paper
-    bucket: above 1, the number of consecutive examples of about equal length (the size of a
-        batch), which reduces padding if recordings are shorter than a crop
-    sampling: duration (recordings are drawn in proportion to their annotated length, so that
-        every second is drawn equally often) or recording (all equally often)
-    """
+    """Length, speed and choice of training crops."""
 
     crop_seconds: float = 50.0
+    """Length of a crop (s); a shorter recording is one crop."""
     speed: tuple[float, float] | None = None
+    """Range (low, high) of speed perturbation; null: none, as in the paper."""
     bucket: int = 0
+    """Above 1: number of consecutive examples of about equal length (the size of a batch), which
+    reduces padding if recordings are shorter than a crop.
+    """
     sampling: Literal["duration", "recording"] = "duration"
+    """duration: recordings are drawn in proportion to their annotated length, so that all seconds
+    are equally frequent; recording: all equally often.
+    """
 
     def __post_init__(self) -> None:
         if self.crop_seconds <= 0:

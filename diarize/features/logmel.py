@@ -16,18 +16,22 @@ from diarize.timebase import FrameGrid
 
 @dataclass(frozen=True)
 class LogMelOptions:
-    """Settings of the log-mel features; the defaults are those of EEND-M2F, Section 4.2.
-
-    With ``stack`` each frame is the concatenation of ``stack`` windows, hop / ``stack`` apart.
-    """
+    """Settings of the log-mel features; the defaults are those of EEND-M2F, Section 4.2."""
 
     sample_rate: int = 16000
+    """Sample rate of the model in Hz; recordings are resampled to it."""
     window_ms: float = 25.0
+    """Length of the analysis window in ms."""
     hop_ms: float = 10.0
+    """Distance of frames in ms; it defines the frame grid of the model."""
     num_mels: int = 23
+    """Number of mel bands."""
     floor: float = 1e-8
+    """Smallest mel energy; its logarithm is the smallest feature."""
     stack: int = 1
+    """Each frame is the concatenation of this number of windows, hop / stack apart."""
     normalize: Literal["none", "mean"] = "mean"
+    """mean: the mean of each recording is removed; none."""
 
     def __post_init__(self) -> None:
         require_at_least(1, sample_rate=self.sample_rate, num_mels=self.num_mels, stack=self.stack)

@@ -36,22 +36,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SslConvOptions:
-    """Options of the convolutional front-end: its weights, and the processing of its frames.
-
-    weights: a checkpoint (names of fairseq, Hugging Face or torchaudio, or converted by
-        diarize-convert-ssl), ``torchaudio:MMS_FA``, ``init`` (from --init-model), or null:
-        none, the layers are trained from scratch regardless of ``frozen``
-    cache: directory for the download of ``torchaudio:...``; required for a download
-    frozen: do not train the weights
-    pooling: frames that are averaged to one; 1, 5, 10 are the 25, 105, 205 ms settings
-    normalize: scale each recording to zero mean and unit variance, as in the training of MMS
-    """
+    """Options of the convolutional front-end: its weights, and the processing of its frames."""
 
     weights: str | None = None
+    """Checkpoint (names of fairseq, Hugging Face or torchaudio, or converted by
+    diarize-convert-ssl), ``torchaudio:MMS_FA``, ``init`` (from --init-model), or null: none, the
+    layers are trained from scratch regardless of ``frozen``.
+    """
     cache: str | None = None
+    """Directory for the download of ``torchaudio:...``; required for a download."""
     frozen: bool = True
+    """Do not train the weights."""
     pooling: Literal[1, 5, 10] = 1
+    """Frames that are averaged to one: 1, 5, 10 are the settings of 25, 105, 205 ms."""
     normalize: bool = True
+    """Scale each recording to zero mean and unit variance, as in the training of MMS."""
 
     @property
     def trained(self) -> bool:

@@ -14,19 +14,22 @@ from diarize.features.ssl_weights import check_tensors, encoder_state, read_stat
 
 @dataclass(frozen=True)
 class SslFullOptions:
-    """Sizes of the Transformer (those of MMS 300M), and the layer whose output is used.
-
-    ``layer`` counts from 1; null is the output of the whole model with its final layer norm.
-    ``conv`` defines the source of the weights of both parts.  Without weights (null) all
-    layers are trained from scratch.
-    """
+    """Options of the whole self-supervised model; the sizes are those of MMS 300M."""
 
     conv: SslConvOptions = field(default_factory=SslConvOptions)
+    """Front-end and source of the weights of both parts; with weights null all layers are
+    trained from scratch.
+    """
     dim: int = 1024
+    """Dimension of the Transformer."""
     layers: int = 24
+    """Number of Transformer layers."""
     heads: int = 16
+    """Number of attention heads."""
     ff_dim: int = 4096
+    """Inner dimension of the feed-forward layers."""
     layer: int | None = None
+    """Layer whose output is used, from 1; null: the whole model with its final layer norm."""
 
     def __post_init__(self) -> None:
         if self.layer is not None and not 1 <= self.layer <= self.layers:

@@ -12,30 +12,32 @@ from diarize.infer.tune import TuneOptions
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Options of the network; ``auto`` is a GPU with bf16 if one is present, else the CPU.
-
-    min_activity, min_queries: queries with an activity below ``min_activity`` are not stored,
-        except the ``min_queries`` most active ones
-    max_memory: memory limit in GB, of the GPU if one is used; null: 4, on a GPU 80 % of its
-        free memory
-    max_whole: recordings longer than this (s) are always processed in windows; null: the
-        memory limit decides
-    window, overlap: length and overlap (s) of the windows of long recordings
-    batch_seconds: padded length (s) of a batch of recordings; null: 1200 on a GPU, on a CPU
-        one recording at a time
-    storage: ``float32``, or ``int16`` for Kaldi's compressed matrix of two bytes per value
-    """
+    """Options of the network in inference."""
 
     device: str = "auto"
+    """cpu, cuda, cuda:N, or auto: a GPU if one is present."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """fp32, bf16, or auto: bf16 if the GPU supports it."""
     min_activity: float = 0.01
+    """Queries with a lower activity are not stored, except the ``min_queries`` most active."""
     min_queries: int = 8
+    """Number of queries that are always stored."""
     max_memory: float | None = None
+    """Memory limit in GB, of the GPU if one is used; null: 4, on a GPU 80 % of its free memory."""
     max_whole: float | None = None
+    """Recordings longer than this (s) are always processed in windows; null: the memory limit
+    decides.
+    """
     window: float = 1800.0
+    """Length (s) of the windows of long recordings."""
     overlap: float = 120.0
+    """Overlap (s) of the windows."""
     batch_seconds: float | None = None
+    """Padded length (s) of a batch of recordings; null: 1200 on a GPU, on a CPU one recording
+    at a time.
+    """
     storage: Literal["float32", "int16"] = "float32"
+    """float32, or int16: Kaldi's compressed matrix of two bytes per value."""
 
     def __post_init__(self) -> None:
         require_at_least(0, min_activity=self.min_activity, min_queries=self.min_queries)
@@ -52,19 +54,18 @@ class NetworkOptions:
 
 @dataclass(frozen=True)
 class InferenceConfig:
-    """Inference configuration; ``best.yaml`` has the same form.
-
-    network: options of the network in diarize-posteriors and diarize-infer
-    postprocess: options of the post-processing
-    tune: values of the grid search of diarize-postprocess
-    chosen, table: results of the search, for readers and for RESULTS.md
-    """
+    """Inference configuration; ``best.yaml`` has the same form."""
 
     network: NetworkOptions = field(default_factory=NetworkOptions)
+    """Options of the network in diarize-posteriors and diarize-infer."""
     postprocess: PostprocessOptions = field(default_factory=PostprocessOptions)
+    """Options of the post-processing."""
     tune: TuneOptions = field(default_factory=TuneOptions)
+    """Values of the grid search of diarize-postprocess."""
     chosen: dict[str, Any] = field(default_factory=dict)
+    """Result of the search, for readers and RESULTS.md."""
     table: list[dict[str, Any]] = field(default_factory=list)
+    """All results of the search, for RESULTS.md."""
 
 
 def load_inference_config(path: str | Path | None) -> InferenceConfig:

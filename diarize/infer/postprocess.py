@@ -28,34 +28,36 @@ _BLOCK = 1 << 16  # frames per check
 
 @dataclass(frozen=True)
 class PostprocessOptions:
-    """Options of the post-processing; seconds are rounded to frames of the grid in use.
-
-    query_threshold: a query is a speaker if its activity is above this, theta of the paper
-    mask_threshold: a speaker is active in the frames whose mask probability is above this
-    median: length of the median filter in frames, odd; 1 is off
-    min_duration: turns shorter than this (s) are dropped, after gaps are filled; 0 is off
-    min_gap: pauses of one speaker shorter than this (s) are filled; 0 is off
-    num_speakers: exactly this number of speakers, regardless of ``query_threshold``
-    min_speakers, max_speakers: limits on the number that ``query_threshold`` yields
-    merge_iou: of queries whose masks overlap with an intersection over union above this,
-        only the most active one is kept (extension, not in the paper); null is off
-    language_id_threshold: the label of a language is its name if the probability of the name is
-        above this, else L1, L2, …; null: no names
-    confidence: slope and offset of the calibration of a turn's confidence
-        (`diarize.infer.confidence`), from tuning; null: not calibrated
-    """
+    """Options of the post-processing; seconds are rounded to frames of the grid in use."""
 
     query_threshold: float = 0.8
+    """A query is a speaker if its activity is above this, theta of the paper."""
     mask_threshold: float = 0.5
+    """A speaker is active in the frames whose mask probability is above this."""
     median: int = 1
+    """Length of the median filter in frames, odd; 1: off."""
     min_duration: float = 0.0
+    """Turns shorter than this (s) are dropped, after gaps are filled; 0: off."""
     min_gap: float = 0.0
+    """Pauses of one speaker shorter than this (s) are filled; 0: off."""
     num_speakers: int | None = None
+    """Exactly this number of speakers, regardless of ``query_threshold``."""
     min_speakers: int | None = None
+    """Lower limit on the number that ``query_threshold`` yields."""
     max_speakers: int | None = None
+    """Upper limit on the number that ``query_threshold`` yields."""
     merge_iou: float | None = None
+    """Of queries whose masks overlap with an intersection over union above this, only the most
+    active one is kept (extension, not in the paper); null: off.
+    """
     language_id_threshold: float | None = None
+    """The label of a language is its name if the probability of the name is above this,
+    else L1, L2, ...; null: no names.
+    """
     confidence: tuple[float, float] | None = None
+    """Slope and offset of the calibration of a turn's confidence (`diarize.infer.confidence`), from
+    tuning; null: not calibrated.
+    """
 
     def __post_init__(self) -> None:
         for name in ("query_threshold", "mask_threshold", "language_id_threshold"):

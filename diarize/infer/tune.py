@@ -34,9 +34,13 @@ class TuneOptions:
     """Values of the grid search, as in ``PostprocessOptions``."""
 
     query_threshold: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+    """Values of ``postprocess.query_threshold``."""
     mask_threshold: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7)
+    """Values of ``postprocess.mask_threshold``."""
     median: tuple[int, ...] = (1, 11, 25)
+    """Values of ``postprocess.median``."""
     min_duration: tuple[float, ...] = (0.0, 0.1, 0.2)
+    """Values of ``postprocess.min_duration``."""
 
     def __post_init__(self) -> None:
         for name in GRID_NAMES:

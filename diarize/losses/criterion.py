@@ -18,17 +18,22 @@ class CriterionOptions:
     """Weights of the terms; the defaults are the paper's (Table 2 and Section 3.6).
 
     A weight of 0 removes its term from the loss and the matching (Table 4).
-    ``label_smoothing`` applies to the query classification, ``mask_label_smoothing`` (an
-    extension) to the masks' cross entropy.
     """
 
     bce: float = 5.0
+    """Weight of the masks' binary cross entropy, eq. (9)."""
     dice: float = 5.0
+    """Weight of the Dice loss, eq. (10)."""
     cls: float = 2.0
+    """Weight of the query classification, eq. (11)."""
     negative_weight: float = 0.2
+    """Weight of unmatched queries in eq. (11)."""
     label_smoothing: float = 0.0
+    """Label smoothing of the query classification."""
     mask_label_smoothing: float = 0.0
+    """Label smoothing of the masks' cross entropy; an extension."""
     deep_supervision: bool = True
+    """Sum the loss over all decoder layers; false: the last layer only."""
 
     def __post_init__(self) -> None:
         if min(self.bce, self.dice, self.cls, self.negative_weight) < 0:

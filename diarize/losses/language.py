@@ -25,37 +25,52 @@ VAD_QUERY = 0
 class LanguageCriterionOptions:
     """Weights of the terms and slots; those of the slots are the paper's.
 
-    focal, tversky, activity, language_id: weights of the terms; 0 removes a term from loss and
-        matching.  The paper does not report them: the first three are EEND-M2F's.
-    frame_language_id: weight of an extension: the cross entropy of the language head on the
-        frames of the encoder's output, over frames with a known language
-    focal_gamma, focal_alpha: loss of a frame is -alpha_t (1 - p_t)^gamma log p_t; the
-        published code's exponent is 0.25, and without alpha (null) both targets weigh the same
-    tversky_exponent: that of 1 - TI; tversky_smooth in frames, see `terms.Tversky`
-    vad, matrix, embedded: weights of the slots in both mask terms
-    false_alarm, miss: the Tversky index's weights of FP and FN, and those of embedded slots
-    negative_weight: weight of unmatched queries in the activity term
+    A weight of 0 removes its term from the loss and the matching. The paper does not report the
+    weights of the terms: the first three are EEND-M2F's.
     """
 
     focal: float = 5.0
+    """Weight of the focal loss of the masks."""
     tversky: float = 5.0
+    """Weight of the focal Tversky loss of the masks."""
     activity: float = 2.0
+    """Weight of the query classification."""
     language_id: float = 1.0
+    """Weight of the cross entropy of the language head on matched queries."""
     frame_language_id: float = 0.0
+    """Weight of an extension: the cross entropy of the language head on the frames of the
+    encoder's output, over frames with a known language.
+    """
     focal_gamma: float = 0.25
+    """Exponent: the loss of a frame is -alpha_t (1 - p_t)^gamma log p_t; 0.25 is that of the
+    published code.
+    """
     focal_alpha: float | None = None
+    """Weight of active frames; null: both targets weigh the same."""
     tversky_exponent: float = 0.75
+    """Exponent of 1 - TI, the focal Tversky loss."""
     tversky_smooth: float = 1.0
+    """Smoothing of the Tversky index TI in frames, see `terms.Tversky`."""
     vad: float = 1.0
+    """Weight of slot 0, speech, in both mask terms."""
     matrix: float = 1.0
+    """Weight of slot 1, the matrix language."""
     embedded: float = 3.0
+    """Weight of the slots of embedded languages."""
     false_alarm: float = 0.5
+    """Weight of false positives in the Tversky index."""
     miss: float = 0.5
+    """Weight of false negatives in the Tversky index."""
     embedded_false_alarm: float = 0.3
+    """The same of embedded slots, for false positives."""
     embedded_miss: float = 0.7
+    """The same of embedded slots, for false negatives."""
     negative_weight: float = 0.2
+    """Weight of unmatched queries in the query classification."""
     label_smoothing: float = 0.0
+    """Label smoothing of the query classification."""
     deep_supervision: bool = True
+    """Sum the loss over all decoder layers; false: the last layer only."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -19,15 +19,25 @@ class BackboneOptions:
     """Sizes of ConvDown, Conformer and ConvUp (Section 4.2)."""
 
     dim: int = 256
+    """Dimension D of the latent sequences."""
     layers: int = 6
+    """Number of Conformer layers."""
     heads: int = 4
+    """Number of attention heads."""
     ff_dim: int = 1024
+    """Inner dimension of the feed-forward layers."""
     kernel: int = 49
+    """Kernel of the Conformer's convolution, in frames of the low rate."""
     dropout: float = 0.1
+    """Dropout probability."""
     down_factor: int = 10
+    """Ratio of the frame rates before and after ConvDown."""
     down_kernel: int = 15
+    """Kernel of ConvDown, in frames of the features."""
     up_kernels: list[int] = field(default_factory=lambda: [3, 5])
+    """Kernels of the transposed convolutions of ConvUp."""
     up_strides: list[int] = field(default_factory=lambda: [2, 5])
+    """Strides of the same; their product is ``down_factor``."""
 
     def __post_init__(self) -> None:
         require_at_least(1, dim=self.dim, heads=self.heads, ff_dim=self.ff_dim)
@@ -47,11 +57,17 @@ class DecoderOptions:
     """Sizes of the query module (Section 4.2) and the switch of Table 3."""
 
     queries: int = 50
+    """Number N of learnable queries: the largest number of speakers or languages."""
     layers: int = 6
+    """Number of decoder layers."""
     heads: int = 4
+    """Number of attention heads."""
     ff_dim: int = 1024
+    """Inner dimension of the feed-forward layers."""
     dropout: float = 0.0
+    """Dropout probability."""
     masked_attention: bool = True
+    """Restrict cross-attention to the previous layer's mask (eq. 4); false: Table 3."""
 
     def __post_init__(self) -> None:
         require_at_least(1, queries=self.queries, heads=self.heads, ff_dim=self.ff_dim)
@@ -63,8 +79,11 @@ class EendM2fOptions:
     """Options of the whole model; the defaults yield the paper's 16.2 M parameters."""
 
     features: LogMelOptions = field(default_factory=LogMelOptions)
+    """Log-mel features."""
     backbone: BackboneOptions = field(default_factory=BackboneOptions)
+    """Encoder, eq. (1)."""
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
+    """Query module."""
 
 
 class Backbone(nn.Module):

@@ -19,32 +19,39 @@ class EncoderOptions:
     """Sizes of the Conformer encoder after its input Linear (Section 3.1)."""
 
     dim: int = 512
+    """Dimension D of the latent sequence."""
     layers: int = 6
+    """Number of Conformer layers."""
     heads: int = 8
+    """Number of attention heads."""
     ff_dim: int = 2048
+    """Inner dimension of the feed-forward layers."""
     kernel: int = 31
+    """Kernel of the Conformer's convolution, in frames."""
     dropout: float = 0.1
+    """Dropout probability."""
 
 
 @dataclass(frozen=True)
 class SageLdOptions:
-    """Options of the whole model; the defaults are the paper's.
-
-    front_end: ``ssl_conv``, ``ssl_full`` or ``log_mel``; the sections of the other two are
-        ignored.  Log-mel frames have the hop of the others.
-    decoder: as in EEND-M2F; its first query is the VAD slot
-    languages: names of the languages of the language head; empty: no head
-    """
+    """Options of the whole model; the defaults are the paper's."""
 
     front_end: Literal["ssl_conv", "ssl_full", "log_mel"] = "ssl_conv"
+    """Section of the features in use; the other two are ignored."""
     ssl_conv: SslConvOptions = field(default_factory=SslConvOptions)
+    """Convolutional layers of a self-supervised model."""
     ssl_full: SslFullOptions = field(default_factory=SslFullOptions)
+    """The whole self-supervised model."""
     log_mel: LogMelOptions = field(default_factory=lambda: LogMelOptions(hop_ms=20.0, num_mels=80))
+    """Log-mel features, with the hop of the other front-ends."""
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
+    """Conformer encoder."""
     decoder: DecoderOptions = field(
         default_factory=lambda: DecoderOptions(queries=5, layers=4, heads=8, ff_dim=2048)
     )
+    """Query decoder of EEND-M2F; its first query is the VAD slot."""
     languages: list[str] = field(default_factory=list)
+    """Names of the languages of the language head; empty: no head."""
 
     def __post_init__(self) -> None:
         if self.decoder.queries < 2:

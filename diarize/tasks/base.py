@@ -30,33 +30,37 @@ Forward = Callable[[Tensor, Tensor], QueryPredictions]
 
 @dataclass(frozen=True)
 class DataOptions(CropOptions):
-    """Options of the training crops (`CropOptions`) and of the store of decoded audio.
-
-    store: false decodes each crop of real recordings from its file, instead of all recordings
-        once into the store; manifests always use the store
-    store_dir: directory of the store; null: ``store`` beside a manifest or in a data directory
-    """
+    """Options of the training crops (`CropOptions`) and of the store of decoded audio."""
 
     store: bool = True
+    """Decode all real recordings once into the audio store; false: each crop from its file.
+    Manifests always use the store.
+    """
     store_dir: str | None = None
+    """Directory of the store; null: ``store`` beside a manifest or in a data directory."""
 
 
 @dataclass(frozen=True)
 class ValidOptions:
     """Options of the validation DER by which checkpoints are selected.
 
-    It is the lowest DER over the ``query_thresholds``, since the class head is calibrated later
-    than the masks.  It is computed on at most ``max_recordings`` recordings
-    (0: all), for each on ``max_seconds`` (0: all) from its first evaluated stretch on.  Errors
-    are counted in the regions of the data directory's UEM.
+    Errors are counted in the regions of the data directory's UEM.
     """
 
     query_thresholds: list[float] = field(default_factory=lambda: [0.3, 0.5, 0.7, 0.8, 0.9])
+    """Thresholds of the query activity; the lowest DER over them counts, since the class head is
+    calibrated later than the masks.
+    """
     mask_threshold: float = 0.5
+    """Mask probability of an active frame."""
     collar: float = 0.0
+    """Collar (s) around reference boundaries."""
     batch_seconds: float = 600.0
+    """Padded length (s) of a batch of recordings."""
     max_seconds: float = 0.0
+    """Length (s) used of each recording, from its first evaluated stretch on; 0: all."""
     max_recordings: int = 0
+    """Number of recordings used; 0: all."""
 
     def __post_init__(self) -> None:
         if not self.query_thresholds or not all(0 <= t < 1 for t in self.query_thresholds):

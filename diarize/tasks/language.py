@@ -19,9 +19,13 @@ class LanguageOptions:
     """Options of a training of SAGE-LD, except those of the optimisation."""
 
     model: SageLdOptions = field(default_factory=SageLdOptions)
+    """Model."""
     criterion: LanguageCriterionOptions = field(default_factory=LanguageCriterionOptions)
+    """Training criterion."""
     data: DataOptions = field(default_factory=lambda: DataOptions(crop_seconds=20.0))
+    """Training crops."""
     valid: ValidOptions = field(default_factory=ValidOptions)
+    """Validation."""
 
 
 class LanguageTask(QueryTask):

@@ -15,9 +15,13 @@ class SpeakerOptions:
     """Options of a training of EEND-M2F, except those of the optimisation."""
 
     model: EendM2fOptions = field(default_factory=EendM2fOptions)
+    """Model."""
     criterion: CriterionOptions = field(default_factory=CriterionOptions)
+    """Training criterion."""
     data: DataOptions = field(default_factory=DataOptions)
+    """Training crops."""
     valid: ValidOptions = field(default_factory=ValidOptions)
+    """Validation."""
 
 
 class SpeakerTask(QueryTask):

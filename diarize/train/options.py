@@ -22,83 +22,105 @@ _FREE_ON_RESUME = {
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """Optimiser; ``lr`` is the highest learning rate of the schedule.
-
-    adamw: as in the paper.
-    muon:  Muon for the matrices of linear layers, with ``muon_ratio`` times the learning rate,
-           and AdamW for all other parameters; see ``optim.MuonAdamW``.  Slower than AdamW
-           because of its matrix products.
-    """
+    """Optimiser."""
 
     name: str = "adamw"
+    """adamw, as in the paper; muon: Muon for the matrices of linear layers and AdamW for all other
+    parameters, see ``optim.MuonAdamW`` (slower because of its matrix products).
+    """
     lr: float = 1e-4
+    """Highest learning rate of the schedule."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """Decay rates of AdamW's moments."""
     weight_decay: float = 0.0
+    """Decoupled weight decay."""
     eps: float = 1e-8
+    """Term added to AdamW's denominator."""
     muon_ratio: float = 1.0
+    """Learning rate of Muon's matrices relative to ``lr``."""
 
 
 @dataclass(frozen=True)
 class ScheduleOptions:
-    """Learning rate over the steps; see ``optim.learning_rate`` for the formulas.
-
-    onecycle:   pct_start, div_factor, final_div_factor (two cosine phases).
-    constant:   after ``warmup_steps`` of linear warm-up (0: none).
-    threephase: start_lr up to lr within warmup_part of the steps, lr for hold_part, then
-                linear decrease to end_lr.
-    """
+    """Learning rate over the steps; see ``optim.learning_rate`` for the formulas."""
 
     name: str = "onecycle"
+    """onecycle: two cosine phases; constant, after a linear warm-up; threephase: linear increase,
+    constant, linear decrease (SAGE-LD's adaptation).
+    """
     pct_start: float = 0.3
+    """onecycle: share of the steps before the highest rate."""
     div_factor: float = 25.0
+    """onecycle: highest rate divided by the initial rate."""
     final_div_factor: float = 1e4
+    """onecycle: initial rate divided by the final rate."""
     warmup_steps: int = 0
+    """constant: steps of linear warm-up; 0: none."""
     start_lr: float = 5e-6
+    """threephase: initial rate."""
     end_lr: float = 5e-6
+    """threephase: final rate."""
     warmup_part: float = 0.1
+    """threephase: share of the steps with an increasing rate."""
     hold_part: float = 0.6
+    """threephase: share of the steps at ``lr``."""
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Options of the trainer; raises ValueError for invalid values.
-
-    ``batch_size`` is the number of examples of one optimiser step over all processes and
-    all ``accumulation`` micro-batches; auto finds the number for which a micro-batch fits into
-    ``max_memory`` GB (null: 90 % of the GPU's free memory, without a GPU 80 % of the
-    machine's).  The gradient is that of the whole batch for any number; see `find_accumulation`.
-    ``clip_norm`` 0 is no clipping, ``threads`` 0 is torch's default, ``valid_interval`` 0
-    validates at the end only, ``save_interval`` 0 saves only before and after validation.
-    ``precision`` auto is bf16 if the GPU supports it, else fp32.
-
-    ``gradient_checkpointing`` trades time for memory in the encoder, for crops of 600 s.
-
-    ``max_seconds`` ends the training cleanly (validated and saved, exit status 0) after this
-    wall time, counted over all resumed runs.  The number of steps then depends on the machine:
-    such a run is not reproducible bit by bit.  None: no limit.
-    """
+    """Options of the trainer; raises ValueError for invalid values."""
 
     steps: int = 1000
+    """Number of optimiser steps."""
     batch_size: int = 32
+    """Examples of an optimiser step, over all processes and micro-batches."""
     accumulation: int | Literal["auto"] = 1
+    """Micro-batches of a step; auto: the number for which a micro-batch fits into
+    ``max_memory``. The gradient is that of the whole batch for any number, see `find_accumulation`.
+    """
     max_memory: float | None = None
+    """Memory limit of auto in GB; null: 90 % of the GPU's free memory, without a GPU 80 % of the
+    machine's.
+    """
     seed: int = 0
+    """Seed of initial weights, examples and dropout."""
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    """Optimiser."""
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
+    """Learning rate over the steps."""
     clip_norm: float = 0.0
+    """Largest norm of the gradient; 0: no clipping."""
     precision: str = "auto"
+    """fp32, bf16, or auto: bf16 if the GPU supports it."""
     device: str = "auto"
+    """cpu, cuda, or auto: a GPU if one is present."""
     valid_interval: int = 0
+    """Steps between validations; 0: at the end only."""
     save_interval: int = 0
+    """Steps between checkpoints; 0: before and after validation only."""
     log_interval: int = 10
+    """Steps between lines of the log."""
     keep_best: int = 10
+    """Number of checkpoints with the lowest validation DER that are kept for the average."""
     num_workers: int = 0
+    """Processes that prepare examples; 0: the training process."""
     threads: int = 0
+    """CPU threads of each process; 0: torch's default."""
     compile: bool = False
+    """Compile the model with torch.compile."""
     max_seconds: float | None = None
+    """Wall time (s) after which the training ends cleanly (validated and saved, exit status 0),
+    counted over all resumed runs. The number of steps then depends on the machine: such a run is
+    not reproducible bit by bit. null: no limit.
+    """
     find_unused_parameters: bool = False
+    """Option of DistributedDataParallel, for models with unused parameters."""
     gradient_checkpointing: bool = False
+    """Recompute the encoder's activations in the backward pass: less memory, more
+    time, for crops of 600 s.
+    """
     tensorboard: bool = True
+    """Write TensorBoard logs."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "log_interval", "keep_best"):

@@ -1,0 +1,52 @@
+"""Descriptions of configuration keys."""
+
+import dataclasses
+
+import pytest
+import yaml
+
+from diarize.config import from_dict
+from diarize.config_help import commented_yaml, field_docs, keys
+from diarize.infer.config import InferenceConfig
+from diarize.tasks.registry import TASKS
+from diarize.train.options import TrainOptions
+
+SECTIONS = [TASKS["speaker"][0], TASKS["language"][0], TrainOptions, InferenceConfig]
+
+
+def sections_of(value):
+    yield type(value)
+    for field in dataclasses.fields(value):
+        if dataclasses.is_dataclass(inner := getattr(value, field.name)):
+            yield from sections_of(inner)
+
+
+@pytest.mark.parametrize("cls", SECTIONS)
+def test_every_key_is_described(cls):
+    missing = {
+        f"{section.__name__}.{field.name}"
+        for section in sections_of(cls())
+        for field in dataclasses.fields(section)
+        if not field_docs(section).get(field.name)
+    }
+    assert missing == set()
+
+
+@pytest.mark.parametrize("cls", SECTIONS)
+def test_commented_yaml_is_read_back_as_the_same_configuration(cls):
+    text = commented_yaml(cls())
+    assert from_dict(cls, yaml.safe_load(text), "text") == cls()
+    assert text.count("#") >= len(list(keys(cls())))
+
+
+def test_keys_have_their_sections_and_types():
+    found = {key.name: key for key in keys(TrainOptions())}
+    assert found["optimizer.lr"].value == 1e-4
+    assert found["max_seconds"].type == "number or null"
+    assert found["accumulation"].type == "integer or auto"
+    assert "resumed" in found["max_seconds"].meaning
+
+
+def test_inherited_fields_are_described():
+    data = TASKS["speaker"][0]().data
+    assert {"crop_seconds", "store"} <= field_docs(type(data)).keys()
