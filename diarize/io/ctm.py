@@ -6,6 +6,7 @@ from typing import IO, NamedTuple
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+from diarize.io.names import normal_names
 from diarize.io.rttm import data_lines, parse_seconds
 
 
@@ -57,4 +58,7 @@ def numbered_words(path: str | os.PathLike) -> dict[str, list[tuple[Word, int]]]
         if start < 0 or duration < 0:
             raise DiarizeError(f"{where}: negative time: {fields[2]} {fields[3]}")
         out.setdefault(fields[0], []).append((Word(start, start + duration, fields[4]), number))
-    return out
+    normal: dict[str, list[tuple[Word, int]]] = {}
+    for key, words in zip(normal_names(out, path), out.values(), strict=True):
+        normal.setdefault(key, []).extend(words)
+    return normal

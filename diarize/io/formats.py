@@ -29,6 +29,7 @@ from diarize.io.annotation import (
 )
 from diarize.io.atomic import atomic_write
 from diarize.io.elan import read_eaf, write_eaf
+from diarize.io.names import normal_names
 from diarize.io.rttm import format_rttm_line, read_rttm, read_rttm_with_confidence
 from diarize.io.subtitles import read_subtitles, write_srt, write_vtt
 from diarize.segments import Segment, Turn, as_turn, in_order
@@ -91,16 +92,18 @@ def format_of(path: str | os.PathLike, given: str | None = None) -> str:
 
 
 def read_annotation(path: str | os.PathLike, given: str | None = None) -> list[Segment]:
-    """Return the segments of a file of any known format."""
-    form = format_of(path, given)
-    if form == "rttm":
+    """Return the segments of a file of any known format, names in their normal form."""
+    if format_of(path, given) == "rttm":
         return read_rttm(path)  # by columns, faster
-    return [Segment(*row[:4]) for row in FORMATS[form].read(Path(path))]
+    return [Segment(*row[:4]) for row in read_annotated_turns(path, given)]
 
 
 def read_annotated_turns(path: str | os.PathLike, given: str | None = None) -> list[Turn]:
     """Return the segments of a file of any known format, with channel and confidence."""
-    return list(map(as_turn, FORMATS[format_of(path, given)].read(Path(path))))
+    turns = list(map(as_turn, FORMATS[format_of(path, given)].read(Path(path))))
+    names = list(dict.fromkeys(name for t in turns for name in (t.recording, t.label)))
+    normal = dict(zip(names, normal_names(names, path), strict=True))
+    return [t._replace(recording=normal[t.recording], label=normal[t.label]) for t in turns]
 
 
 def write_annotations(segments: Iterable[Segment | Turn], given: str) -> dict[str, str]:

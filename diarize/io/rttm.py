@@ -21,6 +21,7 @@ import numpy as np
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.columns import NameBuilder, NameColumn, plain_turns
+from diarize.io.names import normal_names
 from diarize.segments import Segment, Turn, as_turn
 
 # Record types of the RTTM-13 evaluation plan without a segment of a speaker or language.
@@ -146,8 +147,16 @@ def read_turns(path: str | os.PathLike) -> TurnColumns:
         times.append((start, end))
         number += block.count(b"\n")
     start, end = (np.concatenate(x) for x in zip(*times, strict=True)) if times else _NO_TIMES
-    recording, channel, label = (builder.column() for builder in names)
+    recording, channel, label = (_normal(builder.column(), path) for builder in names)
     return TurnColumns(recording, channel, start, end, label)
+
+
+def _normal(column: NameColumn, path: str | os.PathLike) -> NameColumn:
+    if "".join(column.names).isascii():  # fields have no blanks
+        return column
+    builder = NameBuilder()
+    builder.add(normal_names(column.names, path), column.code)
+    return builder.column()
 
 
 _NO_TIMES = (np.zeros(0), np.zeros(0))

@@ -9,14 +9,19 @@ from typing import NamedTuple
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+from diarize.io.names import normal_fields, normal_name
 
 
 class TableForm(NamedTuple):
-    """Form of the lines of a table: number of fields (None: at least two), and valid values."""
+    """Form of the lines of a table: number of fields (None: at least two), and valid values.
+
+    ``names``: the values are names, too, as the keys always are.
+    """
 
     fields: int | None = None
     valid: Callable[[str], bool] = bool
     value: str = "a value"
+    names: bool = False
 
 
 ANY_VALUE = TableForm(valid=lambda value: True)
@@ -54,8 +59,13 @@ def parse_table(
 
     An entry with a fault is omitted, unless only its position in the file is wrong.  A fault is
     ambiguous if omitting the entry would be a guess: a wrong number of fields, or a key with
-    two values.
+    two values.  Names are returned in their normal form (`diarize.io.names`); where that changes
+    one, the order of the lines is not checked.
     """
+    if not text.isascii():
+        normal = normal_fields(text, path, first_only=not form.names)
+        check_sorted = check_sorted and normal == text
+        text = normal
     # A table without any fault is parsed in one fast pass; faults are then located line by line.
     table = _plain_table(text, form, check_sorted)
     if table is None:
@@ -210,5 +220,5 @@ def line_numbers(path: str | os.PathLike) -> dict[str, int]:
     out: dict[str, int] = {}
     for key, number in numbers:
         if key:
-            out.setdefault(key[0], number)
+            out.setdefault(normal_name(key[0]), number)
     return out

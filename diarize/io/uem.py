@@ -7,6 +7,7 @@ from typing import IO
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+from diarize.io.names import normal_names
 from diarize.io.rttm import data_lines, parse_seconds
 from diarize.segments import Regions
 
@@ -28,7 +29,9 @@ def read_uem(path: str | os.PathLike) -> dict[str, Regions]:
             raise DiarizeError(f"{where}: the region ends ({end:g}) before it begins ({start:g})")
         found.setdefault(fields[0], []).append((start, end, number))
     out = {}
-    for recording, regions in found.items():
+    for recording, regions in zip(normal_names(found, path), found.values(), strict=True):
+        if recording in out:
+            raise DiarizeError(f"{path}: recording {recording} is written in two ways; use one")
         regions.sort()
         for (_, end, _), (start, _, number) in pairwise(regions):
             if start < end - 1e-8:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+from diarize.io.names import normal_name
 from diarize.io.table import (
     Report,
     TableForm,
@@ -47,16 +48,16 @@ def _is_warp(value: str) -> bool:
     return is_positive(value) and 0.5 < float(value) < 1.5
 
 
-_NAME = TableForm(2)
+_NAME = TableForm(2, names=True)
 _SECONDS = TableForm(2, is_positive, "a positive number of seconds")
 _WARP = TableForm(2, _is_warp, "a warp factor between 0.5 and 1.5")
 
 SCHEMA: dict[str, Table] = {
     "wav.scp": Table(RECORDING, TableForm(None, lambda v: bool(v) and v[0] != "~",
                                           "a file or command (no tilde)")),
-    "segments": Table(UTTERANCE, TableForm(4)),
+    "segments": Table(UTTERANCE, TableForm(4, names=True)),
     "utt2spk": Table(UTTERANCE, _NAME),
-    "spk2utt": Table(SPEAKER),
+    "spk2utt": Table(SPEAKER, TableForm(names=True)),
     "text": Table(UTTERANCE, TableForm(valid=lambda value: True)),
     "utt2lang": Table(UTTERANCE, _NAME),
     "utt2uniq": Table(UTTERANCE, _NAME),
@@ -100,7 +101,7 @@ class LineFile:
         for index, line in enumerate(self.lines):
             words = line.split(None, self.place + 1)
             comment = line.startswith((";", "#")) or len(words) <= self.place
-            out.setdefault("" if comment else words[self.place], []).append(index)
+            out.setdefault("" if comment else normal_name(words[self.place]), []).append(index)
         return out
 
     def of_ids(self, ids: Iterable[str]) -> "LineFile":

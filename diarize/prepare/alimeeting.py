@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from diarize.errors import DiarizeError
+from diarize.io.names import normal_names
 from diarize.io.textgrid import read_textgrid_tiers
 from diarize.prepare.archive import corpus_root, files_by_stem, needed, one_of
 from diarize.prepare.counts import Expected
@@ -148,7 +149,7 @@ def tiers(grid: Path, recording: str) -> Iterator[SpeakerTier]:
     """
     for tier in read_textgrid_tiers(grid):
         found = _SPEAKER.search(tier.name)
-        label = found[0] if found else "_".join(tier.name.split()) or "unnamed"
+        label = found[0] if found else normal_names([tier.name], grid)[0].strip() or "unnamed"
         speech, noise = [], 0.0
         for interval in tier.intervals:
             if NOISE in (interval.text.strip(), tier.name.strip()):

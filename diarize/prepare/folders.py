@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from diarize.errors import DiarizeError
+from diarize.io.names import normal_name
 from diarize.io.rttm import read_rttm
 from diarize.io.table import read_table
 from diarize.io.uem import read_uem
@@ -103,11 +104,10 @@ def audio_files(paths: Iterable[str]) -> dict[str, Path]:
     for path in _files(paths, SUFFIXES, "audio"):
         if path.stem.split() != [path.stem]:
             raise DiarizeError(f"{path}: a recording's name must not have blanks; rename the file")
-        if path.stem in found:
-            raise DiarizeError(
-                f"recording {path.stem} occurs twice: {found[path.stem]} and {path}; rename one"
-            )
-        found[path.stem] = path
+        key = normal_name(path.stem)
+        if key in found:
+            raise DiarizeError(f"recording {key} occurs twice: {found[key]} and {path}; rename one")
+        found[key] = path
     return dict(sorted(found.items()))
 
 
@@ -121,8 +121,8 @@ def references(paths: Iterable[str], names: str) -> tuple[list[Segment], dict[st
     for path in _files(paths, (".rttm",), "RTTM"):
         found = read_rttm(path)
         if names == "files":
-            found = [segment._replace(recording=path.stem) for segment in found]
-        for key in sorted({segment.recording for segment in found} or {path.stem}):
+            found = [segment._replace(recording=normal_name(path.stem)) for segment in found]
+        for key in sorted({segment.recording for segment in found} or {normal_name(path.stem)}):
             if key in labelled:
                 raise DiarizeError(
                     f"recording {key} is labelled twice: in {labelled[key]} and in {path}; "
@@ -140,7 +140,7 @@ def evaluated(
     regions: dict[str, list[tuple[float, float]]] = {}
     for path in _files(paths, (".uem",), "UEM") if paths else []:
         for key, found in read_uem(path).items():
-            name = path.stem if names == "files" else key
+            name = normal_name(path.stem) if names == "files" else key
             if name not in audio:
                 raise DiarizeError(f"{path}: regions of {name}, but there is no audio of it")
             if name in regions:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diarize.errors import DiarizeError
+from diarize.io.names import normal_name
 from diarize.io.table import line_of, read_table, write_table
 
 
@@ -89,6 +90,7 @@ def test_line_of(table):
 
 
 KEYS = st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1)
+KEYS = KEYS.map(normal_name)
 VALUES = st.lists(KEYS, min_size=1, max_size=3).map(" ".join)
 
 
