@@ -37,6 +37,7 @@ class Stepper:
         plain = torch.compile(self.model) if options.compile else self.model
         self._wrapped = self._wrap(plain)
         self.forward = self.in_precision(self._wrapped)
+        self.updating = False  # an error in between leaves neither the old weights nor the new
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=group.device)
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
@@ -124,14 +125,20 @@ class Stepper:
             self.optimizer.found_inf = (self._bad_step >= 0).float()
         else:
             self.check()
+        self.updating = True
         self.optimizer.step()
+        self.updating = False
+
+    def first_bad_step(self) -> int:
+        """Return the first step of this rank that was not finite; -1 if there is none."""
+        return int(self._bad_step)
 
     def check(self) -> None:
         """Raise DiarizeError, with the recordings, if any step so far was not finite.
 
         All ranks must call it at the same step.
         """
-        step = self.group.maximum(int(self._bad_step))
+        step = self.group.maximum(self.first_bad_step())
         if step >= 0:
             raise DiarizeError(self._diagnosis(step))
 
@@ -150,11 +157,10 @@ class Stepper:
         guilty = [name for share in self.group.gather(guilty) for name in share]
         head = f"training step {step + 1}: the loss or its gradient is not finite"
         if guilty:
-            return (f"{head} for {', '.join(guilty)}; nothing was written since the last "
-                    "checkpoint; look at that audio, or lower optimizer.lr")
+            return (f"{head} for {', '.join(guilty)}; the weights before this step are kept; "
+                    "look at that audio, or lower optimizer.lr")
         return (f"{head} for the batch of {', '.join(names)}, though it is for each alone; "
-                "nothing was written since the last checkpoint; lower optimizer.lr or set "
-                "clip_norm")
+                "the weights before this step are kept; lower optimizer.lr or set clip_norm")
 
     def _is_finite(self, batch: Any) -> bool:
         self.optimizer.zero_grad(set_to_none=True)
@@ -218,17 +224,40 @@ class Stepper:
         self._sums, self._steps, self._seconds = {}, 0, 0.0
         return out, seconds
 
-    def validate(self, step: int) -> dict[str, float]:
-        """Return the task's validation summary, over the shares of all ranks."""
+    def validate(self, step: int, stop: Callable[[], int]) -> dict[str, float] | None:
+        """Return the task's validation summary, over the shares of all ranks.
+
+        It is None if ``stop`` returned other than 0 on any rank, which then computes no further
+        batch.
+        """
         seed_torch(self.options.seed, step, "validation")
         self.model.eval()
         try:
             # The lengths of recordings differ: torch.compile would compile for each length.
-            forward = self.in_precision(self.model)
+            forward = _until(stop, self.in_precision(self.model))
             with torch.no_grad():
                 sums = self.task.validate(
                     forward, self.group.device, self.group.rank, self.group.world
                 )
+        except _Stopped:
+            sums = {}
         finally:
             self.model.train()
+        if self.group.maximum(int(not sums)):
+            return None
         return self.task.summarize(self.group.add(sums))
+
+
+class _Stopped(Exception):
+    """End of a validation by a signal."""
+
+
+def _until(stop: Callable[[], int], forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``forward``, which raises _Stopped once ``stop`` returns other than 0."""
+
+    def wrapped(*args: Any) -> Any:
+        if stop():
+            raise _Stopped
+        return forward(*args)
+
+    return wrapped

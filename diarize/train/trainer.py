@@ -7,14 +7,13 @@ numbers of a micro-batch are a function of the step and the position in it.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from diarize.config import write_yaml
 from diarize.errors import DiarizeError
@@ -33,53 +32,9 @@ from diarize.train.options import TrainOptions, fingerprint
 from diarize.train.reporter import Reporter
 from diarize.train.signals import StopSignals
 from diarize.train.step import Stepper
+from diarize.train.task import Task
 
 _TIME_IS_UP = 1
-
-
-class Task(Protocol):
-    """Interface of a task, as the trainer uses it.
-
-    ``batch`` is a result of ``collate`` with ``to(device, non_blocking=...)``, ``names`` (one
-    recording name per example), and optionally ``seconds`` (audio in total) and
-    ``pin_memory()``.
-    """
-
-    name: str
-    model: nn.Module
-
-    def example(self, index: int) -> Any:
-        """Return training example ``index`` (any number from 0), a function of it alone."""
-
-    def collate(self, examples: list) -> Any:
-        """Return the examples as one batch."""
-
-    def normalizers(self, batch: Any) -> Tensor:
-        """Return the denominators (K,) of the loss terms on the host, from labels alone.
-
-        The sum over the parts of a batch must be that of the batch.
-        """
-
-    def loss(
-        self, forward: Callable, batch: Any, normalizers: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and its terms, each divided by the normalizers of the whole step.
-
-        ``forward`` is the (wrapped) model.  The terms are scalars that are added over the parts
-        of a batch; ``x_num`` and ``x_den`` are reported as their ratio ``x`` (the DER in
-        percent: ``der_num`` is 100 times the wrong frames, ``der_den`` the scored frames).
-        """
-
-    def validate(
-        self, forward: Callable, device: torch.device, rank: int, world: int
-    ) -> dict[str, Tensor]:
-        """Return sums over this rank's share of the validation set."""
-
-    def largest(self, examples: int) -> Any:
-        """Return a batch of ``examples`` examples of the largest size in the training."""
-
-    def summarize(self, sums: dict[str, Tensor]) -> dict[str, float]:
-        """Return the figures of the added sums; ``der`` (percent) selects checkpoints."""
 
 
 class Trainer:
@@ -140,7 +95,7 @@ class _Run:
                 self.out, self.options.steps, self.progress.step, self.options.tensorboard
             )
         self._busy = self._waiting = 0.0
-        self._logged = self.progress.step
+        self._logged = self._saved = self.progress.step
 
     @property
     def last_path(self) -> Path:
@@ -164,8 +119,9 @@ class _Run:
             with StopSignals() as signals:
                 if progress.step:
                     self._say(f"going on from step {progress.step} of {self.last_path}")
-                if progress.pending_validation:
-                    self._validate()
+                if progress.pending_validation and (code := self._validate(signals)):
+                    self._say(_ending(code, progress))
+                    return code
                 if progress.step >= options.steps:
                     self._say(f"already trained for {progress.step} steps")
                     return 0
@@ -200,9 +156,13 @@ class _Run:
         batches = feed(self.task, options, self.group, progress.step)
         for step in range(progress.step, options.steps):
             begin = time.monotonic()
-            share = [next(batches) for _ in range(options.accumulation)]
-            self._waiting += time.monotonic() - begin
-            self._step(step, share)
+            try:
+                share = self._fetch(batches)
+                self._waiting += time.monotonic() - begin
+                self._step(step, share)
+            except Exception:
+                self._rescue()
+                raise
             progress.step = step + 1
             self._busy += time.monotonic() - begin
             # The maximum, so that a signal has priority over the time limit.
@@ -217,10 +177,26 @@ class _Run:
                 # Also before a validation: a validation that is killed loses no step.
                 self._save()
             if progress.pending_validation and code <= _TIME_IS_UP:
-                self._validate()
+                code = self._validate(signals) or code
             if code:
                 return code
         return 0
+
+    def _fetch(self, batches: Iterator[Any]) -> list[Any]:
+        """Return the micro-batches of a step; every rank raises the error of any of them.
+
+        Otherwise the main process would wait for the lost rank, and be ended before it saves.
+        """
+        share, fault = [], ""
+        try:
+            share = [next(batches) for _ in range(self.options.accumulation)]
+        except DiarizeError as err:
+            fault = str(err)
+        if self.group.maximum(int(bool(fault))):
+            faults = self.group.gather(fault)
+            rank = next(i for i, text in enumerate(faults) if text)
+            raise DiarizeError(fault or f"stopped by the error of rank {rank}: {faults[rank]}")
+        return share
 
     def _step(self, step: int, share: list[Any]) -> None:
         try:
@@ -233,6 +209,25 @@ class _Run:
                 "same command resumes from the last checkpoint"
             ) from None
 
+    def _rescue(self) -> None:
+        """Save the state after the last finished step; nothing is raised.
+
+        No other rank takes part: it may be gone.
+        """
+        progress, stepper = self.progress, self.stepper
+        if self.reporter is None or stepper.updating:
+            return
+        try:
+            bad = stepper.first_bad_step()
+            progress.step = min(progress.step, bad) if bad >= 0 else progress.step
+            if progress.step > self._saved:
+                self._write()
+                self._say(f"stopped by an error after {progress.step} steps, saved: the same "
+                          "command goes on")
+        except (DiarizeError, OSError, RuntimeError) as err:
+            # The error that follows is the cause; this one is a consequence, or a full disk.
+            self._say(f"the state after {progress.step} steps could not be saved: {err}")
+
     def _out_of_time(self) -> bool:
         """True on the main process when the time limit is reached."""
         limit = self.options.max_seconds
@@ -241,9 +236,15 @@ class _Run:
     def _elapsed(self) -> float:
         return time.monotonic() - self._offset
 
-    def _validate(self) -> None:
+    def _validate(self, signals: StopSignals) -> int:
+        """Validate and save; return the code of a signal, which ends it at the next batch.
+
+        The validation is then repeated by the next run.
+        """
         self.stepper.check()
-        summary = self.stepper.validate(self.progress.step)
+        summary = self.stepper.validate(self.progress.step, lambda: signals.code)
+        if summary is None:
+            return self.group.maximum(signals.code)
         step = self.progress.step
         if self.reporter is not None:
             meta = {**self.meta, "valid": summary}
@@ -254,9 +255,13 @@ class _Run:
         self._save()
         if self.reporter is not None:
             self.best.prune()
+        return 0
 
     def _save(self) -> None:
         self.stepper.check()
+        self._write()
+
+    def _write(self) -> None:
         self.progress.best = self.best.entries
         self.progress.elapsed = self._elapsed()
         if self.reporter is not None:
@@ -264,6 +269,7 @@ class _Run:
                 self.last_path, self.stepper.model.state_dict(), self.stepper.optimizer,
                 self.progress, self.meta,
             )
+        self._saved = self.progress.step
 
     def _log(self) -> None:
         self.stepper.check()

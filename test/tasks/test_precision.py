@@ -109,7 +109,7 @@ def test_autocast_surrounds_the_network_and_nothing_else(task, monkeypatch):
     made = stepper(task, "bf16")
     made.run(0, [crops(task)])
     made.check()
-    made.validate(1)
+    made.validate(1, lambda: 0)
     hook.remove()
     assert inside == {(True, torch.bfloat16)}
     assert seen == {name: {False} for name in ("mask_der_stats", "match", "cost", "sums")}

@@ -136,3 +136,5 @@ def test_error_on_one_rank_ends_the_job_with_its_name(start_toy, tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "toy: error: rank 1: recording rec35: the file is truncated\n" in err
+    assert "stopped by the error of rank 1" in err
+    assert load_model(tmp_path / "last.pth")[1]["step"] == 8

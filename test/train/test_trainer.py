@@ -136,6 +136,90 @@ def test_bad_recording_is_one_line(toy, options, tmp_path, workers):
     assert str(caught.value) == "recording rec41: the file is truncated"
 
 
+@pytest.mark.parametrize("where", ["example", "loss"])
+def test_an_error_saves_the_last_finished_step_and_the_rerun_goes_on(
+    toy, options, weights, tmp_path, where
+):
+    """Nothing was saved, and the rerun computed the same steps again."""
+    task = toy.ToyTask(dropout=0.5, bad=41 if where == "example" else None)
+    if where == "loss":
+        loss = task.loss
+
+        def failing(forward, batch, normalizers):
+            if "rec41" in batch.names:
+                raise RuntimeError("no kernel image")
+            return loss(forward, batch, normalizers)
+
+        task.loss = failing
+    with pytest.raises((DiarizeError, RuntimeError)):
+        Trainer(task, options(), tmp_path / "cut").run()
+    assert load_model(tmp_path / "cut/last.pth")[1]["step"] == 5
+    assert "after 5 steps" in log_of(tmp_path / "cut", "event")[-1]["text"]
+    assert Trainer(toy.ToyTask(dropout=0.5), options(), tmp_path / "cut").run() == 0
+    assert Trainer(toy.ToyTask(dropout=0.5), options(), tmp_path / "whole").run() == 0
+    assert_same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+
+
+def test_an_error_amid_an_update_saves_nothing(toy, options, tmp_path):
+    task = toy.ToyTask()
+    trainer = Trainer(task, options(save_interval=3), tmp_path)
+
+    def torn(*_):
+        raise RuntimeError("a device error")
+
+    loss = task.loss
+
+    def late(*args):
+        task.calls += 1
+        if task.calls == 5:
+            torch.optim.AdamW.step = torn
+        return loss(*args)
+
+    task.loss, step = late, torch.optim.AdamW.step
+    try:
+        with pytest.raises(RuntimeError, match="device error"):
+            trainer.run()
+    finally:
+        torch.optim.AdamW.step = step
+    assert load_model(tmp_path / "last.pth")[1]["step"] == 3
+
+
+def test_a_full_disk_at_the_rescue_does_not_hide_the_error(toy, options, tmp_path, monkeypatch):
+    def full(*_):
+        raise DiarizeError("cannot write last.pth: No space left on device")
+
+    monkeypatch.setattr("diarize.train.trainer.save_training", full)
+    with pytest.raises(DiarizeError, match="rec41"):
+        Trainer(toy.ToyTask(bad=41), options(), tmp_path).run()
+    assert "No space left" in log_of(tmp_path, "event")[-1]["text"]
+
+
+def test_sigterm_ends_a_validation_at_its_next_batch(toy, options, weights, tmp_path):
+    """It was waited for, and may take longer than a batch system does."""
+    task = toy.ToyTask(dropout=0.5)
+    validate, batches = task.validate, []
+
+    def interrupted(forward, *args):
+        def counted(x):
+            batches.append(len(x))
+            if len(batches) == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return forward(x)
+
+        return validate(counted, *args)
+
+    task.validate = interrupted
+    plan = options(valid_interval=6)
+    assert Trainer(task, plan, tmp_path / "cut").run() == 143
+    assert len(batches) == 3
+    assert log_of(tmp_path / "cut", "valid") == []
+    for name in ("cut", "whole"):
+        assert Trainer(toy.ToyTask(dropout=0.5), plan, tmp_path / name).run() == 0
+    assert_same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+    cut, whole = (log_of(tmp_path / d, "valid") for d in ("cut", "whole"))
+    assert [(r["step"], r["der"]) for r in cut] == [(r["step"], r["der"]) for r in whole]
+
+
 def test_loss_that_is_not_finite_names_the_recording_and_writes_nothing(toy, options, tmp_path):
     task = toy.ToyTask(nan=42)
     plan = options(accumulation=2, save_interval=1)
