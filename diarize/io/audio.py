@@ -3,30 +3,27 @@
 Samples of all sources are one channel of float32 values in [-1, 1) at the requested rate.
 """
 
-import io
-import logging
-import math
 import os
 import re
 import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from diarize.errors import DiarizeError
-from diarize.io import audio_container, audio_streams
+from diarize.io import audio_container
 from diarize.io.atomic import atomic_write
+from diarize.io.audio_bytes import Content
+from diarize.io.audio_open import check_sound, open_sound
+from diarize.io.audio_sound import Channel, Sound
+from diarize.io.audio_streams import flac_is_one_stream
+from diarize.io.resample import half_length, notice, ratio, resample
 
-_LOG = logging.getLogger(__name__)
 _ARK = re.compile(r"(.+):(\d+)")
-_UNKNOWN_LENGTH = 1 << 62
-_INT16_SCALE = np.float32(1 / 32768)
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class AudioInfo:
         >>> AudioInfo(44100, 44101, 2).samples_at(16000)
         16001
         """
-        up, down = _ratio(self.sample_rate, sample_rate)
+        up, down = ratio(self.sample_rate, sample_rate)
         return -(-self.num_samples * up // down)
 
 
@@ -56,16 +53,20 @@ class AudioInfo:
 class AudioSource:
     """One entry of wav.scp.
 
-    ``rxfilename`` is a path, ``path:offset`` into an ark of WAV files, or ``command |``,
-    which runs in the shell and requires ``allow_pipes``.  A relative path refers to the
-    current directory, as in Kaldi, and if it does not exist there, to ``base`` (the data
-    directory).  ``recording`` is named in messages.
+    ``rxfilename`` is a path, ``path:offset`` into an ark of WAV files, ``-`` for standard
+    input, or ``command |``, which runs in the shell and requires ``allow_pipes``.  A relative
+    path refers to the current directory, as in Kaldi, and if it does not exist there, to
+    ``base`` (the data directory).  ``recording`` is named in messages.
+
+    ``channel`` is the number of a channel, from 1, or "mix": the mean of the channels, or the
+    louder one with a warning if they cancel each other.
     """
 
     rxfilename: str
     allow_pipes: bool = False
     base: Path | None = None
     recording: str = ""
+    channel: Channel = "mix"
 
     def __str__(self) -> str:
         prefix = f"recording {self.recording}: " if self.recording else ""
@@ -88,7 +89,7 @@ class AudioSource:
         if it exists at neither place.
         """
         name = self.rxfilename
-        if self.is_pipe or os.path.isabs(name):
+        if self.is_pipe or name == "-" or os.path.isabs(name):
             return name
         ark = _ARK.fullmatch(name)
         path = ark[1] if ark else name
@@ -105,20 +106,33 @@ class AudioSource:
 
         Raises DiarizeError as ``read_audio`` does, also for a recording without samples.
         """
-        if self.is_seekable:
+        if self.is_seekable and self.rxfilename != "-":
             fd = _open_file(self, self.rxfilename)
             try:
                 plain = audio_container.plain_header(fd)
-                flac = plain is not None and os.pread(fd, 4, 0) == b"fLaC"
-                more = audio_streams.excess(fd, "FLAC", quick=True) if flac else ""
+                if plain and os.pread(fd, 4, 0) == b"fLaC" and not flac_is_one_stream(fd):
+                    plain = None
             finally:
                 os.close(fd)
-            if more:
-                raise DiarizeError(f"{self}: {more}")
-            if plain is not None:
+            if plain:
                 return AudioInfo(*plain)
-        with _opened(self) as handle:
-            return AudioInfo(handle.samplerate, _num_frames(self, handle), handle.channels)
+        with _opened(self) as sound:
+            return AudioInfo(sound.sample_rate, sound.num_frames, sound.channels)
+
+    def check(self) -> None:
+        """Raise the DiarizeError of `info` as far as it is known without decoding.
+
+        For audio that requires ffmpeg, this is whether ffmpeg is installed.  Commands are not
+        run; standard input is read.
+        """
+        if self.is_pipe and self.allow_pipes:
+            return
+        with _content(self) as content:
+            check_sound(content, str(self))
+
+    def each_channel(self) -> list["AudioSource"]:
+        """Return one source per channel, in their order."""
+        return [replace(self, channel=i + 1) for i in range(self.info().channels)]
 
 
 def read_audio(
@@ -130,18 +144,18 @@ def read_audio(
 ) -> np.ndarray:
     """Return the samples [start, stop) at ``sample_rate`` Hz, float32 of shape (n,).
 
-    Channels are averaged.  Another rate is converted by a polyphase filter, with a notice;
-    a part is then identical to the same cut of the whole.  Only the requested part is
-    decoded, except from arks and pipes.  ``stop`` may lie beyond the end, ``start`` may not.
+    Channels are averaged, or the one of the source is read.  Another rate is converted by a
+    polyphase filter, with a notice; a part is then identical to the same cut of the whole.  Only
+    the requested part is decoded.  ``stop`` may lie beyond the end, ``start`` may not.
     Raises DiarizeError, naming the recording, if it is missing, truncated, empty, not audio,
-    or has NaN or infinite samples.
+    or has NaN or infinite samples, or samples beyond 2^31.
     """
     if not isinstance(source, AudioSource):
         source = AudioSource(os.fspath(source), allow_pipes)
     if start < 0 or (stop is not None and stop <= start):
         raise ValueError(f"no samples in [{start}, {stop})")
-    with _opened(source) as handle:
-        return _read_part(source, handle, start, stop, sample_rate)
+    with _opened(source) as sound:
+        return _read_part(source, sound, start, stop, sample_rate)
 
 
 def read_blocks(
@@ -153,23 +167,22 @@ def read_blocks(
     `read_audio`.
     """
     block = round(seconds * sample_rate)
-    with _opened(source) as handle:
-        total = AudioInfo(handle.samplerate, _num_frames(source, handle), 1)
+    with _opened(source) as sound:
+        total = AudioInfo(sound.sample_rate, sound.num_frames, 1)
         for start in range(0, total.samples_at(sample_rate), block):
-            yield _read_part(source, handle, start, start + block, sample_rate)
+            yield _read_part(source, sound, start, start + block, sample_rate)
 
 
 def _read_part(
     source: AudioSource,
-    handle: soundfile.SoundFile,
+    sound: Sound,
     start: int,
     stop: int | None,
     sample_rate: int,
 ) -> np.ndarray:
     """Return samples [start, stop) of the open file at ``sample_rate`` Hz."""
-    num_frames = _num_frames(source, handle)
-    rate = handle.samplerate
-    up, down = _ratio(rate, sample_rate)
+    num_frames, rate = sound.num_frames, sound.sample_rate
+    up, down = ratio(rate, sample_rate)
     total = -(-num_frames * up // down)
     if start >= total:
         raise DiarizeError(
@@ -178,31 +191,16 @@ def _read_part(
         )
     stop = total if stop is None else min(stop, total)
     if rate == sample_rate:
-        return _read_frames(source, handle, start, stop)
-    _notice(rate, sample_rate)
-    half = _half_length(up, down)
+        return sound.read(start, stop, source.channel)
+    notice(rate, sample_rate)
+    half = half_length(up, down)
     # Output m lies at input m * down / up.  A start at a multiple of ``down`` aligns the
     # outputs of the part with those of the whole.
     first = max(0, (start * down - half) // up) // down * down
     last = min(num_frames, ((stop - 1) * down + half) // up + 1)
-    part = _read_frames(source, handle, first, last)
+    part = sound.read(first, last, source.channel)
     skip = first // down * up
     return resample(part, rate, sample_rate)[start - skip : stop - skip]
-
-
-def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    """Return float32 ``samples`` (n,) at ``to_rate`` Hz, shape (ceil(n * to_rate / from_rate),).
-
-    >>> resample(np.zeros(442, np.float32), 44100, 16000).shape
-    (161,)
-    """
-    if from_rate == to_rate:
-        return samples
-    # The import of scipy.signal takes a third of a second, and most corpora do not require it.
-    from scipy.signal import resample_poly
-
-    up, down = _ratio(from_rate, to_rate)
-    return resample_poly(samples, up, down, window=_filter(up, down)).astype(np.float32, copy=False)
 
 
 def write_wav(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) -> int:
@@ -232,24 +230,31 @@ def write_wav(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) ->
 
 
 @contextmanager
-def _opened(source: AudioSource) -> Iterator[soundfile.SoundFile]:
-    """Yield the open sound file after a check of its length against its header."""
+def _opened(source: AudioSource) -> Iterator[Sound]:
+    """Yield the open audio of its true length."""
+    with _content(source) as content, open_sound(content, str(source)) as sound:
+        yield sound
+
+
+@contextmanager
+def _content(source: AudioSource) -> Iterator[Content]:
+    """Yield the content of the source: a descriptor, a temporary file, or bytes of an ark."""
+    name = str(source)
+    if source.rxfilename == "-":
+        yield audio_container.standard_input()
+        return
     if source.is_pipe:
         if not source.allow_pipes:
             raise DiarizeError(
-                f"{source}: a shell command, and these are not run unless allowed "
+                f"{name}: a shell command, and these are not run unless allowed "
                 "(--allow-pipes); or write the audio to files first"
             )
-        data = audio_container.pipe_output(source.rxfilename.rstrip()[:-1].strip(), str(source))
-        with _sound_file(source, data) as handle:
-            yield handle
+        yield audio_container.pipe_output(source.rxfilename.rstrip()[:-1].strip(), name)
         return
     ark = _ARK.fullmatch(source.rxfilename)
     fd = _open_file(source, ark[1] if ark else source.rxfilename)
     try:
-        content = audio_container.ark_member(fd, int(ark[2]), str(source)) if ark else fd
-        with _sound_file(source, content) as handle:
-            yield handle
+        yield audio_container.ark_member(fd, int(ark[2]), name) if ark else fd
     finally:
         os.close(fd)
 
@@ -275,98 +280,3 @@ def _open_file(source: AudioSource, path: str) -> int:
         os.close(fd)
         raise DiarizeError(f"{source}: {kind}, not an audio file")
     return fd
-
-
-@contextmanager
-def _sound_file(source: AudioSource, content: int | bytes) -> Iterator[soundfile.SoundFile]:
-    try:
-        opened = content if isinstance(content, int) else io.BytesIO(content)
-        handle = soundfile.SoundFile(opened, closefd=False)
-    except soundfile.LibsndfileError as err:
-        why = audio_container.explain(content, err.error_string)
-        raise DiarizeError(f"{source}: {why}") from err
-    with handle:
-        fault = audio_container.find_truncation(handle, content)
-        more = "" if fault else audio_streams.excess(content, handle.format)
-        rebuilt = None
-        if handle.format == "MP3":
-            rebuilt, fault = audio_streams.mpeg_audio(content)
-        if fault:
-            raise DiarizeError(f"{source}: cut short: {fault}; fetch or write the file again")
-        if more:
-            raise DiarizeError(f"{source}: {more}")
-        if rebuilt is None:
-            yield handle
-            return
-    with soundfile.SoundFile(io.BytesIO(rebuilt)) as handle:
-        yield handle
-
-
-def _num_frames(source: AudioSource, handle: soundfile.SoundFile) -> int:
-    num_frames = handle.frames
-    if num_frames >= _UNKNOWN_LENGTH:
-        raise DiarizeError(
-            f"{source}: a {handle.format} stream that does not say how long it is; write it to "
-            "a file again, for example with 'sox IN OUT.flac'"
-        )
-    if num_frames == 0:
-        raise DiarizeError(f"{source}: holds no samples; remove it from wav.scp")
-    return num_frames
-
-
-def _read_frames(
-    source: AudioSource, handle: soundfile.SoundFile, start: int, stop: int
-) -> np.ndarray:
-    """Return frames [start, stop) at the file's own rate as mono float32."""
-    is_int16 = handle.subtype == "PCM_16"
-    try:
-        if handle.tell() != start:
-            handle.seek(start)
-        samples = handle.read(stop - start, dtype="int16" if is_int16 else "float32")
-    except soundfile.LibsndfileError as err:
-        raise DiarizeError(
-            f"{source}: cannot be decoded ({err.error_string.strip()}): damaged or cut short; "
-            "fetch or write the file again"
-        ) from err
-    if len(samples) < stop - start:
-        raise DiarizeError(
-            f"{source}: cut short: the header says {handle.frames} samples, but decoding ends "
-            f"at {start + len(samples)}; fetch or write the file again"
-        )
-    if is_int16:
-        # Twice as fast as libsndfile's own conversion, and the same values.
-        samples = np.multiply(samples, _INT16_SCALE, dtype=np.float32)
-    elif handle.subtype in ("FLOAT", "DOUBLE") and not np.isfinite(samples).all():
-        finite = np.isfinite(samples)
-        where = start + int(np.argmin(finite if samples.ndim == 1 else finite.all(axis=1)))
-        raise DiarizeError(
-            f"{source}: sample {where} ({where / handle.samplerate:.3f} s) is NaN or infinite; "
-            "make the file again"
-        )
-    if samples.ndim == 2:
-        samples = samples.mean(axis=1, dtype=np.float32)
-    return samples
-
-
-def _ratio(from_rate: int, to_rate: int) -> tuple[int, int]:
-    common = math.gcd(from_rate, to_rate)
-    return to_rate // common, from_rate // common
-
-
-def _half_length(up: int, down: int) -> int:
-    return 10 * max(up, down)
-
-
-@lru_cache(maxsize=16)
-def _filter(up: int, down: int) -> np.ndarray:
-    """Return the low-pass that scipy.signal.resample_poly would design in every call."""
-    from scipy.signal import firwin
-
-    taps = 2 * _half_length(up, down) + 1
-    return firwin(taps, 1 / max(up, down), window=("kaiser", 5.0)).astype(np.float32)
-
-
-@lru_cache(maxsize=64)
-def _notice(from_rate: int, to_rate: int) -> None:
-    """Report the resampling of audio, once per process and pair of rates."""
-    _LOG.warning("resampling audio of %d Hz to %d Hz (said once)", from_rate, to_rate)

@@ -2,41 +2,63 @@
 
 import os
 import re
+import shutil
 import struct
 import subprocess
+import sys
 from functools import lru_cache
 
 import soundfile
 
 from diarize.errors import DiarizeError
-from diarize.io.audio_streams import part_of, size_of
+from diarize.io.audio_bytes import Content, Spool, part_of, size_of
+from diarize.io.audio_wav import is_streaming_size
 
 # Messages of libsndfile's log for samples that end before the size in the header.
 _SHORT = {
-    "WAV": re.compile(r"^data\s*: (\d+) \(should be (\d+)\)", re.M),
-    "WAVEX": re.compile(r"^data\s*: (\d+) \(should be (\d+)\)", re.M),
     "RF64": re.compile(r"Riff size\s*: (\d+) \(should be (\d+)\)"),
     "W64": re.compile(r"^riff\s*: (\d+) \(should be (\d+)\)", re.M),
     "AIFF": re.compile(r"SSND\s*: (\d+) \(should be (\d+)\)"),
     "AU": re.compile(r"Data Size\s*: (\d+) \(should be (\d+)\)"),
 }
 _PLAIN_HEADER = 44
-_MAX_OGG_PAGE = 27 + 255 + 255 * 255
+# Bytes per sample, where it is constant; chunks: first place, and see `_end_of_chunks`.
+_WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4,
+           "FLOAT": 4, "DOUBLE": 8}  # fmt: skip
+_CHUNKS = {
+    "AIFF": (12, 4, ">I", False, 2),
+    "CAF": (8, 4, ">q", False, 1),
+    "W64": (40, 16, "<Q", True, 8),
+}
+_FEW, _PADDING = 1024, 1 << 16  # bytes after the samples that are ignored; zeros that are
 
 
 @lru_cache(maxsize=1)
-def pipe_output(command: str, name: str) -> bytes:
-    """Return the standard output of ``command``, run by ``/bin/sh``.
+def standard_input() -> Spool:
+    """Return a temporary file with all of standard input, which is read once."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise DiarizeError("-: standard input is a terminal; pipe audio into it, or name a file")
+    spool = Spool()
+    with open(spool.fd, "wb", closefd=False) as out:
+        shutil.copyfileobj(sys.stdin.buffer, out, 1 << 20)
+    return spool
 
-    Its standard input is empty, so that it cannot block.  The last output is cached:
-    reading a recording in parts runs the command once.  Raises DiarizeError with the end
-    of its standard error if it fails or its output is empty.
+
+@lru_cache(maxsize=1)
+def pipe_output(command: str, name: str) -> Spool:
+    """Return a temporary file with the standard output of ``command``, run by ``/bin/sh``.
+
+    Its standard input is empty, so that it cannot block.  The last output is kept: reading a
+    recording in parts runs the command once.  Raises DiarizeError with the end of its standard
+    error if it fails or its output is empty.
     """
+    spool = Spool()
     done = subprocess.run(
-        command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
-    if done.returncode == 0 and done.stdout:
-        return _finish_wav_header(done.stdout)
+        command, shell=True, stdin=subprocess.DEVNULL, stdout=spool.fd, stderr=subprocess.PIPE,
+        check=False,
+    )  # fmt: skip
+    if done.returncode == 0 and size_of(spool):
+        return spool
     what = f"ended with status {done.returncode}" if done.returncode else "wrote nothing"
     tail = " / ".join(done.stderr.decode("utf-8", "replace").strip().splitlines()[-3:])[-300:]
     raise DiarizeError(f"{name}: the command {what}" + (f": {tail}" if tail else ""))
@@ -93,34 +115,26 @@ def plain_header(fd: int) -> tuple[int, int, int] | None:
     return (rate, count // block, channels) if usual and whole else None
 
 
-def find_truncation(handle: soundfile.SoundFile, content: int | bytes) -> str:
+def find_truncation(handle: soundfile.SoundFile, content: Content) -> str:
     """Return a description of the missing part of an open sound file, '' if it is complete.
 
     ``content`` is the descriptor or the bytes from which it was opened.  libsndfile shortens
     a truncated file without an error.
     """
     kind = handle.format
-    if kind == "FLAC":
-        return ""  # the decoder itself fails for missing frames
     if kind in _SHORT:
         found = _SHORT[kind].search(handle.extra_info)
-        if found and not _is_streaming_size(int(found[1])):
-            return f"the header promises {found[1]} bytes, {found[2]} are there"
-        if handle.frames == 0 and kind == "WAV":
-            data = part_of(content, 0, size_of(content))
-            if _finish_wav_header(data) is not data:
-                return "the header promises 0 bytes though some follow, so it was never finished"
-    elif kind == "OGG":
-        if _ogg_is_cut(_tail(content, _MAX_OGG_PAGE)):
-            return "the last Ogg page is not complete"
+        promised, there = (int(found[1]), int(found[2])) if found else (0, 0)
+        if there < promised and not is_streaming_size(promised):
+            return f"the header promises {promised} bytes, {there} are there"
     elif kind == "NIST":
-        found = re.search(rb"sample_count -i (\d+)", part_of(content, 0, 1024))
-        if found and handle.frames < int(found[1]):
-            return f"the header promises {int(found[1])} samples, {handle.frames} are there"
+        count = sphere_samples(content)
+        if count is not None and handle.frames < count:
+            return f"the header promises {count} samples, {handle.frames} are there"
     return ""
 
 
-def explain(content: int | bytes, error: str) -> str:
+def explain(content: Content, error: str) -> str:
     """Return fault and remedy for ``content`` refused by soundfile, from its first bytes."""
     head = part_of(content, 0, 1024)
     if not head:
@@ -131,43 +145,55 @@ def explain(content: int | bytes, error: str) -> str:
             "'sph2pipe -f wav FILE |' in wav.scp, or convert it with sph2pipe"
         )
     return (
-        f"cannot be read as audio ({error.strip().rstrip('.')}); WAV, FLAC, OGG and SPHERE "
-        "can: convert it, for example with sox or ffmpeg"
+        f"cannot be read as audio ({error.strip().rstrip('.')}): no audio, damaged, or of an "
+        "unknown format; convert it to WAV or FLAC, for example with ffmpeg"
     )
 
 
-def _is_streaming_size(size: int) -> bool:
-    """Whether a data size means 'unknown', as sox, ffmpeg and others write to pipes."""
-    return 0x7FFFF000 <= size <= 0x80000100 or size >= 0xFFFFF000
+def sphere_samples(content: Content) -> int | None:
+    """Return the number of samples that a SPHERE header states; libsndfile reads to the end."""
+    found = re.search(rb"sample_count -i (\d+)", part_of(content, 0, 1024))
+    return int(found[1]) if found else None
 
 
-def _finish_wav_header(data: bytes) -> bytes:
-    """Return the WAV with its actual data size in place of 0, which also means 'unknown'."""
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        return data
-    position = 12
-    while position + 8 <= len(data):
-        size = struct.unpack_from("<I", data, position + 4)[0]
-        if data[position : position + 4] == b"data":
-            rest = len(data) - position - 8
-            finished = struct.unpack_from("<I", data, 4)[0] + 8 >= len(data)
-            if size or finished or rest > 0xFFFFFFFF:
-                return data
-            return data[: position + 4] + struct.pack("<I", rest) + data[position + 8 :]
-        position += 8 + size + size % 2
-    return data
+def find_excess(handle: soundfile.SoundFile, content: Content) -> str:
+    """Return a description of what follows the samples of an open file and is no chunk, '' if none.
+
+    For AIFF, AU, CAF and W64.
+    """
+    width, kind, end = _WIDTHS.get(handle.subtype), handle.format, size_of(content)
+    if width is None or kind not in ("AIFF", "AU", "CAF", "W64"):
+        return ""
+    size = handle.frames * handle.channels * width
+    head = part_of(content, 0, 16)
+    if kind == "AU":
+        rest = end - int.from_bytes(head[4:8], "big" if head[:4] == b".snd" else "little") - size
+    else:
+        rest = end - _end_of_chunks(content, *_CHUNKS[kind])
+    if rest <= _FEW or (rest <= _PADDING and not any(part_of(content, end - rest, rest))):
+        return ""
+    more = rest / (handle.channels * width * handle.samplerate)
+    # libsndfile reads a W64 file to the end.
+    seconds = handle.frames / handle.samplerate - (more if kind == "W64" else 0)
+    return f"the header says {seconds:.3f} s, but bytes for {more:.3f} s more follow"
 
 
-def _ogg_is_cut(tail: bytes) -> bool:
-    """Whether the last Ogg page (RFC 3533, section 6) is truncated."""
-    page = tail.rfind(b"OggS\0")
-    if page < 0:
-        return False
-    if len(tail) < page + 27:
-        return True
-    table = tail[page + 27 : page + 27 + tail[page + 26]]
-    return len(table) < tail[page + 26] or len(tail) < page + 27 + len(table) + sum(table)
+def _end_of_chunks(
+    content: Content, place: int, name: int, size: str, with_header: bool, align: int
+) -> int:
+    """Return where the chunks from ``place`` on end.
 
-
-def _tail(content: int | bytes, size: int) -> bytes:
-    return part_of(content, max(0, size_of(content) - size), size)
+    A header is a name of ``name`` bytes and a size of the struct format ``size``, which counts the
+    header if ``with_header`` is true.
+    """
+    length, end = name + struct.calcsize(size), size_of(content)
+    while place + length <= end:
+        head = part_of(content, place, length)
+        if not all(32 <= byte < 127 for byte in head[:4]):
+            break
+        count = struct.unpack(size, head[name:])[0]
+        if count <= 8 and head[:4] in (b"SSND", b"data"):  # written to a pipe: up to the end
+            return end
+        count += 0 if with_header else length
+        place += max(length, count + -count % align)
+    return min(place, end)

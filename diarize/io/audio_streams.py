@@ -1,110 +1,114 @@
-"""Files with samples beyond their first header: joined FLAC, Ogg and MP3, short WAV headers.
+"""Streams of FLAC and Ogg files: several in one file, without a length, damaged.
 
-libsndfile reads such a file up to the length in its first header and reports no fault.
+libsndfile reads a file up to the length in its first header and reports no fault.
 """
 
 import mmap
-import os
-import struct
+import zlib
 from collections.abc import Iterator
 
-Content = int | bytes  # a descriptor, or the bytes of the file
+from diarize.io.audio_bytes import Content, Piece, Spool, part_of, size_of
 
-# Number of bytes after the samples of a WAV that is ignored, beginnings of tags, and chunks.
-_FEW, _TAGS = 1024, (b"ID3", b"TAG", b"APETAGEX", b"\0" * 8)
-_CHUNKS = (b"LIST", b"bext", b"iXML", b"JUNK", b"PAD ", b"id3 ", b"ID3 ", b"cue ", b"smpl", b"fact")
 _WINDOW = 1 << 16  # bytes that contain a FLAC frame if its size is not in the file
 _SEARCHED = 1 << 22  # size up to which a search is faster than parsing frames
-_JOINED = "files were joined byte by byte; join them by sox or ffmpeg instead"
-# MPEG audio (ISO 11172-3 and 13818-3): kbit/s by (MPEG-1 or not, layer), Hz by version.
-_KBITS = {
-    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+_MARKER = b"fLaC"
 
 
-def size_of(content: Content) -> int:
-    """Return the number of bytes."""
-    return len(content) if isinstance(content, bytes) else os.fstat(content).st_size
+def flac_streams(content: Content) -> list[int]:
+    """Return the offsets of the FLAC streams of the file, ascending.
 
-
-def part_of(content: Content, offset: int, size: int) -> bytes:
-    """Return at most ``size`` bytes from ``offset``."""
-    if isinstance(content, bytes):
-        return content[offset : offset + size]
-    return os.pread(content, size, offset)
-
-
-def excess(content: Content, kind: str, quick: bool = False) -> str:
-    """Return the fault of a file of format ``kind`` with samples after its end, '' for none.
-
-    ``quick`` reads a few blocks of a FLAC file; joined short files of equal length pass.
+    A stream begins with a marker and a STREAMINFO block (RFC 9639, section 8).
     """
-    if kind == "FLAC" and _second_flac(content, quick):
-        return f"a second FLAC stream follows the first: {_JOINED}"
-    if kind == "OGG" and _second_ogg(content):
-        return f"a second Ogg stream follows the first: {_JOINED}"
-    if kind in ("WAV", "WAVEX"):
-        return _short_wav(content)
-    return ""
+    if size_of(content) > _SEARCHED and flac_in_order(content):
+        return [0]
+    if isinstance(content, int | Spool):
+        fd = content if isinstance(content, int) else content.fd
+        with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as view:
+            return list(_stream_offsets(view))
+    return list(_stream_offsets(part_of(content, 0, size_of(content))))
 
 
-def _second_flac(content: Content, quick: bool) -> bool:
-    """Whether a stream marker and a STREAMINFO block (RFC 9639, section 8) follow the first.
+def _stream_offsets(data: bytes | mmap.mmap) -> Iterator[int]:
+    place = data.find(_MARKER)
+    while place >= 0:
+        if place == 0 or data[place + 4 : place + 8] in (b"\0\0\0\x22", b"\x80\0\0\x22"):
+            yield place
+        place = data.find(_MARKER, place + 4)
 
-    A large file is searched only if its frames do not lie in order up to the last sample.
+
+def flac_is_one_stream(content: Content) -> bool:
+    """Whether a FLAC is one stream of the length in STREAMINFO, by a few blocks of the file."""
+    size = size_of(content)
+    if size <= 2 * _WINDOW:
+        return len(list(_stream_offsets(part_of(content, 0, size)))) == 1
+    return flac_in_order(content)
+
+
+def flac_with_length(content: Content) -> tuple[Piece, ...] | None:
+    """Return the FLAC with its number of samples in STREAMINFO, None if its end does not say it.
+
+    Encoders that write to a pipe leave it out.  It follows from the header of the last frame.
     """
-    if (quick or size_of(content) > _SEARCHED) and _flac_in_order(content):
-        return False
-    if isinstance(content, bytes):
-        return _has_streaminfo(content)
-    with mmap.mmap(content, 0, access=mmap.ACCESS_READ) as view:
-        return _has_streaminfo(view)
+    block, longest, _, start = _streaminfo(content)
+    size = size_of(content)
+    *_, last = (None, *_flac_frames(
+        part_of(content, max(start, size - _tail_window(longest)), _tail_window(longest)),
+        part_of(content, start, 4)))  # fmt: skip
+    if last is None:
+        return None
+    number, length = last
+    total = (number if part_of(content, start + 1, 1)[0] & 1 else number * block) + length
+    packed = int.from_bytes(part_of(content, 18, 8), "big") | total
+    return part_of(content, 0, 18) + packed.to_bytes(8, "big"), (26, size - 26)
 
 
-def _has_streaminfo(data: bytes | mmap.mmap) -> bool:
-    place = data.find(b"fLaC", 8)
-    while place > 0:
-        if data[place + 4 : place + 8] in (b"\0\0\0\x22", b"\x80\0\0\x22"):
-            return True
-        place = data.find(b"fLaC", place + 4)
-    return False
+def _streaminfo(content: Content) -> tuple[int, int, int, int]:
+    """Return block size, size of the longest frame, number of samples, offset of the first frame.
 
-
-def _flac_in_order(content: Content) -> bool:
-    """Whether frames at three places of the file and its last one have ascending sample numbers.
-
-    The last one must contain the last sample according to STREAMINFO.
+    The last is 0 if the metadata blocks do not end in the file.
     """
-    info = part_of(content, 8, 34)
-    if len(info) < 34:
-        return False
-    block, longest = int.from_bytes(info[:2], "big"), int.from_bytes(info[7:10], "big")
-    total = int.from_bytes(info[10:18], "big") & (1 << 36) - 1
+    info = part_of(content, 8, 34).ljust(34, b"\0")
     start, last = 4, False
-    while not last:  # the metadata blocks
+    while not last:
         head = part_of(content, start, 4)
         if len(head) < 4:
-            return False
+            return 0, 0, 0, 0
         last = bool(head[0] & 0x80)
         start += 4 + int.from_bytes(head[1:], "big")
-    like, size, window = part_of(content, start, 4), size_of(content), 2 * longest or _WINDOW
+    total = int.from_bytes(info[10:18], "big") & (1 << 36) - 1
+    return int.from_bytes(info[:2], "big"), int.from_bytes(info[7:10], "big"), total, start
+
+
+def _tail_window(longest: int) -> int:
+    return 2 * longest or _WINDOW
+
+
+def flac_in_order(content: Content) -> bool:
+    """Whether frames at several places of the file and its last one have ascending numbers.
+
+    The last one must contain the last sample according to STREAMINFO.  The places lie ever nearer
+    to the beginning and the end, so that of two joined streams of any sizes each has one.
+    """
+    block, longest, total, start = _streaminfo(content)
+    if not start:
+        return False
+    like, size, window = part_of(content, start, 4), size_of(content), _tail_window(longest)
+    length, below, above = size - start, [], []
+    while length // 2 > window // 4:
+        length //= 2
+        below.append(start + length)
+        above.append(size - length)
     at = -1
-    for quarter in (1, 2, 3):
-        found = _flac_frames(part_of(content, start + (size - start) * quarter // 4, window), like)
-        number, _ = next(found, (at, 0))  # none: the last frame is a long one
-        if number < at:
+    for place in [*reversed(below), *above[1:]]:
+        data = part_of(content, place, window)
+        number, _ = next(_flac_frames(data, like), (at, 0))  # none: the last frame is a long one
+        if number < at or _MARKER in data:
             return False
         at = number
-    *_, (number, length) = ((-1, 0), *_flac_frames(
-        part_of(content, max(start, size - window), window), like))  # fmt: skip
+    tail = part_of(content, max(start, size - window), window)
+    *_, (number, length) = ((-1, 0), *_flac_frames(tail, like))
     first = number if like[1] & 1 else number * block
-    return number >= 0 and first + length == total
+    return number >= 0 and first + length == total and not any(_stream_offsets(b"\0" + tail))
 
 
 def _flac_frames(data: bytes, like: bytes) -> Iterator[tuple[int, int]]:
@@ -147,141 +151,44 @@ def _flac_header(head: bytes, like: bytes) -> tuple[int, int] | None:
     return (number, samples) if place < len(head) and check == head[place] else None
 
 
-def _second_ogg(content: Content) -> bool:
-    """Whether a page that begins a stream (RFC 3533, section 6) follows other pages."""
-    place, size, others = 0, size_of(content), False
-    while place + 27 <= size:
+def ogg_streams(content: Content) -> tuple[list[int], str]:
+    """Return the offsets of the chained streams of an Ogg file, and its fault ('' for none).
+
+    Faults are a page (RFC 3533, section 6) that is incomplete or whose checksum is wrong, and
+    a page that is missing.
+    """
+    starts, place, size, others = [0], 0, size_of(content), False
+    pages: dict[bytes, int] = {}
+    while place < size:
         head = part_of(content, place, 27 + 255)
         if head[:4] != b"OggS":
-            return False
-        begins = bool(head[5] & 2)
-        if begins and others:
-            return True
-        others = others or not begins
-        place += 27 + head[26] + sum(head[27 : 27 + head[26]])
-    return False
-
-
-def _short_wav(content: Content) -> str:
-    """Return the fault of a WAV whose samples continue after the length in its header."""
-    place, end, samples = 12, size_of(content), None
-    while place + 8 <= end:
-        name, size = struct.unpack("<4sI", part_of(content, place, 8))
-        known = name in _CHUNKS or (name.strip().isalnum() and place + 8 + size <= end)
-        if samples is not None and samples % 2 and not known:
-            samples, place = samples - 1, place - 1  # written without its padding
-            continue
-        if samples is not None and not known:
-            rest = end - place
-            if rest <= _FEW or part_of(content, place, 8).startswith(_TAGS):
-                return ""
-            return (
-                f"the header promises {samples} bytes of samples, but {rest} bytes follow that are "
-                "no chunk of a WAV file; mend it with 'sox --ignore-length IN OUT'"
-            )
-        if name == b"data":
-            samples = size
-        place += 8 + size + size % 2
-    return ""
-
-
-def mpeg_audio(content: Content) -> tuple[bytes | None, str]:
-    """Return an MP3 file with the number of its frames in its header, and its fault ('' for none).
-
-    The file is None if its own header has that number, so that libsndfile reads all of it.
-    libsndfile estimates the length of files without such a header, and uses the header of the
-    first of joined files.
-    """
-    data = part_of(content, 0, size_of(content))
-    frames: list[tuple[int, int]] = []
-    promised: list[int] = []
-    end = 0
-    for offset, size in _mpeg_frames(data):
-        end = offset + size
-        number = _xing_frames(data, offset)
-        if number is None:
-            frames.append((offset, size))
-        else:
-            promised.append(number)
-    # Some encoders count the frame of the header itself.
-    if end > len(data) or sum(promised) > len(frames) + len(promised):
-        wanted = f"the header promises {sum(promised)} frames, {len(frames)} are there"
-        return None, wanted if end <= len(data) else "the last MPEG frame is not complete"
-    if not frames or (len(promised) == 1 and promised[0] - len(frames) in (0, 1)):
-        return None, ""
-    body = b"".join(data[offset : offset + size] for offset, size in frames)
-    return _xing_header(data[frames[0][0] : frames[0][0] + 4], len(frames)) + body, ""
-
-
-def _mpeg_frames(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield offset and size of the MPEG frames; ID3 tags and bytes between them are skipped."""
-    place, before = 0, b""
-    while place + 4 <= len(data):
-        if data[place : place + 3] == b"ID3" and place + 10 <= len(data):
-            bits = data[place + 6 : place + 10]
-            place += 10 + (bits[0] << 21 | bits[1] << 14 | bits[2] << 7 | bits[3])
-            continue
-        size = _mpeg_size(data[place : place + 4])
-        # The first frame counts only if another one follows it.
-        following = data[place + size : place + size + 4]
-        alike = _kind(before) == _kind(data[place : place + 4]) if before else not following
-        if size and (alike or (not before and _mpeg_size(following))):
-            before = data[place : place + 4]
-            yield place, size
-            place += size
-            continue
-        found = data.find(b"\xff", place + 1)
-        tag = data.find(b"ID3", place + 1, found if found > 0 else len(data))
-        place = tag if tag > 0 else found
-        if place < 0:
-            return
-
-
-def _kind(head: bytes) -> tuple[int, int]:
-    """Return the common properties of all frames of a stream: version, layer, sample rate."""
-    return head[1] & 0x1E, head[2] & 0x0C
-
-
-def _mpeg_size(head: bytes) -> int:
-    """Return the size of the frame with this header in bytes, 0 if it is no header."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return 0
-    version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
-    bitrate, rate, padding = head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
-    if version == 1 or layer == 4 or bitrate in (0, 15) or rate == 3:
-        return 0
-    bits = _KBITS[version == 3, layer][bitrate - 1] * 1000
-    if layer == 1:
-        return (12 * bits // _RATES[version][rate] + padding) * 4
-    slots = 72 if layer == 3 and version != 3 else 144
-    return slots * bits // _RATES[version][rate] + padding
-
-
-def _side_info(head: bytes) -> int:
-    """Return the size of the layer III side information, between header and tag of a Xing frame."""
-    mono, first = head[3] >> 6 == 3, head[1] >> 3 & 3 == 3
-    return (17 if mono else 32) if first else (9 if mono else 17)
-
-
-def _xing_frames(data: bytes, offset: int) -> int | None:
-    """Return the number of frames in the Xing, Info or VBRI header at ``offset``, else None."""
-    for check in (0, 2):  # bytes of a checksum
-        place = offset + 4 + check + _side_info(data[offset : offset + 4])
-        if data[place : place + 4] in (b"Xing", b"Info"):
-            flags, number = struct.unpack(">II", data[place + 4 : place + 12].ljust(8, b"\0"))
-            return number if flags & 1 else 0
-    if data[offset + 36 : offset + 40] == b"VBRI":
-        return struct.unpack(">I", data[offset + 50 : offset + 54])[0]
-    return None
-
-
-def _xing_header(head: bytes, number: int) -> bytes:
-    """Return a Xing frame with the header ``head`` for ``number`` following frames."""
-    for bitrate in range(1, 15):  # the lowest with space for the tag
-        own = bytes([head[0], head[1] | 1, bitrate << 4 | head[2] & 0x0C, head[3]])
-        size, place = _mpeg_size(own), 4 + _side_info(own)
-        if size >= place + 12:
+            rest = part_of(content, place, size - place)
+            if rest.strip(b"\0") and not rest.startswith((b"TAG", b"ID3", b"APETAGEX")):
+                return starts, f"damaged: no Ogg page at byte {place}"
             break
-    frame = bytearray(own.ljust(size, b"\0"))
-    frame[place : place + 12] = b"Xing" + struct.pack(">II", 1, number)
-    return bytes(frame)
+        length = 27 + head[26] + sum(head[27 : 27 + head[26]]) if len(head) >= 27 else size
+        if place + length > size:
+            return starts, "cut short: the last Ogg page is not complete"
+        page = part_of(content, place, length)
+        if _ogg_checksum(page) != page[22:26]:
+            return starts, f"damaged: the Ogg page at byte {place} has a wrong checksum"
+        if head[5] & 2 and others:
+            starts.append(place)
+            pages.clear()
+        others = not head[5] & 2
+        number = int.from_bytes(head[18:22], "little")
+        if number != pages.get(head[14:18], number - 1) + 1:
+            return starts, f"damaged: Ogg pages are missing before byte {place}"
+        pages[head[14:18]] = number
+        place += length
+    return starts, ""
+
+
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _ogg_checksum(page: bytes) -> bytes:
+    """Return the checksum of the page: the CRC of zlib with each byte's bits reversed, from 0."""
+    data = (page[:22] + b"\0\0\0\0" + page[26:]).translate(_REVERSED)
+    crc = zlib.crc32(data, 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return crc.to_bytes(4, "big").translate(_REVERSED)
