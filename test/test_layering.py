@@ -13,13 +13,14 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "timebase": {"errors"},
     "segments": {"errors", "timebase"},
+    "progress": set(),
     "config": {"errors", "io"},
     "config_help": {"config"},
     "io": GROUND,
     # Data directories; file formats and audio are those of io.
     "kaldi": GROUND | {"io"},
     "score": GROUND | {"io"},
-    "simulate": GROUND | {"config", "io", "kaldi"},
+    "simulate": GROUND | {"config", "io", "kaldi", "progress"},
     # From the archives of corpora to data directories: files in, files out.
     "prepare": GROUND | {"io", "kaldi"},
     "data": GROUND | {"config", "io", "kaldi", "simulate"},

@@ -2,11 +2,11 @@
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 from diarize.bin.common import command_parser, run_command
 
+PROG = "diarize-posteriors"
 NAMES = ("posteriors", "activities")
 # Only for models with a language head.
 LANGUAGE_ID = "language_id"
@@ -15,7 +15,7 @@ LANGUAGE_ID = "language_id"
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = command_parser(
-        "diarize-posteriors",
+        PROG,
         "Write mask probabilities (posteriors.scp, T x N) and query probabilities "
         "(activities.scp, N) of every recording; thresholds are applied later.",
     )
@@ -73,6 +73,7 @@ def compute(args: argparse.Namespace) -> None:
     from diarize.infer.threads import BackgroundWriter
     from diarize.io.ark import ArkWriter
     from diarize.kaldi.datadir import DataDir
+    from diarize.progress import audio_progress
     from diarize.tasks.registry import load_task
 
     options = load_inference_config(args.config).network
@@ -84,8 +85,8 @@ def compute(args: argparse.Namespace) -> None:
     data = DataDir.load(args.data, allow_pipes=args.allow_pipes)
     recordings = data.recordings[(args.job or 1) - 1 :: args.num_jobs]
     labels = getattr(task.model, "labels", [])
-    progress = Progress(len(recordings))
     with ExitStack() as stack:
+        progress = stack.enter_context(audio_progress(len(recordings), "recordings", PROG))
         names = (*NAMES, LANGUAGE_ID) if labels else NAMES
         writers = [stack.enter_context(ArkWriter(args.out, n, args.job)) for n in names]
         write_layout(args.out, task.grid, task.name, labels)
@@ -101,32 +102,8 @@ def compute(args: argparse.Namespace) -> None:
         sources = {name: data.source(name) for name in recordings}
         for recording, found in predict_all(predictor, sources):
             behind.put((recording.name, found))
-            progress.add(recording.seconds)
+            progress(recording.seconds)
     print(predictor.memory_line(), file=sys.stderr)
-
-
-class Progress:
-    """Progress on standard error, at intervals."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.count = 0
-        self.seconds = 0.0
-        self.started = self.last = time.monotonic()
-
-    def add(self, seconds: float) -> None:
-        """Add a recording of ``seconds``."""
-        self.count += 1
-        self.seconds += seconds
-        now = time.monotonic()
-        if now - self.last > 5 or self.count == self.total:
-            self.last, spent = now, now - self.started
-            left = spent / self.count * (self.total - self.count)
-            print(
-                f"{self.count}/{self.total} recordings, {self.seconds / 3600:.2f} h of audio, "
-                f"{self.seconds / spent:.0f} x real time, {left:.0f} s left",
-                file=sys.stderr,
-            )
 
 
 if __name__ == "__main__":

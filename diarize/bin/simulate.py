@@ -18,7 +18,6 @@ directory ``store`` beside the manifest, which its jobs share and which may be r
 
 import argparse
 import sys
-import time
 
 from diarize.bin.common import command_parser, run_command
 from diarize.bin.simulate_code_switch import add_code_switch, add_units
@@ -27,7 +26,6 @@ from diarize.bin.simulate_store import add_store
 from diarize.errors import DiarizeError
 
 PROG = "diarize-simulate"
-_REPORT_SECONDS = 5.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -156,6 +154,7 @@ def _run_check(args: argparse.Namespace) -> None:
 def _run_write(args: argparse.Namespace) -> None:
     import torch
 
+    from diarize.progress import audio_progress
     from diarize.simulate.disk import WriteOptions, write_job
     from diarize.simulate.manifest import read_manifest
 
@@ -165,9 +164,11 @@ def _run_write(args: argparse.Namespace) -> None:
     manifest = read_manifest(args.manifest)
     size = len(manifest)
     share = size * args.job // args.num_jobs - size * (args.job - 1) // args.num_jobs
-    progress = _Progress(share)
-    write_job(manifest, args.out, args.job, args.num_jobs, options, progress)
-    progress.print()
+    with audio_progress(share, "mixtures", PROG) as progress:
+        write_job(
+            manifest, args.out, args.job, args.num_jobs, options,
+            lambda seconds, there: progress(0.0 if there else seconds),
+        )  # fmt: skip
 
 
 def _run_finish(args: argparse.Namespace) -> None:
@@ -177,41 +178,6 @@ def _run_finish(args: argparse.Namespace) -> None:
     _check_jobs(args)
     count = finish(read_manifest(args.manifest), args.out, args.num_jobs)
     print(f"{PROG}: {count} mixtures in {args.out}", file=sys.stderr)
-
-
-class _Progress:
-    """Progress on stderr every few seconds: mixtures, hours, times real time, time left."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.done = self.skipped = 0
-        self.audio = self.made = 0.0
-        self.begin = self.last = time.monotonic()
-
-    def __call__(self, seconds: float, skipped: bool) -> None:
-        self.done += 1
-        self.skipped += skipped
-        self.audio += seconds
-        self.made += 0.0 if skipped else seconds
-        if time.monotonic() - self.last >= _REPORT_SECONDS:
-            self.print()
-
-    def print(self) -> None:
-        self.last = time.monotonic()
-        spent = max(self.last - self.begin, 1e-6)
-        fresh = self.done - self.skipped
-        line = f"{PROG}: {self.done}/{self.total} mixtures, {self.audio / 3600:.2f} h"
-        if self.skipped:
-            line += f" ({self.skipped} were there)"
-        if fresh:
-            left = spent / fresh * (self.total - self.done)
-            line += f", {self.made / spent:.0f} x real time, {_clock(left)} left"
-        print(line, file=sys.stderr, flush=True)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def _check_jobs(args: argparse.Namespace) -> None:

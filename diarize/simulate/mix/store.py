@@ -34,11 +34,11 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.audio import AudioSource, read_blocks
+from diarize.progress import progress_bar
 from diarize.simulate.band_pass import band_pass
 
 _LOG = logging.getLogger(__name__)
@@ -220,8 +220,8 @@ def _build(path: Path, runs: Sequence[list[AudioKey]], options: StoreOptions) ->
         text = json.dumps([_FORMAT, options.sample_rate, run])
         digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         shards[f"{run[0].kind}-{digest}"] = run
-    with tqdm(total=len(names), unit=" files", desc=f"audio store {path}", delay=_PROGRESS_SECONDS,
-              mininterval=_PROGRESS_SECONDS, file=sys.stderr) as progress:  # fmt: skip
+    name = f"audio store {path}"
+    with progress_bar(len(names), "files", name, delay=_PROGRESS_SECONDS) as progress:
         for wait in (False, True):
             for shard, keys in list(shards.items()):
                 with _lock(path, shard, wait) as held:
