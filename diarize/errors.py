@@ -9,6 +9,14 @@ class DiarizeError(Exception):
     """
 
 
+class UnreadableAudio(DiarizeError):
+    """Files that cannot be decoded; ``count`` is their number."""
+
+    def __init__(self, message: str, count: int) -> None:
+        super().__init__(message)
+        self.count = count
+
+
 def require_at_least(low: float, **values: float) -> None:
     """Raise ValueError, naming the option, for a value below ``low`` or NaN.
 

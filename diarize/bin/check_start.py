@@ -1,9 +1,12 @@
-"""Checks before the first stage of a recipe: configurations, initial weights, disk space.
+"""Checks before a training: configurations, initial weights, disk space, recordings.
 
     diarize-check-start --task speaker -- --config conf/train.yaml
+    diarize-check-start --train data/train --valid data/dev --test data/test -- \
+      --config conf/train.yaml
 
-They take seconds; the same faults would otherwise be reported by a stage that runs hours later.
-The options after ``--`` are those for diarize-train.
+The same faults would otherwise be reported by a stage that runs hours later.  Without data the
+checks take seconds.  With data every file is decoded once: training and validation sets into the
+audio store that the training reads.  The options after ``--`` are those for diarize-train.
 """
 
 import argparse
@@ -11,9 +14,13 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diarize.bin.common import CommandParser, command_parser, run_command
 from diarize.errors import DiarizeError
+
+if TYPE_CHECKING:
+    from diarize.tasks.base import QueryTask
 
 PROG = "diarize-check-start"
 SECONDS = 120.0  # of a simulated mixture of unknown length
@@ -30,6 +37,14 @@ def parser() -> argparse.ArgumentParser:
     add("--mixtures", nargs="*", default=[], metavar="NUMBER:SECONDS",
         help="mixtures to be written to --datadir; SECONDS may be missing")
     add("--datadir", type=Path, metavar="DIR", help="directory of the written mixtures")
+    add("--train", nargs="+", default=[], action="extend", metavar="DATA",
+        help="training sets whose recordings are decoded, and whose speakers are counted")
+    add("--valid", metavar="DIR", help="validation set whose recordings are decoded")
+    add("--test", nargs="+", default=[], action="extend", metavar="DIR",
+        help="other data directories whose recordings are decoded")
+    add("--skip-bad", type=int, default=0, metavar="N",
+        help="unusable training recordings that are accepted, as for diarize-train")
+    add("--allow-pipes", action="store_true", help="run the commands that wav.scp holds")
     return out
 
 
@@ -60,16 +75,40 @@ def check(args: argparse.Namespace, training: argparse.Namespace | None) -> None
         from diarize.infer.config import load_inference_config
 
         load_inference_config(args.inference_config)
-    if training:
-        check_training(training, args.task)
+    task = check_training(training, args.task) if training else None
+    if task is not None:
+        check_training_data(args, task)
+    for directory in args.test:
+        check_decoding(directory, args.allow_pipes)
     if args.mixtures and args.datadir:
         warn_of_space(args.mixtures, args.datadir)
     if args.gpus:
         print(number_of_gpus())
 
 
-def check_training(args: argparse.Namespace, task_name: str | None) -> None:
-    """Raise DiarizeError unless the configuration yields a model and its initial weights."""
+def check_training_data(args: argparse.Namespace, task: "QueryTask") -> None:
+    """Decode the recordings of training and validation and compare them with the model."""
+    if args.train:
+        for line in task.open_training(args.train, args.allow_pipes, args.skip_bad)[1]:
+            print(line, file=sys.stderr)
+    if args.valid:
+        task.open_validation(args.valid, args.allow_pipes)
+
+
+def check_decoding(directory: str, allow_pipes: bool) -> None:
+    """Raise DiarizeError for recordings of a data directory that cannot be decoded."""
+    from diarize.data.decoding import decode_all
+    from diarize.data.sources import store_folder
+    from diarize.kaldi.datadir import DataDir
+    from diarize.simulate.mix.store import check_faults
+
+    data = DataDir.load(directory, allow_pipes=allow_pipes)
+    sources = {name: data.source(name) for name in data.recordings}
+    check_faults(decode_all(sources, store_folder(directory), 16000)[1].values(), 0)
+
+
+def check_training(args: argparse.Namespace, task_name: str | None) -> "QueryTask":
+    """Return the task; raise DiarizeError unless its configuration and initial weights fit."""
     if args.init_model and not args.init_model.is_file():
         raise DiarizeError(
             f"no initial weights {args.init_model}: train that model first, give another by "
@@ -89,6 +128,7 @@ def check_training(args: argparse.Namespace, task_name: str | None) -> None:
     task = build_task(config)
     if args.init_model:
         load_weights(args.init_model, task.model, config.init_modules or None)
+    return task
 
 
 def number_of_gpus() -> int:

@@ -96,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--reference", action="store_true", help="rttm and uem are required")
     sub.add_argument("--labels", choices=("speaker", "language"), default="speaker")
     sub.add_argument("--allow-pipes", action="store_true", help="run the commands of wav.scp")
+    sub.add_argument("--skip-bad", type=int, default=0, metavar="N",
+                     help="remove recordings whose audio cannot be read, if there are at most N; "
+                     "the original files go to .backup (default: 0)")
     sub.add_argument("dir")
 
     for name, body in (("utt2spk-to-spk2utt", _spk2utt), ("spk2utt-to-utt2spk", _utt2spk)):
@@ -232,7 +235,8 @@ def _prepare(args: argparse.Namespace) -> int:
 
     if not (Path(args.dir) / "wav.scp").exists():
         raise DiarizeError(f"{args.dir}/wav.scp is missing; stage 1 (local/data.sh) must write it")
-    write_reco2dur(args.dir, args.allow_pipes)
+    for fault in write_reco2dur(args.dir, args.allow_pipes, args.skip_bad).values():
+        print(f"REMOVED from {args.dir} (original files: .backup): {fault}", file=sys.stderr)
     write_spk2utt(args.dir)
     if args.reference:
         _reference(args)

@@ -32,6 +32,10 @@ def make_parser() -> argparse.ArgumentParser:
     add("--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", dest="overrides",
         help="override the configuration, e.g. train.steps=100 model.decoder.queries=25")
     add("--allow-pipes", action="store_true", help="run the commands that wav.scp holds")
+    add("--skip-bad", type=int, default=0, metavar="N",
+        help="train without the recordings that cannot be decoded, or that have more speakers in "
+        "a crop than the model has queries for, if there are at most N; they are listed "
+        "(default: 0)")
     add("--dry-run", action="store_true",
         help="print shapes and parameter counts, train nothing, write nothing")
     return parser
@@ -88,7 +92,7 @@ def train(config: "Config", args: argparse.Namespace) -> int:
     mapping = config_mapping(config)
     task = build_task(config)
     args.train, weights = parse_weights(args.train)
-    task.load_data(args.train, args.valid, args.allow_pipes, weights)
+    task.load_data(args.train, args.valid, args.allow_pipes, weights, args.skip_bad)
     if int(os.environ.get("RANK", "0")) == 0:
         for line in task.notices:
             print(line, file=sys.stderr)
@@ -119,7 +123,8 @@ def initial_data(config: "Config", args: argparse.Namespace, task: "QueryTask") 
         state = load_model(args.init_model)[0]
         weights = digest_weights({k: v for k, v in state.items() if k.startswith(heads)})
     train = [describe_data(path, task.labels) for path in args.train]
-    return describe_run(train, describe_data(args.valid, task.labels), args.init_model, weights)
+    valid = describe_data(args.valid, task.labels)
+    return describe_run(train, valid, args.init_model, weights, task.left_out)
 
 
 if __name__ == "__main__":

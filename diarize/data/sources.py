@@ -1,23 +1,37 @@
 """Sources of training examples: manifests mixed on the fly, and data directories."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from diarize.data.decoding import decode_all
 from diarize.data.stretches import Stretches, stretches_of
-from diarize.errors import DiarizeError
+from diarize.errors import DiarizeError, UnreadableAudio
 from diarize.io.audio import read_audio
 from diarize.kaldi.datadir import DataDir
+from diarize.kaldi.reference import MAX_OVERSHOOT
 from diarize.segments import Segment, annotation_fault, clip_segments
 from diarize.simulate.manifest import Manifest
 from diarize.simulate.mix.layout import open_layout
 from diarize.simulate.mix.mixer import Mixer
-from diarize.simulate.mix.store import AudioKey, AudioStore, StoreOptions, open_store
+from diarize.simulate.mix.store import (
+    AudioKey,
+    AudioStore,
+    StoreOptions,
+    check_faults,
+    open_store,
+)
 
 
 class Source(Protocol):
-    """Source of crops: a set of recordings."""
+    """Source of crops: a set of recordings.
+
+    ``faults`` are the messages for recordings that cannot be read.
+    """
+
+    faults: dict[str, str]
 
     def __len__(self) -> int:
         """Return the number of recordings."""
@@ -34,43 +48,78 @@ class Source(Protocol):
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
         """Return samples [start, stop) as float32, and their segments in seconds from ``start``."""
 
+    def segments(self, index: int) -> list[Segment]:
+        """Return all segments of recording ``index``, in seconds."""
+
+    def label_counts(self) -> np.ndarray:
+        """Return the number of different labels of each recording, int64 (n,)."""
+
+    def leave_out(self, names: Collection[str]) -> None:
+        """Remove the recordings ``names``; indices are those of the others from then on."""
+
 
 class MixtureSource:
     """Simulated mixtures of a manifest, mixed from the audio store in directory ``store``.
 
-    Opening it decodes audio that is not in the store yet.
+    Opening it decodes audio that is not in the store yet.  Raises DiarizeError for more than
+    ``max_faults`` unreadable files; mixtures of fewer are in ``faults``, and must be left out.
     """
 
-    def __init__(self, path: Path, store: Path, sample_rate: int, allow_pipes: bool) -> None:
-        options = StoreOptions(sample_rate, allow_pipes)
+    def __init__(
+        self, path: Path, store: Path, sample_rate: int, allow_pipes: bool, max_faults: int = 0
+    ) -> None:
+        options = StoreOptions(sample_rate, allow_pipes, max_faults=max_faults)
         self.mixer = Mixer(*open_layout(Manifest(path), store, options))
         self.layout = self.mixer.layout
+        self.faults: dict[str, str] = {}
+        for key, why in self.mixer.store.faults.items():
+            for index in self.layout.using([self.layout.sources.index(key)]).tolist():
+                self.faults[self.layout.name(index)] = why
+        self._kept: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.layout)
+        return len(self.layout if self._kept is None else self._kept)
 
     def name(self, index: int) -> str:
-        return self.layout.name(index)
+        return self.layout.name(self._place(index))
 
     def num_samples(self, index: int) -> int:
-        return self.layout.num_samples(index)
+        return self.layout.num_samples(self._place(index))
 
     def evaluated(self, index: int) -> None:
         """Return None: all of a mixture is annotated."""
 
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
-        stop = min(stop, self.layout.num_samples(index))
-        return self.mixer.window(index, start, stop), self.layout.segments(index, start, stop)
+        place = self._place(index)
+        stop = min(stop, self.layout.num_samples(place))
+        return self.mixer.window(place, start, stop), self.layout.segments(place, start, stop)
+
+    def segments(self, index: int) -> list[Segment]:
+        place = self._place(index)
+        return self.layout.segments(place, 0, self.layout.num_samples(place))
+
+    def label_counts(self) -> np.ndarray:
+        counts = self.layout.label_counts()
+        return counts if self._kept is None else counts[self._kept]
+
+    def leave_out(self, names: Collection[str]) -> None:
+        places = map(self._place, range(len(self)))
+        self._kept = np.array([i for i in places if self.layout.name(i) not in names], np.int64)
+
+    def _place(self, index: int) -> int:
+        return index if self._kept is None else int(self._kept[index])
 
 
 class DataDirSource:
     """Recordings of a Kaldi data directory with a reference of speakers or languages.
 
-    ``labels`` is "speaker" or "language", as in `DataDir.reference`.  With ``store``, the
-    recordings are decoded into the audio store in that directory when the source is opened, and
-    crops are read from there; otherwise each crop is decoded from its file.  The samples of
-    single-channel 16-bit recordings at ``sample_rate`` are the same either way; those of others
-    differ by up to half a 16-bit step of their peak.
+    ``labels`` is "speaker" or "language", as in `DataDir.reference`.  With ``folder``, the
+    recordings are decoded when the source is opened, those that cannot be are in ``faults``, and
+    they are not among the recordings; more than ``max_faults`` of them raise DiarizeError.  They
+    are decoded into the audio store in ``folder``, from which crops are read.  If ``stored`` is
+    false, this is only a check (`decode_all`), and each crop is decoded from its file.  The
+    samples of single-channel 16-bit recordings at ``sample_rate`` are the same either way; those
+    of others differ by up to half a 16-bit step of their peak.
     """
 
     def __init__(
@@ -79,13 +128,28 @@ class DataDirSource:
         sample_rate: int,
         allow_pipes: bool,
         labels: str = "speaker",
-        store: Path | None = None,
+        folder: Path | None = None,
+        stored: bool = True,
+        max_faults: int = 0,
     ) -> None:
         need = labels == "speaker"
         self.data = DataDir.load(path, allow_pipes=allow_pipes, need_reference=need)
         self.sample_rate = sample_rate
-        self.recordings = self.data.recordings
-        self._num_samples: dict[int, int] = {}
+        self.store: AudioStore | None = None
+        self.keys: dict[str, AudioKey] = {}
+        self.faults: dict[str, str] = {}
+        self._num_samples: dict[str, int] = {}
+        if folder is not None:
+            options = StoreOptions(sample_rate, allow_pipes, max_faults=max_faults)
+            lengths = self._decode(folder, options, stored)
+            self.faults |= self._short(lengths)
+            # So that no pipe has to run once more for its duration.
+            self._num_samples = {
+                name: length for name, length in lengths.items()
+                if self.data.source(name).is_pipe and name not in self.data.reco2dur
+            }
+            check_faults(self.faults.values(), max_faults)
+        self.recordings = [name for name in self.data.recordings if name not in self.faults]
         self.reference = self.data.reference(labels)
         if labels == "language":
             self._check_languages()
@@ -95,10 +159,6 @@ class DataDirSource:
         if uem is not None:
             lengths = {name: self.num_samples(i) for i, name in enumerate(self.recordings)}
             self._stretches = stretches_of(uem, lengths, sample_rate, str(self.data.uem))
-        self.store: AudioStore | None = None
-        if store is not None:
-            self.keys = [AudioKey(self.data.source(name).resolved()) for name in self.recordings]
-            self.store = self._open_store(store, StoreOptions(sample_rate, allow_pipes))
 
     def __len__(self) -> int:
         return len(self.recordings)
@@ -108,14 +168,24 @@ class DataDirSource:
 
     def num_samples(self, index: int) -> int:
         # Without reco2dur a duration is that of the audio, for which a pipe must run.
-        if index not in self._num_samples:
-            duration = self.data.duration(self.recordings[index])
-            self._num_samples[index] = int(duration * self.sample_rate)
-        return self._num_samples[index]
+        name = self.recordings[index]
+        if name not in self._num_samples:
+            self._num_samples[name] = int(self.data.duration(name) * self.sample_rate)
+        return self._num_samples[name]
 
     def evaluated(self, index: int) -> Stretches | None:
         """Return the stretches of the directory's ``uem``; None without a ``uem``."""
         return None if self._stretches is None else self._stretches[self.recordings[index]]
+
+    def segments(self, index: int) -> list[Segment]:
+        return self.reference[self.recordings[index]]
+
+    def label_counts(self) -> np.ndarray:
+        counts = [len({s.label for s in self.reference[name]}) for name in self.recordings]
+        return np.array(counts, np.int64)
+
+    def leave_out(self, names: Collection[str]) -> None:
+        self.recordings = [name for name in self.recordings if name not in names]
 
     def has_speech(self) -> bool:
         """Return whether the reference has a segment in the evaluated stretches."""
@@ -142,14 +212,43 @@ class DataDirSource:
             f"as {self.data.uem} says; nothing is learnt from the rest"
         )
 
-    def _open_store(self, store: Path, options: StoreOptions) -> AudioStore:
+    def _decode(self, folder: Path, options: StoreOptions, stored: bool) -> dict[str, int]:
+        """Decode all recordings; return their lengths in samples, and collect ``faults``."""
+        if not stored:
+            sources = {name: self.data.source(name) for name in self.data.recordings}
+            lengths, self.faults = decode_all(sources, folder, options.sample_rate)
+            return lengths
+        for name in self.data.recordings:
+            try:
+                self.keys[name] = AudioKey(self.data.source(name).resolved())
+            except DiarizeError as err:
+                self.faults[name] = str(err)
+        check_faults(self.faults.values(), options.max_faults)
         try:
-            return open_store(store, self.keys, options)
-        except DiarizeError as err:
-            for name, key in zip(self.recordings, self.keys, strict=True):
+            self.store = open_store(folder, self.keys.values(), options)
+        except UnreadableAudio as err:
+            for name, key in self.keys.items():
                 if str(err).startswith(f"{key.name}:"):
-                    raise DiarizeError(f"recording {name}: {err}") from err
+                    raise UnreadableAudio(f"recording {name}: {err}", err.count) from err
             raise
+        for name, key in self.keys.items():
+            if key in self.store.faults:
+                self.faults[name] = f"recording {name}: {self.store.faults[key]}"
+        return {name: self.store.entries[key].length for name, key in self.keys.items()
+                if name not in self.faults}  # fmt: skip
+
+    def _short(self, lengths: dict[str, int]) -> dict[str, str]:
+        """Return a message for each recording that is shorter than reco2dur says."""
+        out = {}
+        for name, length in lengths.items():
+            stated = float(self.data.reco2dur.get(name, 0.0))
+            found = length / self.sample_rate
+            if stated > found + MAX_OVERSHOOT:
+                out[name] = (
+                    f"recording {name}: {self.data.path}/reco2dur says {stated:.2f} s, the audio "
+                    f"has {found:.2f} s: fetch the file again, or remove reco2dur"
+                )
+        return out
 
     def _check_pipes(self) -> None:
         """Raise DiarizeError for annotation mostly beyond the audio of a command.
@@ -177,20 +276,10 @@ class DataDirSource:
                     "the languages (utils/datadir.sh reference --labels language), or remove it"
                 )
 
-    def check_headers(self) -> None:
-        """Open every recording; raises DiarizeError for an unusable recording.
-
-        A permitted pipe is not run; recordings in the store were checked when decoded.
-        """
-        for recording in self.recordings if self.store is None else []:
-            source = self.data.source(recording)
-            if not (source.is_pipe and source.allow_pipes):
-                source.info()
-
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
         recording = self.recordings[index]
         if self.store is not None:
-            samples = self.store.read(self.keys[index], start, stop)
+            samples = self.store.read(self.keys[recording], start, stop)
         else:
             source = self.data.source(recording)
             samples = read_audio(source, start, stop, sample_rate=self.sample_rate)
@@ -208,20 +297,22 @@ def open_source(
     labels: str = "speaker",
     store_dir: str | Path | None = None,
     store: bool = True,
+    max_faults: int = 0,
 ) -> Source:
     """Return the source of ``path``, a data directory or a manifest file.
 
     ``labels`` selects the labels of a data directory; a manifest has its own.  Audio is decoded
     once, into the audio store in ``store_dir``, by default the directory ``store`` in the data
-    directory or beside the manifest.  Without ``store``, crops of a data directory are decoded
-    from the files; a manifest always uses the store.
+    directory or beside the manifest.  Without ``store``, the recordings of a data directory are
+    decoded once as a check, and crops from the files; a manifest always uses the store.  Raises
+    DiarizeError for more than ``max_faults`` unreadable recordings.
     """
     path = Path(path)
     folder = store_folder(path, store_dir)
     if path.is_dir():
-        return DataDirSource(path, sample_rate, allow_pipes, labels, folder if store else None)
+        return DataDirSource(path, sample_rate, allow_pipes, labels, folder, store, max_faults)
     if path.is_file():
-        return MixtureSource(path, folder, sample_rate, allow_pipes)
+        return MixtureSource(path, folder, sample_rate, allow_pipes, max_faults)
     raise DiarizeError(f"no training data at {path}: neither a data directory nor a manifest")
 
 

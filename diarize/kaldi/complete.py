@@ -13,14 +13,19 @@ from diarize.io.rttm import write_rttm
 from diarize.io.table import read_table, write_table
 from diarize.io.uem import write_uem
 from diarize.kaldi.datadir import DataDir
+from diarize.kaldi.ops import fix_data_dir
 from diarize.kaldi.reference import is_made_of_turns, turn_tables
 from diarize.kaldi.tables import spk2utt_of
 
 
-def write_reco2dur(path: str | os.PathLike, allow_pipes: bool = False) -> None:
+def write_reco2dur(
+    path: str | os.PathLike, allow_pipes: bool = False, skip_bad: int = 0
+) -> dict[str, str]:
     """Write ``reco2dur`` from the audio's headers, unless it is newer than wav.scp and complete.
 
-    Raises DiarizeError for a directory without recordings, and audio that cannot be read.
+    Recordings whose audio cannot be read, if there are at most ``skip_bad``, are removed from the
+    directory (`fix_data_dir`); their messages are returned.  Raises DiarizeError for more of
+    them, and for a directory without recordings.
     """
     path = Path(path)
     target, wav_scp = path / "reco2dur", path / "wav.scp"
@@ -29,9 +34,22 @@ def write_reco2dur(path: str | os.PathLike, allow_pipes: bool = False) -> None:
         raise DiarizeError(f"{wav_scp}: the file is empty; fill it or remove it")
     fresh = target.exists() and target.stat().st_mtime_ns >= wav_scp.stat().st_mtime_ns
     if fresh and read_table(target, fields=2).keys() == recordings.keys():
-        return
-    sources = {key: AudioSource(name, allow_pipes, path, key) for key, name in recordings.items()}
-    write_table(target, {key: f"{source.info().duration:.3f}" for key, source in sources.items()})
+        return {}
+    durations: dict[str, str] = {}
+    faults: dict[str, str] = {}
+    for key, name in recordings.items():
+        try:
+            durations[key] = f"{AudioSource(name, allow_pipes, path, key).info().duration:.3f}"
+        except DiarizeError as err:
+            faults[key] = str(err)
+    if len(faults) > skip_bad:
+        others = list(faults)[1:]
+        more = f" (and {len(others)} more: {', '.join(others[:20])})" if others else ""
+        raise DiarizeError(f"{next(iter(faults.values()))}{more}")
+    write_table(target, durations)
+    if faults:
+        fix_data_dir(path)
+    return faults
 
 
 def write_spk2utt(path: str | os.PathLike) -> None:

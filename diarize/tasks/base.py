@@ -1,5 +1,6 @@
 """Common base of the tasks: data, batches, and a validation DER over thresholds."""
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from diarize.data.capacity import crowded_recordings
 from diarize.data.crops import (
     CropOptions,
     MakeExample,
@@ -16,9 +18,9 @@ from diarize.data.crops import (
     regions_to_mask,
 )
 from diarize.data.examples import Batch, Example, collate
-from diarize.data.sources import DataDirSource, open_source, store_folder
+from diarize.data.sources import DataDirSource, Source, open_source, store_folder
 from diarize.data.stretches import clip_stretches
-from diarize.errors import DiarizeError, require_at_least
+from diarize.errors import DiarizeError, UnreadableAudio, require_at_least
 from diarize.losses.criterion import Criterion
 from diarize.nn.outputs import QueryPredictions
 from diarize.segments import Segment
@@ -92,6 +94,7 @@ class QueryTask:
         self._crops: RandomCrops | None = None
         self._valid: DataDirSource | None = None
         self.notices: list[str] = []
+        self.left_out: list[list[str]] = []
 
     def load_data(
         self,
@@ -99,39 +102,93 @@ class QueryTask:
         valid: str | None,
         allow_pipes: bool = False,
         weights: list[float] | None = None,
+        skip_bad: int = 0,
     ) -> None:
         """Open the training sources (manifests or data directories) and the validation set.
 
         ``weights`` are the shares of the sources in the examples.  Audio from a command
-        requires ``allow_pipes``.  Afterwards ``notices`` has a line for each data directory
-        that is, or may be, annotated in part only.
+        requires ``allow_pipes``.  Raises DiarizeError for more than ``skip_bad`` training
+        recordings that cannot be decoded or have more labels in a crop than the model has
+        queries for, and for any such file of the validation set.  Afterwards ``left_out`` has the
+        names of these recordings for each source, and ``notices`` a line for each of them, and
+        for each data directory that is, or may be, annotated in part only.
         """
         data = self.options.data
-        rate = self.grid.sample_rate
-        sources = [
-            open_source(path, rate, allow_pipes, self.labels, data.store_dir, data.store)
-            for path in train
-        ]
+        sources, skipped = self.open_training(train, allow_pipes, skip_bad)
         self._crops = RandomCrops(
             sources, data, self.grid, self.seed, self.make_example, weights
         )
         if valid is not None:
-            folder = store_folder(valid, data.store_dir) if data.store else None
-            self._valid = DataDirSource(valid, rate, allow_pipes, self.labels, folder)
-            # Report a missing file now, not hours later.
-            self._valid.check_headers()
+            self._valid = self.open_validation(valid, allow_pipes)
         real = [s for s in [*sources, self._valid] if isinstance(s, DataDirSource)]
-        for source in real:
-            if not source.has_speech():
-                raise DiarizeError(
-                    f"{source.data.path}: no speech in its reference, within its uem; correct the "
-                    "reference, or leave out the set"
-                )
         self.notices = list(dict.fromkeys(line for s in real if (line := s.notice())))
+        self.notices += skipped
+
+    def open_training(
+        self, train: list[str], allow_pipes: bool = False, skip_bad: int = 0
+    ) -> tuple[list[Source], list[str]]:
+        """Return the training sources without unusable recordings, and a line for each of these.
+
+        Errors are those of `load_data`.
+        """
+        data, rate = self.options.data, self.grid.sample_rate
+        try:
+            sources = [
+                open_source(
+                    path, rate, allow_pipes, self.labels, data.store_dir, data.store, skip_bad
+                )
+                for path in train
+            ]
+        except UnreadableAudio as err:
+            raise DiarizeError(_skip_hint(str(err), err.count)) from err
+        skipped = self._leave_out(list(zip(train, sources, strict=True)), skip_bad)
+        for source in sources:
+            if isinstance(source, DataDirSource):
+                _require_speech(source)
+        return sources, skipped
+
+    def open_validation(self, valid: str, allow_pipes: bool = False) -> DataDirSource:
+        """Return the source of the validation set; all of its recordings must be usable."""
+        data = self.options.data
+        folder, rate = store_folder(valid, data.store_dir), self.grid.sample_rate
+        source = DataDirSource(valid, rate, allow_pipes, self.labels, folder, data.store)
+        _require_speech(source)
+        return source
+
+    def _leave_out(self, sources: list[tuple[str, Source]], skip_bad: int) -> list[str]:
+        """Take unusable recordings out of ``sources``; return a line for each of them."""
+        lines, self.left_out = [], []
+        for path, source in sources:
+            bad = dict(source.faults)
+            source.leave_out(bad)
+            bad |= crowded_recordings(
+                source, self.options.data, self.grid, self.capacity, f"{self.labels}s"
+            )
+            source.leave_out(bad)
+            self.left_out.append(sorted(bad))
+            lines += [f"{path}: {_named(name, why)}" for name, why in sorted(bad.items())]
+        if len(lines) <= skip_bad:
+            return [f"LEFT OUT of the training data: {line}" for line in lines]
+        if lines[1:]:
+            print(*lines, sep="\n", file=sys.stderr)
+        more = f" (and {len(lines) - 1} more recordings, named above)" if lines[1:] else ""
+        raise DiarizeError(_skip_hint(lines[0] + more, len(lines)))
+
+    @property
+    def capacity(self) -> int:
+        """Largest number of labels in a crop that the queries can be matched with."""
+        return self.options.model.decoder.queries
 
     def example(self, index: int) -> Example:
         """Return training example ``index``: a function of the seed and ``index`` alone."""
-        return self._crops[index]
+        example = self._crops[index]
+        # Here and not in the matching, so that all ranks of a training know of it.
+        if example.activity.shape[1] > self.options.model.decoder.queries:
+            raise DiarizeError(
+                f"recording {example.name}: {len(example.labels)} labels in one crop, the model "
+                f"has queries for {self.capacity}; raise model.decoder.queries"
+            )
+        return example
 
     def collate(self, examples: list[Example]) -> Batch:
         """Return the examples as one batch."""
@@ -284,3 +341,20 @@ class QueryTask:
                 waiting = []
         if waiting:
             yield self.collate(waiting)
+
+
+def _require_speech(source: DataDirSource) -> None:
+    if not source.has_speech():
+        raise DiarizeError(
+            f"{source.data.path}: no speech in its reference, within its uem; correct the "
+            "reference, or leave out the set"
+        )
+
+
+def _skip_hint(text: str, count: int) -> str:
+    return f"{text}; or train without {'them' if count > 1 else 'it'} by --skip-bad {count}"
+
+
+def _named(name: str, why: str) -> str:
+    """Return the message ``why`` of a recording, which may begin with its name already."""
+    return why if why.startswith(f"recording {name}:") else f"recording {name}: {why}"

@@ -50,10 +50,16 @@ class LanguageTask(QueryTask):
         valid: str | None,
         allow_pipes: bool = False,
         weights: list[float] | None = None,
+        skip_bad: int = 0,
     ) -> None:
         """Open training and validation data, and the front-end's pretrained weights."""
-        super().load_data(train, valid, allow_pipes, weights)
+        super().load_data(train, valid, allow_pipes, weights, skip_bad)
         self.model.load_pretrained()
+
+    @property
+    def capacity(self) -> int:
+        """Largest number of languages in a crop; query 0 is that of speech."""
+        return super().capacity - 1
 
     def collate(self, examples: list[Example]) -> Batch:
         """Return the examples as one batch; language indices are added if the model has a head."""

@@ -19,13 +19,17 @@ def describe_run(
     valid: Mapping[str, str],
     init_model: str | None = None,
     weights: str = "",
+    left_out: Sequence[Sequence[str]] = (),
 ) -> dict[str, Any]:
     """Return the data of a training as plain values, for `check_data`.
 
     ``train`` and ``valid`` are results of `diarize.kaldi.contents.describe_data`,
     ``init_model`` is the file of the initial weights and ``weights`` their `digest_weights`.
+    ``left_out`` are the names of the unusable recordings of each training set.
     """
     return {
+        # Earlier trainings do not have the key.
+        **({"left_out": ["\n".join(names) for names in left_out]} if any(left_out) else {}),
         "train": [dict(contents) for contents in train],
         "valid": dict(valid),
         "init_model": {"path": str(init_model), "weights": weights},
@@ -72,6 +76,7 @@ def check_data(
         found = _compare_paths(settings, new)
     else:
         found = _compare_sets(old["train"], new["train"])
+        found += _compare_left_out(old, new)
         found += _prefixed(f"validation set {new['valid']['path']}", old["valid"], new["valid"])
         before, now = old["init_model"], new["init_model"]
         if before["weights"] != now["weights"]:
@@ -90,6 +95,15 @@ def _compare_sets(old: Sequence[Mapping], new: Sequence[Mapping]) -> list[str]:
         return [f"{len(old)} training sets, now {len(new)}: {names[0]} -> {names[1]}"]
     pairs = zip(old, new, strict=True)
     return [text for a, b in pairs for text in _prefixed(f"training set {b['path']}", a, b)]
+
+
+def _compare_left_out(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    before, now = (" ".join(x.get("left_out", ())).split() for x in (old, new))
+    if before == now:
+        return []
+    shown = [f"{len(names)} ({', '.join(names[:3])}{', ...' if names[3:] else ''})"
+             for names in (before, now)]
+    return [f"recordings left out by --skip-bad: {shown[0]}, now {shown[1]}"]
 
 
 def _prefixed(head: str, old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

@@ -26,6 +26,7 @@ train_set=train             # one or more, separated by blanks; weights: "real:0
 valid_set=dev
 test_sets='test'
 local_data_opts=            # options of local/data.sh
+skip_bad=0                  # unusable training recordings that are left out, with a list of them
 allow_pipes=true            # run commands in wav.scp with your permissions, as in Kaldi
 simulate_config=conf/simulate.conf
 simulate_args=              # options of "diarize-simulate write", such as --max-duration 120
@@ -123,7 +124,36 @@ prepare_dir() {
   for name in $(train_names) $valid_set $test_sets; do
     [ "$dir" != "$datadir/$name" ] || reference=(--reference)
   done
+  for name in $(train_names); do
+    [ "$dir" != "$datadir/$name" ] || reference+=(--skip-bad "$skip_bad")
+  done
   utils/datadir.sh prepare --labels "$task" "${pipes[@]}" "${reference[@]}" "$dir"
+}
+
+# Every recording that exists before the simulation is decoded, and its speakers are counted.
+check_recordings() {
+  local name words=() training=()
+  for name in $(train_names); do
+    if only_manifest "$name"; then
+      words+=(--train "$datadir/$name/mixture.scp")
+    elif ! simulated "$name"; then
+      words+=(--train "$datadir/$name")
+    fi
+  done
+  simulated "$valid_set" || words+=(--valid "$datadir/$valid_set")
+  if runs 4; then
+    split_words training "$args"
+    training=(-- --config "$config" "${training[@]}")
+  else
+    words=()
+  fi
+  for name in $eval_sets; do
+    simulated "$name" || { [ "$name" = "$valid_set" ] && runs 4; } ||
+      words+=(--test "$datadir/$name")
+  done
+  [ "${#words[@]}" -eq 0 ] ||
+    python3 -m diarize.bin.check_start "${words[@]}" "${pipes[@]}" --skip-bad "$skip_bad" \
+      "${training[@]}" >&2 || fail "the data cannot be used for training or scoring"
 }
 
 # make_manifest SET: data/SET/mixture.scp of all lines of that set, with ids of their own
@@ -286,6 +316,7 @@ stage_2() {
     ! only_manifest "$name" ||
       python3 -m diarize.bin.simulate check --manifest "$datadir/$name/mixture.scp"
   done
+  check_recordings
 }
 
 stage_3() {
@@ -304,6 +335,7 @@ stage_4() {
   split_words extra "$args"
   [ -z "$init_model" ] || extra+=(--init-model "$init_model")
   [ "$ngpu" -gt 0 ] || extra+=(--set train.device=cpu)
+  [ "$skip_bad" -eq 0 ] || extra+=(--skip-bad "$skip_bad")
   [ "$num_threads" = auto ] || { threads=$num_threads && extra+=(--set "train.threads=$threads"); }
   mkdir -p "$exp"
   [ ! -f "$exp/train.log" ] || mv "$exp/train.log" "$exp/train.previous.log"
@@ -434,6 +466,7 @@ case "$task" in speaker | language) ;; *) fail "--task is speaker or language, n
 for value in "$stage" "$stop_stage" "$num_nodes" "$num_processes" "$nj" "$inference_nj"; do
   [[ "$value" =~ ^[1-9][0-9]*$ ]] || fail "a stage or a number of jobs is 1 or more, not '$value'"
 done
+[[ "$skip_bad" =~ ^[0-9]+$ ]] || fail "--skip-bad is a number of recordings, not '$skip_bad'"
 [[ "$ngpu" =~ ^(auto|[0-9]+)$ ]] || fail "--ngpu is auto or a number, not '$ngpu'"
 [[ "$num_threads" =~ ^(auto|[1-9][0-9]*)$ ]] ||
   fail "--num-threads is auto or a number, not '$num_threads'"

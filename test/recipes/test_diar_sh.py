@@ -370,6 +370,38 @@ def test_wav_scp_and_rttm_are_enough_for_conversations(recipe):
     assert (recipe / "data/real/uem").exists()
 
 
+def test_stage_2_decodes_every_recording_and_leaves_out_bad_ones_if_asked(recipe):
+    """A cut file ended the training at a later step, after stage 2 had passed."""
+    for name in ("train", "dev", "test"):
+        folder = recipe / "data" / name
+        write_voices(folder, 2)
+        names = [line.split()[0] for line in (folder / "wav.scp").read_text().splitlines()]
+        (folder / "utt2spk").unlink()
+        (folder / "rttm").write_text("".join(
+            f"SPEAKER {n} 1 0 0.3 <NA> <NA> {s} <NA> <NA>\n" for n in names for s in "ab"
+        ))
+    bad = recipe / "data/train/s1-u1.wav"
+    bad.write_bytes(bad.read_bytes()[:4000])
+    (recipe / "conf/small.yaml").write_text(
+        "model: {backbone: {dim: 16, layers: 1, heads: 2}, decoder: {queries: 4, heads: 2}}\n"
+    )
+    words = ["--stage", "2", "--stop-stage", "2", "--config", "conf/small.yaml"]
+    done = call(recipe / "diar.sh", *words)
+    assert done.returncode == 1
+    assert "s1-u1" in done.stderr
+    done = call(recipe / "diar.sh", *words, "--skip-bad", "1")
+    assert done.returncode == 0, done.stderr
+    assert "REMOVED from data/train" in done.stderr
+    assert "s1-u1" in done.stderr
+    assert (recipe / "data/test/store/decoded.json").exists()
+    # A bad test recording is never left out.
+    bad = recipe / "data/test/s1-u1.wav"
+    bad.write_bytes(bad.read_bytes()[:4000])
+    done = call(recipe / "diar.sh", *words, "--skip-bad", "9")
+    assert done.returncode == 1
+    assert "recording s1-u1" in done.stderr
+
+
 def test_commands_in_wav_scp_are_run_unless_forbidden(recipe):
     write_voices(recipe / "data/voices", 2)
     scp = recipe / "data/voices/wav.scp"

@@ -43,6 +43,7 @@ from diarize.timebase import FrameGrid
 
 _FORMAT = 3
 _BLOCK = 1 << 24
+_MIXTURES = 1 << 16  # counted at once
 _MIXTURE_ARRAYS = ("pointer", "num_samples", "noise", "snr", "fade", "ids")
 _ROW_ARRAYS = ("begin", "first", "length", "source", "speaker", "room", "level", "label", "own")
 _GAINS = ("wet_gain", "noise_gain")
@@ -131,6 +132,25 @@ class MixtureLayout:
         self._wet_gain[slice(*self._pointer[index : index + 2])] = wet
         self._noise_gain[index] = noise
 
+    def using(self, sources: Sequence[int]) -> np.ndarray:
+        """Return the indices of the mixtures with audio of any of the ``sources``, sorted."""
+        rows = np.isin(self._source, sources) | np.isin(self._room, sources)
+        found = np.searchsorted(self._pointer, np.flatnonzero(rows), "right") - 1
+        return np.union1d(found, np.flatnonzero(np.isin(self._noise, sources)))
+
+    def label_counts(self) -> np.ndarray:
+        """Return the number of different labels of each mixture, int64 (n,)."""
+        counts = np.zeros(len(self), np.int64)
+        for first in range(0, len(self), _MIXTURES):
+            ends = self._pointer[first : first + _MIXTURES + 1]
+            mixture = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+            labels = self._label[ends[0] : ends[-1]]
+            pairs = np.unique(mixture * np.int64(len(self.labels)) + labels)
+            counts[first : first + len(ends) - 1] = np.bincount(
+                pairs // len(self.labels), minlength=len(ends) - 1
+            )
+        return counts
+
     def flush(self) -> None:
         """Write stored gains to disk."""
         for name in _GAINS:
@@ -171,7 +191,8 @@ def open_layout(
     Several processes may call this at once: one reads the manifest, all decode.  Raises
     DiarizeError for an unreadable file, a silent room impulse response, and, naming mixture
     and speaker, for a segment without samples or more than half a second beyond the end of its
-    file; a shorter excess is cut, as by Kaldi's ``extract-segments``.
+    file; a shorter excess is cut, as by Kaldi's ``extract-segments``.  With ``max_faults``,
+    mixtures of unreadable files (`MixtureLayout.using`) are in the layout, but cannot be mixed.
     """
     folder = Path(store_path) / "layouts" / _digest(manifest, options)
     names, draft = folder.with_suffix(".json"), None
@@ -198,7 +219,9 @@ def open_layout(
                 for name, values in (arrays | {"facts": facts}).items():
                     np.save(fresh / f"{name}.npy", values)
     for source, entry in zip(sources, entries, strict=True):
-        if source.kind == FLOAT32 and not np.any(store.samples(entry)):
+        if source.kind != FLOAT32 or source in store.faults:
+            continue
+        if not np.any(store.samples(entry)):
             raise DiarizeError(f"{source.name}: the impulse response is silent")
     return MixtureLayout(folder, options.sample_rate, sources, held["labels"]), store
 
@@ -270,10 +293,12 @@ class _Draft:
         speakers = np.asarray(self.mixtures["speakers"])
         grid = FrameGrid(sample_rate=self.sample_rate)
         total = lengths[utt["source"]]
-        first = grid.to_samples_all(utt["start"])
+        lost = total == 0  # unreadable: such a mixture is never mixed
+        first = np.where(lost, 0, grid.to_samples_all(utt["start"]))
         last = np.where(np.isnan(utt["end"]), total, grid.to_samples_all(utt["end"]))
         bad = (last - total) / self.sample_rate > MAX_OVERSHOOT
-        length = np.minimum(last, total) - first
+        length = np.where(lost, 1, np.minimum(last, total) - first)
+        bad &= ~lost
         ends = np.cumsum(count)  # rows up to the end of each speaker
         pointer = np.concatenate([[0], ends[np.cumsum(speakers) - 1]])
         self._check(bad | (length <= 0), pointer, total)
@@ -284,9 +309,9 @@ class _Draft:
         heads = np.concatenate([[0], np.cumsum(speakers)[:-1]])
         turn = np.arange(len(count)) - np.repeat(heads, speakers)
         totals = np.maximum.reduceat(begin + length, pointer[:-1])
-        lead, trail = silent_edges(
-            store, entries, np.stack([utt["source"], first, length], axis=1), self.manifest.path
-        )
+        rows = np.stack([utt["source"], first, length], axis=1)
+        lead, trail = np.zeros_like(length), np.zeros_like(length)
+        lead[~lost], trail[~lost] = silent_edges(store, entries, rows[~lost], self.manifest.path)
         noise = np.asarray(self.mixtures["noise"])
         rooms = np.repeat(room, count)
         return {

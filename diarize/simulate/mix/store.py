@@ -35,7 +35,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from diarize.errors import DiarizeError
+from diarize.errors import DiarizeError, UnreadableAudio
 from diarize.io.atomic import atomic_write
 from diarize.io.audio import AudioSource, read_blocks
 from diarize.progress import progress_bar
@@ -71,23 +71,33 @@ class Entry(NamedTuple):
     crc32: int
 
 
+_NOTHING = Entry("", 0, 0, 1.0, 0)  # of a source that cannot be decoded
+
+
 @dataclass(frozen=True)
 class StoreOptions:
-    """Sample rate in Hz, permission to run pipes, and the size of shards in bytes of files."""
+    """Options of a store."""
 
     sample_rate: int = 16000
+    """In Hz."""
     allow_pipes: bool = False
+    """Run the commands of sources that are pipes."""
     shard_bytes: int = _SHARD_BYTES
+    """Size of a shard, in bytes of its files."""
+    max_faults: int = 0
+    """Number of sources that may be unreadable; they are in `AudioStore.faults`."""
 
 
 class AudioStore:
     """Sources of a built store, made by `open_store`.
 
-    Worker processes that receive it map the files themselves.
+    ``faults`` are the messages for sources that cannot be decoded; their entries are empty.
+    Worker processes that receive the store map the files themselves.
     """
 
     def __init__(self, path: Path, entries: dict[AudioKey, Entry], sample_rate: int) -> None:
         self.path, self.entries, self.sample_rate = path, entries, sample_rate
+        self.faults: dict[AudioKey, str] = {}
         self._shards: dict[str, np.ndarray] = {}
 
     def __getstate__(self) -> dict:
@@ -96,7 +106,7 @@ class AudioStore:
     @property
     def num_bytes(self) -> int:
         """Size of the shards in bytes."""
-        shards = {entry.shard for entry in self.entries.values()}
+        shards = {entry.shard for entry in self.entries.values() if entry.shard}
         return sum((self.path / f"{shard}.samples").stat().st_size for shard in shards)
 
     def _shard(self, shard: str) -> np.ndarray:
@@ -135,20 +145,38 @@ def open_store(
 
     Before decoding, the header of every missing source is read, and the disk space required is
     printed.  The checksums of a store of up to 1 GiB are compared, and the sources of damaged
-    shards are decoded again.  Raises DiarizeError for unreadable audio, too little space, and a
-    directory that is not writable.
+    shards are decoded again.  An unreadable source does not stop the decoding of the others, and
+    is tried again whenever the store is opened.  Raises UnreadableAudio for more than
+    ``max_faults`` of them, and DiarizeError for too little space and a directory that is not
+    writable.
     """
     options, path = options or StoreOptions(), Path(path)
     wanted = sorted(set(keys), key=lambda key: (key.kind, key.name, key.band or ()))
     entries = _find(path, wanted, options.sample_rate)
+    faults: dict[AudioKey, str] = {}
     if len(entries) < len(wanted):
         # The runs depend on all sources, so that processes with the same ones share the shards.
         runs = [[key for key in run if key not in entries] for run in _split(wanted, options)]
-        _build(path, [run for run in runs if run], options)
+        faults = _build(path, [run for run in runs if run], options)
+        check_faults(faults.values(), options.max_faults)
         entries = _find(path, wanted, options.sample_rate, verify=False)
-        if len(entries) < len(wanted):
+        faults = {key: why for key, why in faults.items() if key not in entries}
+        if len(entries) + len(faults) < len(wanted):
             raise DiarizeError(f"{path}: shards have been removed, or files changed; start again")
-    return AudioStore(path, entries, options.sample_rate)
+    store = AudioStore(path, entries | dict.fromkeys(faults, _NOTHING), options.sample_rate)
+    store.faults = faults
+    return store
+
+
+def check_faults(faults: Iterable[str], most: int) -> None:
+    """Raise UnreadableAudio for more than ``most`` faults; each is logged if there are several."""
+    found = sorted(set(faults))
+    if len(found) <= most:
+        return
+    for line in found if found[1:] else ():
+        _LOG.warning("%s", line)
+    more = f" (and {len(found) - 1} more files, named above)" if found[1:] else ""
+    raise UnreadableAudio(found[0] + more, len(found))
 
 
 def damaged_shards(path: str | os.PathLike) -> list[str]:
@@ -196,7 +224,7 @@ def _split(keys: Sequence[AudioKey], options: StoreOptions) -> Iterator[list[Aud
     run: list[AudioKey] = []
     size = 0
     for key in keys:
-        stamp = _stamp(key.name) if AudioSource(key.name).is_seekable else None
+        stamp = stamp_of(key.name) if AudioSource(key.name).is_seekable else None
         added = stamp[0] if stamp else _UNKNOWN_BYTES
         if run and (size + added > options.shard_bytes or key.kind != run[0].kind):
             yield run
@@ -207,14 +235,19 @@ def _split(keys: Sequence[AudioKey], options: StoreOptions) -> Iterator[list[Aud
         yield run
 
 
-def _build(path: Path, runs: Sequence[list[AudioKey]], options: StoreOptions) -> None:
+def _build(
+    path: Path, runs: Sequence[list[AudioKey]], options: StoreOptions
+) -> dict[AudioKey, str]:
     """Write a shard for each of ``runs``, unless another process has written it.
 
-    A shard that another process is writing is waited for at the end.
+    Returns the messages for sources that cannot be decoded, which are in no shard.  A shard that
+    another process is writing is waited for at the end.
     """
     _make_directory(path)
     names = [key.name for run in runs for key in run]
-    _check_space(path, names, options)
+    # Files with a bad header are known before hours of decoding.
+    check_faults(_check_space(path, names, options), options.max_faults)
+    faults: dict[AudioKey, str] = {}
     shards = {}
     for run in runs:
         text = json.dumps([_FORMAT, options.sample_rate, run])
@@ -228,24 +261,31 @@ def _build(path: Path, runs: Sequence[list[AudioKey]], options: StoreOptions) ->
                     if not held:
                         continue
                     entries = _entries(path, shard, options.sample_rate)
-                    if not entries or not all(_is_current(k, entries[k][1]) for k in keys):
-                        _write_shard(path, shard, keys, options)
+                    if not all(k in entries and _is_current(k, entries[k][1]) for k in keys):
+                        faults |= _write_shard(path, shard, keys, options)
                 del shards[shard]
                 progress.update(len(keys))
+    return faults
 
 
-def _check_space(path: Path, names: Sequence[str], options: StoreOptions) -> None:
+def _check_space(path: Path, names: Sequence[str], options: StoreOptions) -> list[str]:
     """Print the space that ``names`` require; raises DiarizeError if there is less.
 
-    The headers of all files are read, so that a missing one is reported before hours of decoding.
+    Returns the messages for files whose headers cannot be read.
     """
     total = unknown = 0
+    faults = []
     for source in (AudioSource(name, options.allow_pipes) for name in names):
+        if source.is_pipe and not options.allow_pipes:
+            source.info()  # raises the error of a pipe that is not allowed
         # Measuring a permitted pipe or a member of an ark is as slow as decoding it.
-        if source.is_seekable or (source.is_pipe and not options.allow_pipes):
-            total += source.info().samples_at(options.sample_rate)
-        else:
+        if not source.is_seekable:
             unknown += 1
+            continue
+        try:
+            total += source.info().samples_at(options.sample_rate)
+        except DiarizeError as err:
+            faults.append(str(err))
     need, free = 2 * total, shutil.disk_usage(path).free
     text = f"{total / options.sample_rate / 3600:.2f} h take {_size(need)}"
     if unknown:
@@ -258,28 +298,45 @@ def _check_space(path: Path, names: Sequence[str], options: StoreOptions) -> Non
     if need >= _QUIET_BYTES or unknown:
         print(f"audio store {path}: decoding {len(names)} files: {text}; {_size(free)} are free",
               file=sys.stderr, flush=True)
+    return faults
 
 
 def _size(num_bytes: int) -> str:
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.2f} MB"
 
 
-def _write_shard(path: Path, shard: str, keys: list[AudioKey], options: StoreOptions) -> None:
+def _write_shard(
+    path: Path, shard: str, keys: list[AudioKey], options: StoreOptions
+) -> dict[AudioKey, str]:
+    """Write the readable sources of ``keys``; return the messages for the others."""
     for stale in path.glob(f".{shard}.*.tmp"):  # of a build that was killed
         stale.unlink(missing_ok=True)
     (path / f"{shard}.json").unlink(missing_ok=True)
+    written: list[AudioKey] = []
     places, stamps, total = [], [], 0
+    faults: dict[AudioKey, str] = {}
     with atomic_write(path / f"{shard}.samples", "wb") as handle:
         for key in keys:
             # Taken before reading: a file that changes meanwhile counts as changed.
-            stamps.append(_stamp(key.name))
-            length, scale, crc32 = _append(handle, key, options, path)
+            stamp = stamp_of(key.name)
+            try:
+                length, scale, crc32 = _append(handle, key, options, path)
+            except DiarizeError as err:
+                # Raised in reading, before anything of the source is written.
+                faults[key] = str(err)
+                continue
+            written.append(key)
+            stamps.append(stamp)
             places.append([total, length, scale, crc32])
             total += length
     index = {"format": _FORMAT, "sample_rate": options.sample_rate, "samples": total}
-    index |= {"sources": keys, "places": places, "stamps": stamps}
+    index |= {"sources": written, "places": places, "stamps": stamps}
+    if not written:  # an empty file cannot be mapped
+        (path / f"{shard}.samples").unlink()
+        return faults
     with atomic_write(path / f"{shard}.json") as handle:
         json.dump(index, handle, ensure_ascii=False)
+    return faults
 
 
 def _append(
@@ -369,11 +426,11 @@ def _is_intact(path: Path, shard: str) -> bool:
 
 def _is_current(key: AudioKey, stamp: list[int] | None) -> bool:
     """Return whether a file is unchanged since decoding; a missing one counts as unchanged."""
-    now = _stamp(key.name)
+    now = stamp_of(key.name)
     return now is None or stamp is None or now == stamp
 
 
-def _stamp(name: str) -> list[int] | None:
+def stamp_of(name: str) -> list[int] | None:
     """Return size and time of the file behind ``name``; None for a pipe or a missing file."""
     if AudioSource(name).is_pipe:
         return None
