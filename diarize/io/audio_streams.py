@@ -39,7 +39,7 @@ def _stream_offsets(data: bytes | mmap.mmap) -> Iterator[int]:
 def flac_is_one_stream(content: Content) -> bool:
     """Whether a FLAC is one stream of the length in STREAMINFO, by a few blocks of the file."""
     size = size_of(content)
-    if size <= 2 * _WINDOW:
+    if size <= _WINDOW // 4:
         return len(list(_stream_offsets(part_of(content, 0, size)))) == 1
     return flac_in_order(content)
 
@@ -50,14 +50,12 @@ def flac_with_length(content: Content) -> tuple[Piece, ...] | None:
     Encoders that write to a pipe leave it out.  It follows from the header of the last frame.
     """
     block, longest, _, start = _streaminfo(content)
-    size = size_of(content)
-    *_, last = (None, *_flac_frames(
-        part_of(content, max(start, size - _tail_window(longest)), _tail_window(longest)),
-        part_of(content, start, 4)))  # fmt: skip
-    if last is None:
+    size, like = size_of(content), part_of(content, start, 4)
+    reach = _reach(longest)
+    found = _last_frame(part_of(content, max(start, size - reach), reach), like) if start else None
+    if found is None:
         return None
-    number, length = last
-    total = (number if part_of(content, start + 1, 1)[0] & 1 else number * block) + length
+    total = (found[0] if like[1] & 1 else found[0] * block) + found[1]
     packed = int.from_bytes(part_of(content, 18, 8), "big") | total
     return part_of(content, 0, 18) + packed.to_bytes(8, "big"), (26, size - 26)
 
@@ -79,8 +77,9 @@ def _streaminfo(content: Content) -> tuple[int, int, int, int]:
     return int.from_bytes(info[:2], "big"), int.from_bytes(info[7:10], "big"), total, start
 
 
-def _tail_window(longest: int) -> int:
-    return 2 * longest or _WINDOW
+def _reach(longest: int) -> int:
+    """Return the number of bytes that contain the header of a frame, wherever they begin."""
+    return longest + 32 if longest else _WINDOW
 
 
 def flac_in_order(content: Content) -> bool:
@@ -92,27 +91,29 @@ def flac_in_order(content: Content) -> bool:
     block, longest, total, start = _streaminfo(content)
     if not start:
         return False
-    like, size, window = part_of(content, start, 4), size_of(content), _tail_window(longest)
+    like, size, reach = part_of(content, start, 4), size_of(content), _reach(longest)
     length, below, above = size - start, [], []
-    while length // 2 > window // 4:
+    while length > reach:
         length //= 2
         below.append(start + length)
         above.append(size - length)
-    at = -1
+    head = part_of(content, start, reach)
+    tail = part_of(content, max(start, size - reach), reach)
+    last = _last_frame(tail, like)
+    if last is None or _MARKER in head or _MARKER in tail:
+        return False
+    at = 0
     for place in [*reversed(below), *above[1:]]:
-        data = part_of(content, place, window)
-        number, _ = next(_flac_frames(data, like), (at, 0))  # none: the last frame is a long one
-        if number < at or _MARKER in data:
+        number = _first_number(part_of(content, place, reach), like)
+        if number is not None and number < at:
             return False
-        at = number
-    tail = part_of(content, max(start, size - window), window)
-    *_, (number, length) = ((-1, 0), *_flac_frames(tail, like))
-    first = number if like[1] & 1 else number * block
-    return number >= 0 and first + length == total and not any(_stream_offsets(b"\0" + tail))
+        at = at if number is None else number  # None: only the last frame is that long
+    first = last[0] if like[1] & 1 else last[0] * block
+    return at <= last[0] and first + last[1] == total
 
 
-def _flac_frames(data: bytes, like: bytes) -> Iterator[tuple[int, int]]:
-    """Yield coded number and sample count of the frame headers in ``data`` (RFC 9639, 9.1).
+def _first_number(data: bytes, like: bytes) -> int | None:
+    """Return the coded number of the first frame header (RFC 9639, 9.1) in ``data``.
 
     ``like`` is the beginning of the header of the first frame of the stream.
     """
@@ -120,8 +121,30 @@ def _flac_frames(data: bytes, like: bytes) -> Iterator[tuple[int, int]]:
     while place >= 0:
         found = _flac_header(data[place : place + 16].ljust(16, b"\0"), like)
         if found:
-            yield found
+            return found[0]
         place = data.find(like[:2], place + 1)
+    return None
+
+
+def _last_frame(data: bytes, like: bytes) -> tuple[int, int] | None:
+    """Return coded number and sample count of the last frame header in ``data``."""
+    place = data.rfind(like[:2])
+    while place >= 0:
+        found = _flac_header(data[place : place + 16].ljust(16, b"\0"), like)
+        if found:
+            return found
+        place = data.rfind(like[:2], 0, place)
+    return None
+
+
+def _crc8(byte: int) -> int:
+    """Return the checksum of FLAC frame headers (RFC 9639, section 9.1.8) of one byte."""
+    for _ in range(8):
+        byte = byte << 1 & 0xFF ^ (0x07 if byte & 0x80 else 0)
+    return byte
+
+
+_CRC8 = bytes(map(_crc8, range(256)))
 
 
 def _flac_header(head: bytes, like: bytes) -> tuple[int, int] | None:
@@ -145,9 +168,7 @@ def _flac_header(head: bytes, like: bytes) -> tuple[int, int] | None:
     place += {12: 1, 13: 2, 14: 2}.get(head[2] & 0x0F, 0)
     check = 0
     for byte in head[:place]:
-        check ^= byte
-        for _ in range(8):
-            check = check << 1 & 0xFF ^ (0x07 if check & 0x80 else 0)
+        check = _CRC8[check ^ byte]
     return (number, samples) if place < len(head) and check == head[place] else None
 
 
