@@ -61,6 +61,7 @@ setup(
         "scipy",
         "numpy",
         "pyyaml",
+        "safetensors",
         "sentencepiece",
         "soundfile",
         "tensorboard",

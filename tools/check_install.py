@@ -14,6 +14,7 @@ NEEDED = {
     "scipy": "scipy",
     "yaml": "pyyaml",
     "kaldiio": "kaldiio",
+    "safetensors": "safetensors",
     "soundfile": "soundfile",
     "sentencepiece": "sentencepiece",
     "tensorboard": "tensorboard",

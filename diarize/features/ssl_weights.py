@@ -7,10 +7,8 @@ prefix such as ``wav2vec2.`` or ``w2v_encoder.w2v_model.``.
 
 import argparse
 import contextlib
-import json
 import pickle
 import re
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -185,28 +183,15 @@ def _read_torch(path: Path) -> State:
     return {n: t for n, t in payload.items() if isinstance(n, str) and isinstance(t, Tensor)}
 
 
-_KINDS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-
-
 def _read_safetensors(path: Path) -> State:
-    """Return the floating point tensors: a length, a JSON header, then the numbers."""
+    """Return the floating point tensors of a file."""
+    from safetensors import SafetensorError  # needed for such a file only
+    from safetensors.torch import load_file
+
     try:
-        with open(path, "rb") as handle:
-            (length,) = struct.unpack("<Q", handle.read(8))
-            if length > 100 << 20:
-                raise ValueError("its header is too long")
-            header = json.loads(handle.read(length))
-            out = {}
-            for name, entry in header.items():
-                if name == "__metadata__" or entry["dtype"] not in _KINDS:
-                    continue
-                begin, end = entry["data_offsets"]
-                handle.seek(8 + length + begin)
-                data = bytearray(handle.read(end - begin))
-                values = torch.frombuffer(data, dtype=_KINDS[entry["dtype"]])
-                out[name] = values.reshape(entry["shape"])
+        state = load_file(path)
     except OSError as err:
         raise DiarizeError(f"cannot read {path}: {err.strerror or err}") from err
-    except (ValueError, KeyError, TypeError, RuntimeError, struct.error) as err:
+    except (SafetensorError, KeyError, ValueError) as err:
         raise DiarizeError(f"{path} is damaged or no safetensors file ({err})") from err
-    return out
+    return {name: tensor for name, tensor in state.items() if tensor.is_floating_point()}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from diarize.errors import DiarizeError
-from diarize.io.atomic import atomic_write
+from diarize.io.atomic import atomic_directory, atomic_write
 from diarize.io.names import normal_name
 from diarize.io.table import (
     Report,
@@ -204,12 +204,19 @@ class DirTables:
         return out
 
     def write(self, path: str | os.PathLike) -> None:
-        """Write all files, spk2utt made anew; known tables that this one lacks are removed."""
+        """Write all files, spk2utt made anew; a new directory is complete or absent.
+
+        In an existing directory, known tables that this one lacks are removed, and other files
+        stay.
+        """
         path = Path(path)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as err:
-            raise DiarizeError(f"cannot make {path}: {err.strerror}") from err
+        if path.exists():
+            self._write_files(path)
+        else:
+            with atomic_directory(path) as fresh:
+                self._write_files(fresh)
+
+    def _write_files(self, path: Path) -> None:
         tables = dict(self.tables)
         if "utt2spk" in tables:
             tables["spk2utt"] = spk2utt_of(tables["utt2spk"])

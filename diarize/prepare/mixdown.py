@@ -1,7 +1,5 @@
 """Mixing of several files or channels to one channel, written as 16-bit WAV."""
 
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +8,7 @@ import numpy as np
 import soundfile
 
 from diarize.errors import DiarizeError
+from diarize.io.atomic import atomic_write
 from diarize.io.audio import AudioInfo, AudioSource
 
 _BLOCK = 1 << 18
@@ -38,18 +37,12 @@ def write_mono(path: Path, sources: Sequence[Path], how: str) -> float:
         peak = max(float(np.abs(block).max()) for block in _blocks(sources, infos, how))
         factor = min(1.0, 32767 / 32768 / peak) if peak > 0 else 1.0
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, tmp = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    try:
-        with soundfile.SoundFile(tmp, "w", rates.pop(), 1, "PCM_16", format="WAV") as out:
-            for block in _blocks(sources, infos, how):
-                out.write(np.clip(block * factor, -1, 32767 / 32768))
-        os.chmod(tmp, 0o644)
-        os.replace(tmp, path)
-    except (OSError, soundfile.LibsndfileError) as err:
-        raise DiarizeError(f"cannot write {path}: {err}") from err
-    finally:
-        Path(tmp).unlink(missing_ok=True)
+    with (
+        atomic_write(path, "wb") as handle,
+        soundfile.SoundFile(handle, "w", rates.pop(), 1, "PCM_16", format="WAV") as out,
+    ):
+        for block in _blocks(sources, infos, how):
+            out.write(np.clip(block * factor, -1, 32767 / 32768))
     return factor
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from diarize.errors import DiarizeError
 from diarize.features.ssl_conv import SslConv, SslConvOptions
 from diarize.features.ssl_full import SslFull, SslFullOptions
+from diarize.features.ssl_weights import read_state
 from diarize.segments import Segment, segments_to_mask
 
 POOLINGS = (1, 5, 10)
@@ -210,6 +212,25 @@ def test_a_base_model_with_group_norm_is_refused(tmp_path, names):
 def test_weights_that_cannot_be_had(weights, message):
     with pytest.raises(DiarizeError, match=message):
         front_end(weights=weights).load_pretrained()
+
+
+def test_safetensors_of_every_kind(tmp_path):
+    """The integers of a file, such as counts, are no weights."""
+    kinds = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.bool)
+    state = {str(kind): torch.arange(6).reshape(2, 3).to(kind) for kind in kinds}
+    save_file(state, tmp_path / "x.safetensors", {"format": "pt"})
+    found = read_state(str(tmp_path / "x.safetensors"))
+    assert set(found) == {str(kind) for kind in kinds[:4]}
+    assert all(torch.equal(found[name], state[name]) for name in found)
+
+
+@pytest.mark.parametrize("size", [4, 8, 60, -1])
+def test_a_cut_safetensors_file_is_named(tmp_path, size):
+    path = tmp_path / "cut.safetensors"
+    save_file({"w": torch.zeros(50)}, path)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(DiarizeError, match=r"cut\.safetensors is damaged"):
+        read_state(str(path))
 
 
 @pytest.mark.parametrize("name", ["junk.pt", "junk.safetensors"])

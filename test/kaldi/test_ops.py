@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from diarize.bin import datadir
-from diarize.io.table import read_table
+from diarize.errors import DiarizeError
+from diarize.io.table import read_table, write_table
+from diarize.kaldi import tables
 from diarize.kaldi.ops import combine_data_dirs, copy_data_dir
 from diarize.kaldi.tables import SCHEMA
 from diarize.kaldi.validate import validate_data_dir
@@ -251,6 +253,20 @@ def test_fix_removes_what_one_table_lacks_and_names_an_empty_one(data, capsys, n
     (data / name).write_text(whole.split("\n", 1)[1])
     assert datadir.main(["fix", str(data)]) == 0
     assert validate_data_dir(data) == []
+
+
+def test_a_new_directory_is_complete_or_absent(data, tmp_path, monkeypatch):
+    """An interruption left a part of the tables, which is a valid directory."""
+
+    def full(path, table):
+        if Path(path).name == "utt2spk":
+            raise DiarizeError("disk full")
+        write_table(path, table)
+
+    monkeypatch.setattr(tables, "write_table", full)
+    for words in (["copy", str(data), "copy"], ["subset", "--first", str(data), "2", "subset"]):
+        assert datadir.main([*words[:-1], str(tmp_path / words[-1])]) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 @pytest.mark.parametrize("option", ["--per-spk", "--speakers"])
