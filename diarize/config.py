@@ -17,8 +17,26 @@ from diarize.io.atomic import atomic_write
 T = TypeVar("T")
 
 
+# First line of a file that `write_yaml` makes, and its last, which ends a YAML document.
+_HEAD = "# diarize: complete if the last line is '...'\n"
+_END = "..."
+
+
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads ``1e-4`` as a number and refuses repeated keys."""
+    """SafeLoader that reads ``1e-4`` as a number and refuses repeated keys and aliases.
+
+    A few lines of nested aliases stand for billions of values.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Return the next node; DiarizeError, with file and line, for an alias."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise DiarizeError(
+                f"{self.name}:{event.start_mark.line + 1}: alias *{event.anchor}: aliases are not "
+                "accepted; write the values"
+            )
+        return super().compose_node(parent, index)
 
 
 _Loader.add_implicit_resolver(
@@ -46,25 +64,54 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _constru
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Return the mapping in the YAML file ``path``; an empty file is an empty mapping."""
+    """Return the mapping in the YAML file ``path``.
+
+    Raises DiarizeError for a file without content, which may be what a full disk has left (``{}``
+    is an empty mapping), and for a file of `write_yaml` without its last line.
+    """
     try:
-        with open(path, encoding="utf-8") as handle:
-            value = yaml.load(handle, Loader=_Loader)
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as err:
         raise DiarizeError(f"cannot read the config {path}: {err.strerror}") from err
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise DiarizeError(f"{path} is no valid YAML: {' '.join(str(err).split())}") from err
+    except UnicodeDecodeError as err:
+        raise DiarizeError(f"{path} is no valid YAML: {err}") from err
+    if text.startswith(_HEAD) and not text.rstrip("\r\n").endswith("\n" + _END):
+        raise DiarizeError(
+            f"{path} is cut short: its last line, '{_END}', is missing; restore the file, or run "
+            "the command again that writes it"
+        )
+    value = _parse(text, path)
     if value is None:
-        return {}
+        raise DiarizeError(
+            f"{path} has no content: restore the file, or write {{}} into it for all defaults"
+        )
     if not isinstance(value, dict):
         raise DiarizeError(f"{path}: expected 'key: value' lines, not a {type(value).__name__}")
     return value
 
 
-def write_yaml(path: str | Path, value: Any) -> None:
-    """Write a dataclass or mapping as YAML, atomically."""
+def _parse(text: str, path: str | Path) -> Any:
+    """Return the content of YAML text; ``path`` is named in errors."""
+    loader = _Loader(text)
+    loader.name = str(path)
+    try:
+        return loader.get_single_data()
+    except (yaml.YAMLError, ValueError) as err:
+        raise DiarizeError(f"{path} is no valid YAML: {' '.join(str(err).split())[:500]}") from err
+    except RecursionError as err:
+        raise DiarizeError(f"{path} is no configuration: nested too deeply") from err
+    finally:
+        loader.dispose()
+
+
+def write_yaml(path: str | Path, value: Any, comment: str = "") -> None:
+    """Write a dataclass or mapping, or its YAML text, atomically, so that a cut is noticed.
+
+    ``comment`` is a line at the beginning.
+    """
+    text = value if isinstance(value, str) else dump_yaml(value)
     with atomic_write(path) as handle:
-        handle.write(dump_yaml(value))
+        handle.write(_HEAD + (f"# {comment}\n" if comment else "") + f"{text}{_END}\n")
 
 
 def dump_yaml(value: Any) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from diarize.config import apply_overrides, dump_yaml, from_dict, read_yaml
+from diarize.config import apply_overrides, dump_yaml, from_dict, read_yaml, write_yaml
 from diarize.errors import DiarizeError
 
 
@@ -66,6 +66,9 @@ def test_yaml_round_trip_and_exponents(tmp_path):
         ("? [a]\n: 1\n", r"c.yaml:1: a key must be a word, not a list"),
         ("- 1\n", r"c.yaml: expected 'key: value' lines, not a list"),
         ("a: !!python/object/apply:os.system ['true']\n", r"c.yaml is no valid YAML"),
+        ("a: &x 1\nb: *x\n", r"c.yaml:2: alias \*x"),
+        ("[" * 5000, r"c.yaml is no configuration: nested"),
+        ("a: 2026-13-45\n", r"c.yaml is no valid YAML"),
     ],
 )
 def test_bad_yaml_is_refused(tmp_path, text, message):
@@ -73,6 +76,31 @@ def test_bad_yaml_is_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(DiarizeError, match=message):
         read_yaml(path)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "---\n"])
+def test_an_empty_config_is_not_all_defaults(tmp_path, text):
+    """A file of 0 bytes, which a full disk leaves, was read as all defaults."""
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(DiarizeError, match=r"c\.yaml has no content: .*\{\}"):
+        read_yaml(path)
+    path.write_text("{}\n")
+    assert read_yaml(path) == {}
+
+
+def test_a_written_config_that_is_cut_anywhere_is_refused(tmp_path):
+    path = tmp_path / "c.yaml"
+    write_yaml(path, Outer("x", inner=Inner(1e-4, [1, 2])), "for the test")
+    whole = path.read_text()
+    assert "# for the test\n" in whole
+    assert from_dict(Outer, read_yaml(path), "f").inner.sizes == [1, 2]
+    path.write_text(whole.rstrip("\n"))  # nothing is missing but the last newline
+    assert read_yaml(path)["name"] == "x"
+    for length in range(len(whole) - 1):
+        path.write_text(whole[:length])
+        with pytest.raises(DiarizeError, match=r"c\.yaml (has no content|is cut short)"):
+            read_yaml(path)
 
 
 def test_a_missing_config_is_named():

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from diarize.bin.common import command_parser, run_command
-from diarize.config import dump_yaml
+from diarize.config import dump_yaml, write_yaml
 from diarize.errors import DiarizeError
 from diarize.infer.config import InferenceConfig, load_inference_config, override
 from diarize.infer.postprocess import PostprocessOptions, PostProcessor
@@ -27,7 +27,6 @@ from diarize.infer.tune import (
     tune_postprocessing,
     values_at_edge,
 )
-from diarize.io.atomic import atomic_write
 from diarize.io.rttm import read_rttm
 from diarize.io.uem import read_uem
 from diarize.score.hypotheses import score_hypotheses
@@ -227,13 +226,14 @@ def _write_best(
     }
     names = (*GRID_NAMES, *_figures(best))
     rows = sorted(results, key=lambda point: round(point.der, 9))
-    with atomic_write(args.out) as handle:
-        handle.write("# Chosen by diarize-postprocess tune; errors in percent.\n")
-        handle.write(dump_yaml(head))
-        handle.write("table:\n")
-        for point in rows:
-            values = {n: getattr(point.options, n) for n in GRID_NAMES} | _figures(point)
-            handle.write("- {" + ", ".join(f"{n}: {values[n]}" for n in names) + "}\n")
+    lines = ["table:\n"]
+    for point in rows:
+        values = {n: getattr(point.options, n) for n in GRID_NAMES} | _figures(point)
+        lines.append("- {" + ", ".join(f"{n}: {values[n]}" for n in names) + "}\n")
+    write_yaml(
+        args.out, dump_yaml(head) + "".join(lines),
+        "Chosen by diarize-postprocess tune; errors in percent.",
+    )
 
 
 def _figures(point: TunePoint) -> dict[str, float]:

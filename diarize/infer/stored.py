@@ -9,7 +9,7 @@ from diarize.errors import DiarizeError
 from diarize.io.ark import read_scp
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import write_rttm
-from diarize.io.table import line_of, read_table, write_table
+from diarize.io.table import line_of, read_table, read_text, write_table
 from diarize.kaldi.reference import turn_tables
 from diarize.kaldi.tables import spk2utt_of
 from diarize.segments import Segment
@@ -41,6 +41,8 @@ class PosteriorDir:
                 )
         self.grid = self._read_grid()
         self.task = next(iter(self._read_lines("task")), "speaker")
+        if self.task not in ("speaker", "language"):
+            raise DiarizeError(f"{self.path}/task: neither speaker nor language: {self.task!r}")
         self.labels = self._read_lines("labels")
         self._language_id = read_scp(self.path / "language_id.scp") if self.labels else {}
 
@@ -63,22 +65,34 @@ class PosteriorDir:
             return None
         if recording not in self._language_id:
             raise DiarizeError(f"{self.path}/language_id.scp: nothing for {recording}; infer again")
-        return self._language_id[recording], self.labels
+        names = self._language_id[recording]
+        if names.shape[1] != len(self.labels):
+            raise DiarizeError(
+                f"{self.path}/labels has {len(self.labels)} languages, language_id.scp "
+                f"{names.shape[1]} for {recording}; run inference again"
+            )
+        return names, self.labels
 
     def _read_lines(self, name: str) -> list[str]:
+        """Return the lines of a small file; [] without one, DiarizeError if it is cut."""
         path = self.path / name
-        return path.read_text(encoding="utf-8").split() if path.exists() else []
+        if not path.exists():
+            return []
+        text = read_text(path)
+        if not text.endswith("\n") or not text.strip():
+            raise DiarizeError(f"{path} is empty or cut short; run inference again")
+        return text.splitlines()
 
     def _read_grid(self) -> FrameGrid:
-        path = self.path / "frame_shift"
-        if not path.exists():
+        lines = self._read_lines("frame_shift")
+        if not lines:
             return FrameGrid()
         try:
-            shift = Fraction(path.read_text(encoding="utf-8").strip()).limit_denominator(10**6)
+            shift = Fraction(lines[0].strip()).limit_denominator(10**6)
             return FrameGrid(sample_rate=shift.denominator, hop=shift.numerator)
         except (ValueError, ZeroDivisionError):
             raise DiarizeError(
-                f"{path}: expected a frame shift in seconds, such as 0.01"
+                f"{self.path}/frame_shift: expected a frame shift in seconds, such as 0.01"
             ) from None
 
 

@@ -161,7 +161,7 @@ def test_stereo_and_8_khz_are_taken(world, tmp_path):
     [
         (["model.decoder.querries=4"], "unknown key 'querries'; did you mean 'queries'"),
         (["train.steps=many"], "steps: expected int, got 'many'"),
-        (["model.decoder.queries=1", "train.device=cpu"], "2 speakers but the model has 1 queries"),
+        (["model.decoder.queries=1", "train.device=cpu"], "2 speakers in the 1.5 s"),
     ],
 )
 def test_bad_configurations_end_training_with_one_line(world, tmp_path, capfd, overrides, words):
