@@ -52,6 +52,14 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
         raise
 
 
+def make_directory(path: str | os.PathLike) -> None:
+    """Make directory ``path``, if it does not exist; raises DiarizeError if that is impossible."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as err:
+        raise DiarizeError(f"cannot make directory {path}: {err.strerror or err}") from err
+
+
 @contextmanager
 def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
     """Make a new directory beside ``path`` and move it there when the block succeeds.

@@ -7,27 +7,24 @@ it is run again.  The jobs share one audio store (:mod:`diarize.simulate.mix.sto
 fill together; it may be removed afterwards, or kept for training from the same manifest.
 """
 
-import hashlib
 import heapq
 import math
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.io.atomic import atomic_write
+from diarize.io.atomic import atomic_directory, atomic_write, make_directory
 from diarize.io.audio import write_wav
 from diarize.io.filename import file_name
 from diarize.io.rttm import write_rttm
 from diarize.io.table import read_table, write_table
+from diarize.io.uem import write_uem
+from diarize.kaldi.tables import spk2utt_of
 from diarize.kaldi.validate import validate_data_dir
 from diarize.segments import Segment
 from diarize.simulate.manifest import Manifest, parse_utterance
@@ -39,8 +36,8 @@ INTRA, INTER, MONO = "intra", "inter", "mono"
 """Kinds of sentences: with a switch inside, between switches, in a mixture of one language."""
 
 # wav.scp is written last: a directory without it is no data directory.
-_MERGED = ("segments", "utt2spk", "reco2dur", "reco2num_spk", "rttm", "wav.scp")
-_OF_LANGUAGES = ("utt2lang", "kinds.rttm")
+_BY_RECORDING = ("reco2dur", "reco2num_spk", "uem", "rttm", "kinds.rttm", "wav.scp")
+_BY_UTTERANCE = ("segments", "utt2spk", "utt2lang")
 _FULL_SCALE = 32767 / 32768
 _WAV_HEADER = 44
 _PER_DIRECTORY = 100
@@ -76,21 +73,6 @@ class WriteOptions:
         return None if self.max_duration is None else round(self.max_duration * self.sample_rate)
 
 
-class Written(NamedTuple):
-    """Table entries of one mixture.
-
-    For mixtures of languages, ``utterances`` are (segment, speaker) and ``kinds`` the sentences
-    by kind of switch; both are None for mixtures of speakers.
-    """
-
-    name: str
-    path: str
-    duration: float
-    segments: list[Segment]
-    utterances: list[tuple[Segment, str]] | None = None
-    kinds: list[Segment] | None = None
-
-
 def write_job(
     manifest: Manifest,
     out: str | os.PathLike,
@@ -108,58 +90,93 @@ def write_job(
     """
     if not 1 <= job <= num_jobs:
         raise DiarizeError(f"job {job} of {num_jobs}: jobs are numbered from 1 to {num_jobs}")
-    out = Path(out)
-    _make_directory(out / ".simulate" / "parts" / str(num_jobs))
+    out, part = Path(out), _part(Path(out), job, num_jobs)
+    make_directory(part.parent)
     _claim(out, manifest, options)
     store = options.store or manifest.path.parent / "store"
     layout = open_layout(manifest, store, StoreOptions(options.sample_rate, options.allow_pipes))
-    writer = _Writer(manifest, Mixer(*layout), out, options)
+    mixer, tables = Mixer(*layout), _Tables()
     size = len(manifest)
-    done = []
-    for index in range(size * (job - 1) // num_jobs, size * job // num_jobs):
-        entry, skipped = writer.write(index)
-        done.append(entry)
-        report(entry.duration, skipped)
-    _write_part(_part(out, job, num_jobs), done)
-    return len(done)
+    chosen = range(size * (job - 1) // num_jobs, size * job // num_jobs)
+    for index in chosen:
+        path, length, existed = _write_wav(mixer, index, out, options)
+        tables.add(manifest, mixer.layout, index, path, length)
+        report(length / options.sample_rate, existed)
+    tables.write(part)
+    return len(chosen)
 
 
-class _Writer:
-    def __init__(
-        self, manifest: Manifest, mixer: Mixer, out: Path, options: WriteOptions
+def _write_wav(
+    mixer: Mixer, index: int, out: Path, options: WriteOptions
+) -> tuple[Path, int, bool]:
+    """Write one mixture; return its path, its length, and whether the file existed already."""
+    name, total = mixer.layout.name(index), mixer.layout.num_samples(index)
+    upper, lower = divmod(index // _PER_DIRECTORY, _PER_DIRECTORY)
+    path = out / "wav" / f"{upper:02d}" / f"{lower:02d}" / file_name(name, ".wav")
+    length = min(total, options.max_samples or total)
+    if path.is_file() and path.stat().st_size == _WAV_HEADER + 2 * length:
+        return path, length, True
+    make_directory(path.parent)
+    for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a job that was killed
+        left.unlink(missing_ok=True)
+    wave = mixer.window(index, 0, length)
+    peak = float(np.max(np.abs(wave)))
+    if peak > _FULL_SCALE:
+        wave *= np.float32(_FULL_SCALE / peak)
+    write_wav(path, wave, options.sample_rate)
+    return path, length, False
+
+
+class _Tables:
+    """Tables of one job's share of the mixtures."""
+
+    def __init__(self) -> None:
+        names = ("wav.scp", "reco2dur", "reco2num_spk", *_BY_UTTERANCE)
+        self.tables: dict[str, dict[str, str]] = {name: {} for name in names}
+        self.uem: dict[str, list[tuple[float, float]]] = {}
+        self.segments: list[Segment] = []
+        self.kinds: list[Segment] = []
+
+    def add(
+        self, manifest: Manifest, layout: MixtureLayout, index: int, path: Path, length: int
     ) -> None:
-        self.manifest, self.mixer, self.out, self.options = manifest, mixer, out, options
-
-    def write(self, index: int) -> tuple[Written, bool]:
-        """Return the entry of one mixture, and whether its file existed already."""
-        layout, rate = self.mixer.layout, self.options.sample_rate
-        name, total = layout.name(index), layout.num_samples(index)
-        path = _wav_path(self.out, index, name)
-        length = min(total, self.options.max_samples or total)
+        """Add the first ``length`` samples of one mixture, whose audio is ``path``."""
+        name, duration = layout.name(index), length / layout.sample_rate
         segments = layout.segments(index, 0, length)
         if not segments:
             raise DiarizeError(
-                f"mixture {name}: no speech in the first {self.options.max_duration} s; "
-                "give a larger --max-duration"
+                f"mixture {name}: no speech in the first {duration:g} s; give a larger "
+                "--max-duration, or remove it from the manifest"
             )
-        exists = path.is_file() and path.stat().st_size == _WAV_HEADER + 2 * length
-        if not exists:
-            _make_directory(path.parent)
-            for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a job that was killed
-                left.unlink(missing_ok=True)
-            wave = self.mixer.window(index, 0, length)
-            peak = float(np.max(np.abs(wave)))
-            if peak > _FULL_SCALE:
-                wave *= np.float32(_FULL_SCALE / peak)
-            write_wav(path, wave, rate)
-        entry = Written(name, os.fspath(path), length / rate, segments)
-        if layout.rows(index).own.any():
-            mixture = self.manifest[index][1]
-            entry = entry._replace(
-                utterances=_voices(mixture, layout, index, length),
-                kinds=_kinds(mixture, layout, index, length),
-            )
-        return entry, exists
+        voices = [(segment, segment.label) for segment in segments]
+        of_languages = bool(layout.rows(index).own.any())
+        if of_languages:
+            mixture = manifest[index][1]
+            voices = _voices(mixture, layout, index, length)
+            self.kinds += _kinds(mixture, layout, index, length)
+        self.segments += segments
+        self.uem[name] = [(0.0, float(_seconds(duration)))]
+        self.tables["wav.scp"][name] = os.fspath(path)
+        self.tables["reco2dur"][name] = _seconds(duration)
+        self.tables["reco2num_spk"][name] = str(len({voice for _, voice in voices}))
+        for segment, voice in voices:
+            key = utterance_id(segment._replace(label=voice))
+            if key in self.tables["segments"]:
+                raise DiarizeError(f"mixture {name}: two utterances have the id {key}")
+            times = f"{_seconds(segment.start)} {_seconds(segment.end)}"
+            self.tables["segments"][key] = f"{name} {times}"
+            self.tables["utt2spk"][key] = voice
+            if of_languages:
+                self.tables["utt2lang"][key] = segment.label
+
+    def write(self, part: Path) -> None:
+        """Write the tables to directory ``part``, which appears as a whole."""
+        with atomic_directory(part) as fresh:
+            for name, table in self.tables.items():
+                write_table(fresh / name, table)
+            write_uem(fresh / "uem", self.uem)
+            write_rttm(fresh / "rttm", self.segments)
+            write_rttm(fresh / "kinds.rttm", self.kinds)
 
 
 def _voices(
@@ -208,52 +225,6 @@ def _utterances(mixture: dict) -> Iterator[tuple[dict, str | list | dict]]:
             yield speaker, utt
 
 
-def _wav_path(out: Path, index: int, name: str) -> Path:
-    upper, lower = divmod(index // _PER_DIRECTORY, _PER_DIRECTORY)
-    return out / "wav" / f"{upper:02d}" / f"{lower:02d}" / file_name(name, ".wav")
-
-
-def _write_part(part: Path, entries: list[Written]) -> None:
-    """Write the tables of ``entries`` to directory ``part``, which appears as a whole."""
-    for left in part.parent.glob(f".{part.name}.*"):
-        shutil.rmtree(left, ignore_errors=True)
-    tables = _tables(entries)
-    try:
-        fresh = Path(tempfile.mkdtemp(dir=part.parent, prefix=f".{part.name}."))
-        for name, table in tables.items():
-            write_table(fresh / name, table)
-        write_rttm(fresh / "rttm", (segment for entry in entries for segment in entry.segments))
-        if any(entry.kinds for entry in entries):
-            kinds = (segment for entry in entries for segment in entry.kinds or ())
-            write_rttm(fresh / "kinds.rttm", kinds)
-        shutil.rmtree(part, ignore_errors=True)
-        os.rename(fresh, part)
-    except OSError as err:
-        raise DiarizeError(f"cannot write {part}: {err.strerror or err}") from err
-
-
-def _tables(entries: list[Written]) -> dict[str, dict[str, str]]:
-    names = ("wav.scp", "segments", "utt2spk", "reco2dur", "reco2num_spk")
-    tables: dict[str, dict[str, str]] = {name: {} for name in names}
-    for entry in entries:
-        tables["wav.scp"][entry.name] = entry.path
-        tables["reco2dur"][entry.name] = _seconds(entry.duration)
-        utterances = entry.utterances
-        if utterances is None:
-            utterances = [(seg, seg.label) for seg in entry.segments]
-        tables["reco2num_spk"][entry.name] = str(len({voice for _, voice in utterances}))
-        for seg, voice in utterances:
-            key = utterance_id(seg._replace(label=voice))
-            if key in tables["segments"]:
-                raise DiarizeError(f"mixture {entry.name}: two utterances have the id {key}")
-            times = f"{_seconds(seg.start)} {_seconds(seg.end)}"
-            tables["segments"][key] = f"{entry.name} {times}"
-            tables["utt2spk"][key] = voice
-            if entry.utterances is not None:
-                tables.setdefault("utt2lang", {})[key] = seg.label
-    return tables
-
-
 def utterance_id(segment: Segment) -> str:
     """Return ``<speaker>--<mixture>_<start>_<end>``, times in milliseconds, 8 digits.
 
@@ -273,21 +244,10 @@ def _part(out: Path, job: int, num_jobs: int) -> Path:
     return out / ".simulate" / "parts" / str(num_jobs) / str(job)
 
 
-def _make_directory(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise DiarizeError(f"cannot make directory {path}: {err.strerror or err}") from err
-
-
 def _claim(out: Path, manifest: Manifest, options: WriteOptions) -> None:
     """Record the manifest and options of ``out``; raises DiarizeError if others are recorded."""
     note = out / ".simulate" / "made_from"
-    digest = hashlib.blake2b(digest_size=16)
-    with open(manifest.path, "rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    text = f"{digest.hexdigest()} {options.sample_rate} {options.max_samples}\n"
+    text = f"{manifest.digest()} {options.sample_rate} {options.max_samples}\n"
     if not note.exists():
         with atomic_write(note) as handle:
             handle.write(text)
@@ -318,80 +278,53 @@ def finish(manifest: Manifest, out: str | os.PathLike, num_jobs: int) -> int:
     count = _check_complete(manifest, parts)
     for left in out.glob(".*.tmp"):  # by a 'finish' that was killed
         left.unlink(missing_ok=True)
-    for name in _MERGED[:-1]:
-        _merge(name, parts, out)
-    for name in _OF_LANGUAGES:
-        having = [part for part in parts if (part / name).is_file()]
-        (out / name).unlink(missing_ok=True)
-        if having:
-            _merge(name, having, out)
-    _write_spk2utt(out)
-    _write_uem(out)
-    _merge(_MERGED[-1], parts, out)
+    for name in (*_BY_UTTERANCE, *_BY_RECORDING):
+        _merge([part / name for part in parts], out / name)
+    write_table(out / "spk2utt", spk2utt_of(read_table(out / "utt2spk")))
     faults = validate_data_dir(out, feats=False, text=False)
     if faults:
         raise DiarizeError(f"{out} has {len(faults)} faults: {_some(faults)}")
     return count
 
 
-def _check_complete(manifest: Manifest, parts: list[Path]) -> int:
+def _check_complete(manifest: Manifest, parts: Sequence[Path]) -> int:
     """Return the number of mixtures after checking that all are in the parts and on disk."""
-    count = 0
-    absent, gone = [], []
-    found = (line.split(maxsplit=1) for part in parts for line in _lines(part / "wav.scp"))
-    for name, entry in zip_longest(manifest.ids(), found):
-        if name is None or (entry is not None and entry[0] != name):
-            raise DiarizeError(
-                f"the jobs were not made from {manifest.path}: {entry[0]} in place of "
-                f"{name or 'its end'}; run 'write' again for all jobs"
-            )
-        if entry is None:
-            absent.append(name)
-        elif not os.path.isfile(entry[1].rstrip("\n")):
-            gone.append(entry[1].rstrip("\n"))
-        count += 1
-    if absent or gone:
+    found = {name: path for part in parts for name, path in read_table(part / "wav.scp").items()}
+    names = list(manifest.ids())
+    foreign = found.keys() - names
+    if foreign:
         raise DiarizeError(
-            f"{len(absent) + len(gone)} of {count} mixtures of {manifest.path} are missing: "
-            f"{_some(absent + gone)}; run 'write' again for all jobs"
+            f"the jobs were not made from {manifest.path}: it has no {min(foreign)}; run 'write' "
+            "again for all jobs"
         )
-    return count
+    missing = [found.get(n, n) for n in names if n not in found or not os.path.isfile(found[n])]
+    if missing:
+        raise DiarizeError(
+            f"{len(missing)} of {len(names)} mixtures of {manifest.path} are missing: "
+            f"{_some(missing)}; run 'write' again for all jobs"
+        )
+    return len(names)
 
 
-def _merge(name: str, parts: list[Path], out: Path) -> None:
-    """Write table ``name`` of all parts, sorted; reads the parts line by line."""
+def _merge(parts: Sequence[Path], out: Path) -> None:
+    """Write the tables of all parts as one, line by line; no table if all are empty.
+
+    The mixtures of the parts are in order, their utterances are not.
+    """
     with ExitStack() as stack:
-        handles = [stack.enter_context(open(part / name, encoding="utf-8")) for part in parts]
-        # The parts of an RTTM are in order already: one part follows the other.
-        rows: Iterable[str] = (line for handle in handles for line in handle)
-        if not name.endswith("rttm"):
-            rows = heapq.merge(*handles, key=lambda line: line.split(" ", 1)[0])
-        with atomic_write(out / name) as handle:
-            handle.writelines(rows)
-
-
-def _write_spk2utt(out: Path) -> None:
-    utterances: dict[str, list[str]] = {}
-    for key, speaker in read_table(out / "utt2spk", fields=2).items():
-        utterances.setdefault(speaker, []).append(key)
-    with atomic_write(out / "spk2utt") as handle:
-        for speaker in sorted(utterances):
-            handle.write(f"{speaker} {' '.join(utterances[speaker])}\n")
-
-
-def _write_uem(out: Path) -> None:
-    with atomic_write(out / "uem") as handle:
-        for line in _lines(out / "reco2dur"):
-            recording, duration = line.split()
-            handle.write(f"{recording} 1 0.000 {float(duration):.3f}\n")
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with open(path, encoding="utf-8") as handle:
-            yield from handle
-    except OSError as err:
-        raise DiarizeError(f"cannot read {path}: {err.strerror}; run 'write' again") from err
+        try:
+            handles = [stack.enter_context(open(part, encoding="utf-8")) for part in parts]
+        except OSError as err:
+            raise DiarizeError(
+                f"cannot read {err.filename}: {err.strerror}; run 'write' again"
+            ) from err
+        lines: Iterable[str] = (line for handle in handles for line in handle)
+        if out.name in _BY_UTTERANCE:
+            lines = heapq.merge(*handles, key=lambda line: line.split(" ", 1)[0])
+        with atomic_write(out) as handle:
+            handle.writelines(lines)
+    if out.stat().st_size == 0:
+        out.unlink()
 
 
 def _some(items: list) -> str:

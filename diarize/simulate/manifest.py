@@ -12,6 +12,7 @@ adjacent utterances of one label form one segment.  A mixture may have a ``band`
 Hz, to which every utterance is filtered, and a ``fade`` in seconds at both ends of each.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -106,6 +107,14 @@ class Manifest(Sequence):
         with open(self.path, "rb") as handle:
             for line in handle:
                 yield line.split(maxsplit=1)[0].decode()
+
+    def digest(self) -> str:
+        """Return a checksum of the file."""
+        digest = hashlib.blake2b(digest_size=16)
+        with open(self.path, "rb") as handle:
+            while block := handle.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
 
     def __getstate__(self) -> dict:
         return {"path": self.path, "_file": None, "_offsets": self._offsets}

@@ -185,10 +185,11 @@ def test_leftovers_of_kills_are_removed(manifest):
     write_job(manifest, "out", 1, 1, WriteOptions())
     Path("out/wav/00/00/mix_0000002.wav").unlink()
     Path("out/wav/00/00/.mix_0000002.wav.x1.tmp").write_bytes(b"half")
-    Path("out/.simulate/parts/1/.1.x1").mkdir()
+    Path("out/.simulate/parts/1/.1.new").mkdir()
     Path("out/.segments.x1.tmp").write_bytes(b"half")
     write_all(manifest, "out", 1)
-    assert not list(Path("out").rglob(".*.x1*"))
+    left = [path.name for path in Path("out").rglob(".*")]
+    assert left == [".simulate"]
 
 
 def test_missing_part_mixture_or_file(manifest, make_corpus):

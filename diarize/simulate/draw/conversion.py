@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from diarize.errors import DiarizeError
+from diarize.io.atomic import make_directory
 from diarize.io.audio import AudioSource, read_audio, write_wav
 from diarize.io.filename import file_name
 from diarize.simulate.draw.utterances import Corpus, Spoken
@@ -80,7 +81,7 @@ class Conversions:
         """
         path = self.directory / file_name(voice) / file_name(spoken.id, ".wav")
         if not path.is_file():
-            self._make_directory(path.parent)
+            make_directory(path.parent)
             fresh = path.with_name(f".new.{path.name}")
             self.convert(self._source(spoken), self._reference(voice), os.fspath(fresh))
             if not fresh.is_file():
@@ -108,15 +109,8 @@ class Conversions:
             return spoken.file
         path = self.directory / "sources" / file_name(spoken.id, ".wav")
         if not path.is_file():
-            self._make_directory(path.parent)
+            make_directory(path.parent)
             first, last = round(spoken.start * _RATE), round(spoken.end * _RATE)
             wave = read_audio(spoken.file, first, None if spoken.whole else last, _RATE)
             write_wav(path, wave, _RATE)
         return os.fspath(path)
-
-    @staticmethod
-    def _make_directory(path: Path) -> None:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as err:
-            raise DiarizeError(f"cannot make directory {path}: {err.strerror or err}") from err

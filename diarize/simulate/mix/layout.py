@@ -12,7 +12,6 @@ the whole mixture (:mod:`diarize.simulate.mix.mixer`).  Both depend on the mixtu
 any process may compute them; unknown gains are NaN.
 """
 
-import hashlib
 import json
 import os
 from array import array
@@ -42,7 +41,6 @@ from diarize.simulate.mix.store import (
 from diarize.timebase import FrameGrid
 
 _FORMAT = 3
-_BLOCK = 1 << 24
 _MIXTURES = 1 << 16  # counted at once
 _MIXTURE_ARRAYS = ("pointer", "num_samples", "noise", "snr", "fade", "ids")
 _ROW_ARRAYS = ("begin", "first", "length", "source", "speaker", "room", "level", "label", "own")
@@ -194,7 +192,7 @@ def open_layout(
     file; a shorter excess is cut, as by Kaldi's ``extract-segments``.  With ``max_faults``,
     mixtures of unreadable files (`MixtureLayout.using`) are in the layout, but cannot be mixed.
     """
-    folder = Path(store_path) / "layouts" / _digest(manifest, options)
+    folder = Path(store_path) / "layouts" / f"{manifest.digest()}-{options.sample_rate}-{_FORMAT}"
     names, draft = folder.with_suffix(".json"), None
     with locked(folder.parent):
         if not names.exists():
@@ -352,11 +350,3 @@ class _Draft:
         if over > MAX_OVERSHOOT:
             raise DiarizeError(f"{where}: {span} ends {over:.2f} s after the recording")
         raise DiarizeError(f"{where}: {span} holds no samples")
-
-
-def _digest(manifest: Manifest, options: StoreOptions) -> str:
-    digest = hashlib.blake2b(f"{_FORMAT} {options.sample_rate}".encode(), digest_size=12)
-    with open(manifest.path, "rb") as handle:
-        while block := handle.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
