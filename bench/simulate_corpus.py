@@ -7,6 +7,7 @@ import soundfile
 
 from diarize.io.table import write_table
 from diarize.kaldi.datadir import DataDir
+from diarize.simulate.draw.common import audio_files
 from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
 from diarize.simulate.manifest import write_manifest
 
@@ -75,7 +76,7 @@ def make_corpus(root: Path, mixtures: int, voices: Path | None = None) -> Path:
     utterances from.
     """
     data = make_voices(root) if voices is None else DataDir.load(voices)
-    rooms, noises = make_rooms(root), make_noises(root)
+    rooms, noises = (audio_files(made(root).path) for made in (make_rooms, make_noises))
     drawn, dry = [], []
     for speakers, beta in BETAS.items():
         options = MixtureOptions(

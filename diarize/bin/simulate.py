@@ -110,6 +110,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def _run_manifest(args: argparse.Namespace) -> None:
     from diarize.kaldi.datadir import DataDir
+    from diarize.simulate.draw.common import audio_files
     from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
     from diarize.simulate.manifest import write_manifest
 
@@ -124,8 +125,7 @@ def _run_manifest(args: argparse.Namespace) -> None:
         seed=args.seed,
         prefix=args.prefix,
     )
-    noises = DataDir.load(args.noise_data) if args.noise_data else None
-    rirs = DataDir.load(args.rir_data) if args.rir_data else None
+    noises, rirs = audio_files(args.noise_data), audio_files(args.rir_data)
     mixtures = make_manifest(DataDir.load(args.data), options, noises, rirs)
     count = write_manifest(args.out, mixtures)
     print(

@@ -75,8 +75,9 @@ def add_units(parser: argparse.ArgumentParser, prog: str) -> None:
 def _run(args: argparse.Namespace, prog: str) -> None:
     from diarize.kaldi.datadir import DataDir
     from diarize.simulate.draw.code_switch import CodeSwitchOptions, make_code_switch_manifest
+    from diarize.simulate.draw.common import audio_files
     from diarize.simulate.draw.conversion import Conversions, load_converter
-    from diarize.simulate.draw.utterances import audio_files, load_corpus
+    from diarize.simulate.draw.utterances import load_corpus
     from diarize.simulate.manifest import write_manifest
 
     logging.basicConfig(format=f"{prog}: %(levelname)s: %(message)s", level=logging.WARNING)
@@ -99,8 +100,7 @@ def _run(args: argparse.Namespace, prog: str) -> None:
     if args.convert:
         place = args.converted_dir or f"{args.out}.converted"
         conversions = Conversions(corpus, place, load_converter(args.convert))
-    noises = audio_files(DataDir.load(args.noise_data)) if args.noise_data else []
-    rirs = audio_files(DataDir.load(args.rir_data)) if args.rir_data else []
+    noises, rirs = audio_files(args.noise_data), audio_files(args.rir_data)
     mixtures = make_code_switch_manifest(corpus, options, noises, rirs, conversions)
     count = write_manifest(args.out, mixtures)
     what = f"{options.num_languages} languages" if options.num_languages > 1 else "one language"

@@ -72,9 +72,9 @@ def _run_statistics(args: argparse.Namespace, prog: str) -> None:
 
 def _run_conversations(args: argparse.Namespace, prog: str) -> None:
     from diarize.kaldi.datadir import DataDir
+    from diarize.simulate.draw.common import audio_files
     from diarize.simulate.draw.conversations import ConversationOptions, make_conversations
     from diarize.simulate.draw.turn_taking import read_statistics
-    from diarize.simulate.draw.utterances import audio_files
     from diarize.simulate.manifest import write_manifest
 
     options = ConversationOptions(
@@ -87,8 +87,7 @@ def _run_conversations(args: argparse.Namespace, prog: str) -> None:
         seed=args.seed,
         prefix=args.prefix,
     )
-    noises = audio_files(DataDir.load(args.noise_data)) if args.noise_data else []
-    rirs = audio_files(DataDir.load(args.rir_data)) if args.rir_data else []
+    noises, rirs = audio_files(args.noise_data), audio_files(args.rir_data)
     statistics = read_statistics(args.stats)
     mixtures = make_conversations(DataDir.load(args.data), statistics, options, noises, rirs)
     count = write_manifest(args.out, mixtures)

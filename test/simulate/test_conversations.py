@@ -184,7 +184,7 @@ def test_order_of_turns(speakers, hold):
 def test_mixed_labels_are_those_of_the_plan(make_corpus, render):
     """Through the mixer, with real (short) audio: samples instead of seconds."""
     data = make_corpus(num_speakers=3, num_utts=4, segments=True)
-    options = ConversationOptions(6, (3, 3), 3, 5, seed=2)
+    options = ConversationOptions(6, (3, 3), min_utts=3, max_utts=5, seed=2)
     for _, mixture in make_conversations(data, STATISTICS, options):
         found = render(mixture).segments
         expected = segments_of(mixture)

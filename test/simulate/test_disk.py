@@ -20,6 +20,7 @@ from diarize.io.table import read_table
 from diarize.kaldi.datadir import DataDir
 from diarize.segments import merge_segments
 from diarize.simulate.disk import WriteOptions, finish, write_job
+from diarize.simulate.draw.common import audio_files
 from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
 from diarize.simulate.manifest import read_manifest, write_manifest
 
@@ -38,7 +39,8 @@ def manifest(make_corpus, tmp_path, monkeypatch):
 
 def draw(data, noises=None, count=30):
     options = MixtureOptions(count, 2, 0.3, min_utts=2, max_utts=5, seed=1)
-    write_manifest("mixture.scp", make_manifest(data, options, noises, noises))
+    files = audio_files(noises and noises.path)
+    write_manifest("mixture.scp", make_manifest(data, options, files, files))
     return read_manifest("mixture.scp")
 
 

@@ -10,6 +10,7 @@ from scipy import stats
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
 from diarize.kaldi.datadir import DataDir
+from diarize.simulate.draw.common import audio_files
 from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
 
 OPTIONS = MixtureOptions(num_mixtures=300, num_speakers=2, beta=2.0, seed=3)
@@ -79,7 +80,8 @@ def test_mixture_depends_on_seed_and_index_alone(make_corpus):
 
 def test_noise_and_rirs_leave_the_speakers_as_they_are(make_corpus):
     data = make_corpus()
-    noises, rirs = make_corpus("noise", 3, 1), make_corpus("rirs", 2, 2)
+    noises = audio_files(make_corpus("noise", 3, 1).path)
+    rirs = audio_files(make_corpus("rirs", 2, 2).path)
     dry = [mixture for _, mixture in make_manifest(data, OPTIONS)]
     wet = [mixture for _, mixture in make_manifest(data, OPTIONS, noises, rirs)]
     for a, b in zip(dry, wet, strict=True):
@@ -87,8 +89,8 @@ def test_noise_and_rirs_leave_the_speakers_as_they_are(make_corpus):
             assert {**x, "rir": None} == {**y, "rir": None}
     rooms = [speaker["rir"] for mixture in wet for speaker in mixture["speakers"]]
     assert np.mean([room is not None for room in rooms]) == pytest.approx(0.5, abs=0.08)
-    assert set(rooms) - {None} == set(rirs.wav_scp.values())
-    assert {mixture["noise"] for mixture in wet} == set(noises.wav_scp.values())
+    assert set(rooms) - {None} == set(rirs)
+    assert {mixture["noise"] for mixture in wet} == set(noises)
     assert {mixture["snr"] for mixture in wet} == {5.0, 10.0, 15.0, 20.0}
     never = replace(OPTIONS, rir_prob=0.0)
     for _, mixture in make_manifest(data, never, rirs=rirs):

@@ -20,12 +20,13 @@ with one row of utterances whose labels are languages (:mod:`diarize.simulate.ma
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from diarize.errors import DiarizeError
+from diarize.simulate.draw.common import DECIMALS, DrawOptions
 from diarize.simulate.draw.splice import Fragment, mixed_sentence
 from diarize.simulate.draw.utterances import Corpus, Spoken
 
@@ -38,7 +39,7 @@ _MIN_LEVEL = -70.0  # dB: an utterance below is not amplified, which would only 
 
 
 @dataclass(frozen=True)
-class CodeSwitchOptions:
+class CodeSwitchOptions(DrawOptions):
     """Options of the code-switching simulation.
 
     ``groups`` are the languages of a mixture, the matrix language first; () means all groups of
@@ -52,7 +53,6 @@ class CodeSwitchOptions:
     in dB.  ``level``: dB re full scale, None: unchanged.
     """
 
-    num_mixtures: int
     num_languages: int = 2
     groups: tuple[tuple[str, ...], ...] = ()
     seconds: tuple[float, float] = (10.0, 20.0)
@@ -66,13 +66,12 @@ class CodeSwitchOptions:
     band: tuple[float, float] | None = (80.0, 7000.0)
     level: float | None = -27.0
     fade: float = 0.005
-    seed: int = 0
+    _: KW_ONLY
     prefix: str = "cs_"
 
-    def __post_init__(self) -> None:
+    def checks(self) -> list[tuple[str, bool, str]]:
         low, high = self.seconds
-        checks = [
-            ("num_mixtures", self.num_mixtures >= 1, "at least 1"),
+        return [
             ("num_languages", self.num_languages >= 1, "at least 1"),
             ("groups", all(len(g) == self.num_languages == len(set(g)) for g in self.groups),
              f"groups of {self.num_languages} different languages"),
@@ -82,15 +81,7 @@ class CodeSwitchOptions:
             ("pause", 0 <= self.pause < math.inf, "0 or more seconds"),
             ("voices", self.voices in VOICES, f"one of {', '.join(VOICES)}"),
             ("snrs", self.snrs[0] <= self.snrs[1], "a range of dB, low to high"),
-            ("seed", self.seed >= 0, "0 or more"),
-            ("prefix", self.prefix.split() == [self.prefix] and "/" not in self.prefix,
-             "non-empty, without spaces and '/'"),
         ]  # fmt: skip
-        for name, good, wanted in checks:
-            if not good:
-                raise DiarizeError(
-                    f"simulation: {name} must be {wanted}, not {getattr(self, name)!r}"
-                )
 
 
 class Stream(NamedTuple):
@@ -167,10 +158,7 @@ def _draw_all(
     drawer: "_Drawer", noises: Sequence[str], rirs: Sequence[str]
 ) -> Iterator[tuple[str, dict]]:
     options = drawer.options
-    width = max(7, len(str(options.num_mixtures)))
-    for index in range(options.num_mixtures):
-        name = f"{options.prefix}{index + 1:0{width}d}"
-        rng = np.random.default_rng(np.random.SeedSequence(options.seed, spawn_key=(index,)))
+    for index, name, rng in options.mixtures():
         row = drawer.row(drawer.groups[index % len(drawer.groups)], rng)
         coins, picks = rng.random(2), rng.random(2)
         snr = round(float(rng.uniform(*options.snrs)), 2)
@@ -210,7 +198,7 @@ class _Drawer:
         sentences = self._sentences(streams, rng)
         utts, intervals = [], []
         for number, fragments in enumerate(sentences):
-            silence = round(float(rng.exponential(self.options.pause)), 6)
+            silence = round(float(rng.exponential(self.options.pause)), DECIMALS)
             for place, fragment in enumerate(fragments):
                 utts.append(self._utterance(fragment, number, streams[0].voice, target))
                 intervals.append(0.0 if place else silence)

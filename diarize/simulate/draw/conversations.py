@@ -13,61 +13,39 @@ last turn has ended.  Beginnings and ends of turns therefore have the same order
 overlaps himself.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.simulate.draw.mixtures import MixtureOptions
+from diarize.kaldi.datadir import DataDir
+from diarize.simulate.draw.common import DECIMALS, SpeakerOptions, utterances_by_speaker
 from diarize.simulate.draw.turn_taking import TurnStatistics
 
-if TYPE_CHECKING:
-    from diarize.kaldi.datadir import DataDir
-
-_DECIMALS = 6  # of silences in seconds: a microsecond, finer than a sample
 _TRIES = 100
 
 
 @dataclass(frozen=True)
-class ConversationOptions:
+class ConversationOptions(SpeakerOptions):
     """Options of simulated conversations.
 
     ``speakers`` (low, high): range of the number of speakers, each number in turn.  The number
     of turns is that of Alg. 1 of Fujita 2019: ``min_utts`` to ``max_utts`` are drawn for each
     speaker and added.  The turn-taking distributes the turns; each speaker has at least one.
-    The other options are as in :class:`diarize.simulate.draw.mixtures.MixtureOptions`.
     """
 
-    num_mixtures: int
     speakers: tuple[int, int]
-    min_utts: int = 10
-    max_utts: int = 20
-    rir_prob: float = 0.5
-    snrs: tuple[float, ...] = (5.0, 10.0, 15.0, 20.0)
-    seed: int = 0
+    _: KW_ONLY
     prefix: str = "conv_"
 
-    def __post_init__(self) -> None:
-        low, high = self.speakers
-        if high < low:
-            raise DiarizeError(f"simulation: speakers must be a range, low to high: {low}-{high}")
-        MixtureOptions(  # for its checks
-            self.num_mixtures,
-            low,
-            0.0,
-            self.min_utts,
-            self.max_utts,
-            self.rir_prob,
-            self.snrs,
-            self.seed,
-            self.prefix,
-        )
+    def checks(self) -> list[tuple[str, bool, str]]:
+        good = 1 <= self.speakers[0] <= self.speakers[1]
+        return [("speakers", good, "a range, low to high, of at least 1"), *super().checks()]
 
 
-@dataclass
-class _Pool:
+class _Pool(NamedTuple):
     """Utterances of one speaker, in manifest form, and their lengths in seconds."""
 
     name: str
@@ -76,11 +54,11 @@ class _Pool:
 
 
 def make_conversations(
-    data: "DataDir",
+    data: DataDir,
     statistics: TurnStatistics,
     options: ConversationOptions,
-    noises: list[str] | None = None,
-    rirs: list[str] | None = None,
+    noises: Sequence[str] = (),
+    rirs: Sequence[str] = (),
 ) -> Iterator[tuple[str, dict]]:
     """Yield (id, mixture) for each conversation, ids ``<prefix>0000001``... in C order.
 
@@ -89,7 +67,13 @@ def make_conversations(
     time.  Raises DiarizeError for too few speakers in ``data``, and for ``statistics`` that
     lack a required distribution.
     """
-    pools = _pools(data)
+    pools = [
+        _Pool(name, [item for item, _ in found], [
+            data.duration(utt.recording) if utt.end is None else utt.end - utt.start
+            for _, utt in found
+        ])
+        for name, found in utterances_by_speaker(data).items()
+    ]  # fmt: skip
     low, high = options.speakers
     if len(pools) < high:
         raise DiarizeError(
@@ -100,21 +84,18 @@ def make_conversations(
         raise DiarizeError("statistics: no pause between turns of one speaker was ever seen")
     if high > 1 and statistics.turn_hold == 1:
         raise DiarizeError("statistics: the speaker never changes: no conversation of several")
-    return _draw_all(pools, statistics, options, noises or [], rirs or [])
+    return _draw_all(pools, statistics, options, noises, rirs)
 
 
 def _draw_all(
     pools: list[_Pool],
     statistics: TurnStatistics,
     options: ConversationOptions,
-    noises: list[str],
-    rirs: list[str],
+    noises: Sequence[str],
+    rirs: Sequence[str],
 ) -> Iterator[tuple[str, dict]]:
-    width = max(7, len(str(options.num_mixtures)))
     low, high = options.speakers
-    for index in range(options.num_mixtures):
-        name = f"{options.prefix}{index + 1:0{width}d}"
-        rng = np.random.default_rng(np.random.SeedSequence(options.seed, spawn_key=(index,)))
+    for index, name, rng in options.mixtures():
         number = low + index % (high - low + 1)
         chosen = [pools[i] for i in rng.choice(len(pools), size=number, replace=False)]
         turns = int(rng.integers(options.min_utts, options.max_utts + 1, size=number).sum())
@@ -168,26 +149,9 @@ def _place(
         else:
             limit = min(before, seconds, end - ends[speaker])
             start = end - statistics.overlap_seconds.draw(share, limit)
-        silence = max(0.0, round(start - ends[speaker], _DECIMALS))
+        silence = max(0.0, round(start - ends[speaker], DECIMALS))
         row["utts"].append(pool.items[item])
         row["intervals"].append(silence)
         ends[speaker] += silence + seconds
         last, end, before = speaker, ends[speaker], seconds
     return rows
-
-
-def _pools(data: "DataDir") -> list[_Pool]:
-    """Return the speakers, in C order, with all their utterances."""
-    pools: dict[str, _Pool] = {}
-    names: dict[str, str] = {}
-    for utt in data.utterances:
-        if not utt.speaker:
-            raise DiarizeError(f"{data.path}: utterance {utt.id} has no speaker in utt2spk")
-        if utt.recording not in names:
-            names[utt.recording] = data.source(utt.recording).resolved()
-        name = names[utt.recording]
-        whole = utt.end is None
-        pool = pools.setdefault(utt.speaker, _Pool(utt.speaker, [], []))
-        pool.items.append(name if whole else [name, utt.start, utt.end])
-        pool.seconds.append(data.duration(utt.recording) if whole else utt.end - utt.start)
-    return [pools[name] for name in sorted(pools)]

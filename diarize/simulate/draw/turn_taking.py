@@ -32,7 +32,6 @@ from diarize.segments import Segment, by_recording, merge_segments
 FORMAT = "turn-taking 1"
 TIMES = ("pause_same", "pause_different", "overlap_seconds")
 _MAX_QUANTILES = 200
-_PER_LINE = 20
 
 
 class Distribution:
@@ -187,8 +186,8 @@ def turn_times(
 
 
 def write_statistics(path: str | os.PathLike, statistics: TurnStatistics) -> None:
-    """Write ``statistics`` as readable JSON; times in seconds."""
-    head = {
+    """Write ``statistics`` as JSON, a line for each key; times in seconds."""
+    content = {
         "format": FORMAT,
         "source": statistics.source,
         "recordings": statistics.recordings,
@@ -196,19 +195,16 @@ def write_statistics(path: str | os.PathLike, statistics: TurnStatistics) -> Non
         "turn_hold": round(statistics.turn_hold, 6),
         "overlap": round(statistics.overlap, 6),
     }
-    parts = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
-    parts += [f" {json.dumps(name)}: {_text(getattr(statistics, name))}" for name in TIMES]
+    for name in TIMES:
+        times = getattr(statistics, name)
+        content[name] = times and {
+            "count": times.count,
+            "mean": round(times.mean, 3),
+            "quantiles": [round(value, 3) for value in times.quantiles],
+        }
+    lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
     with atomic_write(path) as handle:
-        handle.write("{\n" + ",\n".join(parts) + "\n}\n")
-
-
-def _text(times: Distribution | None) -> str:
-    if times is None:
-        return "null"
-    numbers = [f"{value:.3f}" for value in times.quantiles]
-    lines = [", ".join(numbers[i : i + _PER_LINE]) for i in range(0, len(numbers), _PER_LINE)]
-    body = ",\n   ".join(lines)
-    return f'{{"count": {times.count}, "mean": {times.mean:.3f}, "quantiles": [\n   {body}]}}'
+        handle.write("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def read_statistics(path: str | os.PathLike) -> TurnStatistics:

@@ -141,14 +141,3 @@ def load_corpus(data: DataDir, words: Mapping[str, Sequence[Word]] | None = None
 
 def _optional(data: DataDir, name: str) -> dict[str, str]:
     return read_table(data.path / name) if (data.path / name).exists() else {}
-
-
-def audio_files(data: DataDir) -> list[str]:
-    """Return the audio of every recording of ``data``, in manifest form.
-
-    Raises DiarizeError if there is none.
-    """
-    names = [data.source(recording).resolved() for recording in data.recordings]
-    if not names:
-        raise DiarizeError(f"{data.path}: no recordings in it")
-    return names
