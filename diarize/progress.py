@@ -27,14 +27,16 @@ def progress_bar(total: int, unit: str, desc: str, **options: Any) -> tqdm:
 
 
 @contextmanager
-def audio_progress(total: int, unit: str, desc: str) -> Iterator[Callable[[float], None]]:
+def audio_progress(
+    total: int, unit: str, desc: str, **options: Any
+) -> Iterator[Callable[[float], None]]:
     """Show the progress of work on audio; the context is a function of each finished unit.
 
     It receives the seconds of audio of the unit, 0 for one that existed.  Hours of audio and the
-    speed are shown.
+    speed are shown.  ``options`` are those of `progress_bar`.
     """
     audio = 0.0
-    with progress_bar(total, unit, desc) as bar:
+    with progress_bar(total, unit, desc, **options) as bar:
 
         def add(seconds: float) -> None:
             nonlocal audio

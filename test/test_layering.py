@@ -30,8 +30,11 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"errors", "timebase", "config", "features", "nn"},
     "report": GROUND | {"config", "io", "score"},
     # A model is handed in; what it gives, and how long a piece of a sequence is, are known.
-    "infer": GROUND | {"config", "io", "kaldi", "nn.outputs", "nn.pieces", "nn.precision"},
+    "infer": GROUND
+    | {"config", "io", "kaldi", "progress", "nn.outputs", "nn.pieces", "nn.precision"},
     "train": GROUND | {"config", "io", "kaldi", "nn.precision"},
+    # The Python interface, of which the command of inference is a shell.
+    "api": GROUND | {"infer", "tasks"},
     "tasks": GROUND
     | {"config", "data", "features", "io", "losses", "models", "nn"}
     # Each task has its post-processor, which validation decides with, too.

@@ -13,7 +13,11 @@ from diarize.errors import DiarizeError
 
 
 def run_command(body: Callable[[], int | None], prog: str) -> int:
-    """Return the status of ``body()``; a DiarizeError or OSError becomes one line and status 1."""
+    """Return the status of ``body()``; a DiarizeError or OSError becomes one line and status 1.
+
+    Standard output is UTF-8 in every locale.
+    """
+    _open_streams()
     try:
         status = body() or 0
         sys.stdout.flush()
@@ -32,6 +36,19 @@ def run_command(body: Callable[[], int | None], prog: str) -> int:
         where = f"{err.filename}: " if err.filename else ""
         sys.stderr.write(f"{prog}: error: {where}{err.strerror or err}\n")
     return 1
+
+
+def _open_streams() -> None:
+    """Make the standard streams usable: UTF-8, and a closed one fails like a full disk."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:
+            # Also reserves the descriptor, which the next opened file would get.
+            closed = os.open(os.devnull, os.O_RDONLY if descriptor == 1 else os.O_RDWR)
+            setattr(sys, name, os.fdopen(closed, "w", encoding="utf-8"))
+        elif hasattr(stream, "reconfigure"):
+            errors = "backslashreplace" if descriptor == 2 else None
+            stream.reconfigure(encoding="utf-8", errors=errors)
 
 
 def command_parser(prog: str, description: str | None) -> "CommandParser":

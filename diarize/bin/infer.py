@@ -1,32 +1,59 @@
-"""diarize-infer: RTTM of audio files."""
+"""diarize-infer: who spoke when, or which language when, in audio files.
+
+    diarize-infer meeting.wav --model egs/speechocean762/diar1/model
+    diarize-infer *.wav --model exp/m --out turns/ --format textgrid
+    diarize-infer --data data/test --model exp/m --out exp/m/infer_test
+
+The output is RTTM on standard output, a file in the format of its suffix (.rttm .TextGrid .eaf
+.txt .srt .vtt .csv .json .jsonl .ctm .stm), or a directory with a file per recording.  A Kaldi
+data directory becomes one with rttm, segments, utt2spk, spk2utt and reco2num_spk.
+"""
 
 import argparse
 import sys
 from pathlib import Path
 
 from diarize.bin.common import command_parser, run_command
+from diarize.io.formats import FORMATS
+
+PROG = "diarize-infer"
+LIMITS = {
+    "num": "exactly this number of",
+    "min": "at least this number of",
+    "max": "at most this number of",
+}
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = command_parser("diarize-infer", "Print who spoke when in an audio file, as RTTM.")
+    parser = command_parser(PROG, __doc__)
     add = parser.add_argument
-    add("audio", nargs="+", help="audio files (WAV, FLAC, OGG, SPHERE; any rate and channels)")
+    add("audio", nargs="*", help="audio files, - for standard input; any rate and channels")
+    add("--data", type=Path, metavar="DIR",
+        help="Kaldi data directory instead; its reco2num_spk is used, and the output is "
+        "restricted to its segments")
+    add("--ignore", nargs="+", choices=("segments", "reco2num_spk"), default=[],
+        help="files of --data that are not used")
+    add("--allow-pipes", action="store_true", help="run the commands in wav.scp")
     add("--model", type=Path, required=True, metavar="PATH",
-        help="experiment or packed model (directory), or a model file")
+        help="experiment or packed model (directory, .tar.gz), or a model file (.pth)")
     add("--config", type=Path, metavar="YAML",
         help="thresholds (default: best.yaml beside the model)")
-    add("--out", type=Path, metavar="FILE", help="write the RTTM there instead of printing it")
+    add("--out", metavar="PATH", help="file, or directory (default: standard output)")
+    add("--format", choices=sorted(FORMATS), help="format (default: by the suffix, else rttm)")
+    add("--channel", default="mix", metavar="N|each|mix",
+        help="one channel, each on its own, or their mean (default: %(default)s)")
     add("--device", help="auto, cpu, cuda, cuda:N (default: auto)")
     add("--max-memory", type=float, metavar="GB", help="memory that may be used (default: 4)")
-    add("--window", type=float, metavar="S", help="what is longer is taken in windows of S s")
+    add("--window", type=float, metavar="S",
+        help="longer recordings are processed in windows of S seconds")
     add("--query-threshold", type=float, metavar="P",
-        help="activity above which a query is a speaker")
+        help="activity above which a query is a speaker or language")
     add("--mask-threshold", type=float, metavar="P", help="mask probability of an active frame")
-    add("--num-speakers", type=int, metavar="N", help="exactly so many speakers")
-    add("--min-speakers", type=int, metavar="N",
-        help="at least so many, regardless of --query-threshold")
-    add("--max-speakers", type=int, metavar="N", help="at most so many")
+    for noun in ("speakers", "languages"):
+        for limit, words in LIMITS.items():
+            add(f"--{limit}-{noun}", type=int, metavar="N",
+                help=f"{words} {noun}" + (" (model for languages)" if noun != "speakers" else ""))
     return parser
 
 
@@ -34,54 +61,47 @@ def main(argv: list[str] | None = None) -> int:
     """Return the exit status of the command."""
     parser = make_parser()
     args = parser.parse_args(argv)
+    if bool(args.audio) == bool(args.data):
+        parser.error("audio files, or --data with a data directory, are required, not both")
+    if args.ignore and not args.data:
+        parser.error("--ignore needs --data")
     return run_command(lambda: infer(args), parser.prog)
 
 
-def infer(args: argparse.Namespace) -> None:
-    """Diarize the files of ``args`` one after the other."""
-    from diarize.errors import DiarizeError
-    from diarize.infer.config import load_inference_config, override, override_network
-    from diarize.infer.loader import find_model, make_predictor
-    from diarize.infer.predictor import Posteriors
-    from diarize.infer.run import predict_all
-    from diarize.infer.threads import BackgroundWriter
-    from diarize.io.audio import AudioSource
-    from diarize.io.rttm import write_rttm
-    from diarize.tasks.registry import load_task
+def infer(args: argparse.Namespace) -> int:
+    """Diarize the recordings of ``args``; returns 1 if one of them has failed."""
+    from diarize.infer.batch import Failures, open_data, open_files
+    from diarize.infer.inputs import parse_channel
+    from diarize.infer.output import Output
+    from diarize.infer.progress import inference_progress
+    from diarize.io.destination import Destination
 
-    model, tuned = find_model(args.model)
-    config = load_inference_config(args.config or tuned)
-    names = ("query_threshold", "mask_threshold", "num_speakers", "min_speakers", "max_speakers")
-    options = override(config.postprocess, {name: getattr(args, name) for name in names})
-    network = override_network(config.network, args.device, args.max_memory, args.window)
-    recordings: dict[str, str] = {}
-    for path in args.audio:
-        name = Path(path).stem.replace(" ", "_")
-        if name in recordings:
-            raise DiarizeError(
-                f"{path} and {recordings[name]} would both be recording '{name}'; rename one"
-            )
-        recordings[name] = path
-    task = load_task(model)
-    predictor = make_predictor(task.model, task.grid, network)
-    sources = {name: AudioSource(path) for name, path in recordings.items()}
-    by_name = {}
+    place = Destination.parse(args.out, args.format)
+    failures = Failures(PROG)
+    channel = parse_channel(args.channel)
+    if args.data:
+        inputs = open_data(args.data, channel, failures, args.ignore, args.allow_pipes)
+    else:
+        inputs = open_files(args.audio, channel, failures)
+    kaldi = bool(args.data) and place.folder and not args.format
+    output = Output(place, failures.total, kaldi)
 
-    def segment(item: tuple[str, Posteriors]) -> None:
-        name, found = item
-        labels = getattr(task.model, "labels", [])
-        by_name[name] = task.postprocessor.process(
-            found.masks, found.activities, name, options, task.grid,
-            (found.language_probs, labels) if labels else None,
-        )
-        if not by_name[name]:
-            print(f"{recordings[name]}: no speech found", file=sys.stderr)
+    from diarize.api import Diarizer  # after the checks: torch takes seconds
 
-    with BackgroundWriter(segment, depth=1) as behind:
-        for recording, found in predict_all(predictor, sources):
-            behind.put((recording.name, found))
-    segments = [one for name in recordings for one in by_name[name]]
-    write_rttm(args.out or sys.stdout, segments)
+    diarizer = Diarizer.from_pretrained(
+        args.model, args.device, args.config, args.max_memory, args.window
+    )
+    names = ["query_threshold", "mask_threshold"]
+    names += [f"{limit}_{noun}" for noun in ("speakers", "languages") for limit in LIMITS]
+    options = {name: getattr(args, name) for name in names}
+    diarizer.check_options(**options)
+    output.task = diarizer.task
+    with inference_progress(len(inputs), PROG) as progress:
+        for index, result in diarizer.stream(inputs, failures.add, progress.start, **options):
+            output.add(index, result, inputs[index].file_name)
+            progress.add(result.seconds)
+    output.close()
+    return failures.report(args.out or "standard output")
 
 
 if __name__ == "__main__":

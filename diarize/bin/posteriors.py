@@ -3,10 +3,17 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diarize.bin.common import command_parser, run_command
 
+if TYPE_CHECKING:
+    from diarize.infer.batch import Failures
+    from diarize.infer.finished import FinishedRecordings
+    from diarize.infer.predictor import Predictor
+
 PROG = "diarize-posteriors"
+
 NAMES = ("posteriors", "activities")
 # Only for models with a language head.
 LANGUAGE_ID = "language_id"
@@ -61,49 +68,104 @@ def merge(args: argparse.Namespace) -> None:
         merge_scp(args.out, name, args.merge)
 
 
-def compute(args: argparse.Namespace) -> None:
-    """Run the network over this job's recordings."""
-    from contextlib import ExitStack
+def compute(args: argparse.Namespace) -> int:
+    """Run the network over this job's recordings; returns 1 if one of them has failed."""
+    from dataclasses import asdict
 
+    from diarize.infer.batch import Failures
     from diarize.infer.config import load_inference_config, override_network
-    from diarize.infer.loader import find_model, make_predictor
-    from diarize.infer.predictor import Posteriors
-    from diarize.infer.run import predict_all
+    from diarize.infer.finished import FinishedRecordings
+    from diarize.infer.loader import make_predictor, model_files
     from diarize.infer.stored import write_layout
-    from diarize.infer.threads import BackgroundWriter
-    from diarize.io.ark import ArkWriter
+    from diarize.io.formats import make_folder
     from diarize.kaldi.datadir import DataDir
-    from diarize.progress import audio_progress
     from diarize.tasks.registry import load_task
 
-    options = load_inference_config(args.config).network
-    options = override_network(
-        options, args.device, args.max_memory, args.window, storage=args.storage
-    )
-    task = load_task(find_model(args.model)[0])
-    predictor = make_predictor(task.model, task.grid, options)
+    make_folder(args.out)
     data = DataDir.load(args.data, allow_pipes=args.allow_pipes)
     recordings = data.recordings[(args.job or 1) - 1 :: args.num_jobs]
+    sources = {name: data.source(name) for name in recordings}
+    failures = Failures(PROG, len(recordings))
+    with model_files(args.model) as (weights, tuned):
+        options = override_network(
+            load_inference_config(args.config or tuned).network,
+            args.device, args.max_memory, args.window, storage=args.storage,
+        )  # fmt: skip
+        task = load_task(weights)
+        made_with = {"model": digest(weights), "network": asdict(options)}
+    predictor = make_predictor(task.model, task.grid, options)
+    made_with["device"] = str(predictor.device)
     labels = getattr(task.model, "labels", [])
+    names = [*NAMES, LANGUAGE_ID] if labels else list(NAMES)
+    arks = [name if args.job is None else f"{name}.{args.job}" for name in names]
+    finished = FinishedRecordings(args.out / f"{arks[0]}.finished", arks, made_with, sources)
+    queries = predictor.sizes.queries - predictor.fixed_queries
+    write_layout(args.out, task.grid, task.name, labels, args.model, queries)
+    if finished.names:
+        print(f"{len(finished.names)} of {len(recordings)} recordings are finished already",
+              file=sys.stderr)
+    write_arks(args, predictor, finished, failures)
+    status = failures.report(f"{args.out}, where the next run finds them")
+    if status == 0:
+        finished.remove()
+    print(predictor.memory_line(), file=sys.stderr)
+    return status
+
+
+def write_arks(
+    args: argparse.Namespace,
+    predictor: "Predictor",
+    finished: "FinishedRecordings",
+    failures: "Failures",
+) -> None:
+    """Compute the recordings that are not finished; the scp is written if none has failed."""
+    from contextlib import ExitStack
+
+    from diarize.infer.predictor import Posteriors
+    from diarize.infer.progress import inference_progress
+    from diarize.infer.run import predict_all
+    from diarize.infer.threads import BackgroundWriter
+    from diarize.io.ark import ArkWriter
+
+    sources = {
+        name: source for name, source in finished.sources.items() if name not in finished.names
+    }
     with ExitStack() as stack:
-        progress = stack.enter_context(audio_progress(len(recordings), "recordings", PROG))
-        names = (*NAMES, LANGUAGE_ID) if labels else NAMES
-        writers = [stack.enter_context(ArkWriter(args.out, n, args.job)) for n in names]
-        write_layout(args.out, task.grid, task.name, labels)
+        writers = [
+            stack.enter_context(
+                ArkWriter(args.out, ark.split(".")[0], args.job, finished.kept(ark))
+            )
+            for ark in finished.arks
+        ]
 
         def write(item: tuple[str, Posteriors]) -> None:
             name, found = item
-            writers[0].write_rows(name, found.masks, options.storage == "int16")
+            writers[0].write_rows(name, found.masks, predictor.options.storage == "int16")
             arrays = (found.activities, found.language_probs)
             for writer, array in zip(writers[1:], arrays, strict=False):
                 writer.write(name, array)
+            finished.add(name, writers)
 
-        behind = stack.enter_context(BackgroundWriter(write, depth=1))
-        sources = {name: data.source(name) for name in recordings}
-        for recording, found in predict_all(predictor, sources):
-            behind.put((recording.name, found))
-            progress(recording.seconds)
-    print(predictor.memory_line(), file=sys.stderr)
+        progress = stack.enter_context(inference_progress(len(sources), PROG))
+        predictor.on_pass = progress.start
+        with BackgroundWriter(write, depth=1) as behind:
+            for recording, found in predict_all(predictor, sources, failures.add):
+                behind.put((recording.name, found))
+                progress.add(recording.seconds)
+        if failures.faults:
+            for writer in writers:
+                writer.withhold()
+
+
+def digest(path: Path) -> str:
+    """Return the BLAKE2 digest of a file."""
+    import hashlib
+
+    found = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as handle:
+        while block := handle.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
 
 
 if __name__ == "__main__":

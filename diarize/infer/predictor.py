@@ -82,6 +82,8 @@ class Predictor:
         self.limit = memory_limit(device, options.max_memory)
         # Largest prediction for any recording so far.
         self.foreseen = self.base_bytes
+        # Called before each pass: name and seconds of the recording, second of the first frame.
+        self.on_pass: Callable[[str, float, float], None] | None = None
         # Frames of each pass over the previous recording.
         self.passes: list[tuple[int, int]] = []
 
@@ -137,6 +139,7 @@ class Predictor:
         self.foreseen = max(self.foreseen, self.predicted_bytes(recording, longest))
         features = self.model.features.open_recording(recording)
         if len(windows) == 1:
+            self._report(recording, 0)
             masks, chosen, (embeddings, _) = self._pass(features, *windows[0], recording.name)
             return Posteriors(masks, *chosen, embeddings.cpu().numpy())
         _log.info("recording %s: %d windows", recording.name, len(windows))
@@ -144,11 +147,16 @@ class Predictor:
         options = StitchOptions(evidence=self.grid.to_frame(0.5), most=most)
         stitcher = Stitcher(self.fixed_queries, options)
         for first, last in windows:
+            self._report(recording, first)
             masks, queries, rest = self._pass(features, first, last, recording.name)
             activities, language_probs = queries
             stitcher.add(Window(first, last, masks, activities, *rest, language_probs))
         o = self.options
         return Posteriors(*stitcher.finish(o.min_activity, o.min_queries))
+
+    def _report(self, recording: Recording, frame: int) -> None:
+        if self.on_pass is not None:
+            self.on_pass(recording.name, recording.seconds, self.grid.to_seconds(frame))
 
     @torch.inference_mode()
     def predict_batch(self, recordings: Sequence[Recording]) -> list[Posteriors]:

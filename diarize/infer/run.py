@@ -1,9 +1,13 @@
 """Inference for a set of recordings; audio is decoded in advance."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
+import numpy as np
+
+from diarize.errors import DiarizeError
 from diarize.infer.predictor import Posteriors, Predictor
 from diarize.infer.recording import Recording
 from diarize.infer.threads import Prefetcher
@@ -32,46 +36,98 @@ def plan_batches(seconds: Sequence[float], limit: float) -> list[list[int]]:
     return batches
 
 
+# Called with the name of a recording and its fault, instead of an end with the first fault.
+Failed = Callable[[str, DiarizeError], None]
+AudioInput = AudioSource | np.ndarray
+
+
 def predict_all(
-    predictor: Predictor, sources: Mapping[str, AudioSource]
+    predictor: Predictor, sources: Mapping[str, AudioInput], failed: Failed | None = None
 ) -> Iterator[tuple[Recording, Posteriors]]:
     """Yield each recording with its posteriors; in input order unless they are batched.
 
-    Raises DiarizeError, naming the recording, as `Recording` and `Predictor` do.
+    ``sources`` are audio sources, or samples (n,) at the rate of the model.  The DiarizeError of
+    a recording, as in `Recording` and `Predictor`, is passed to ``failed``, and the others
+    follow; it is raised without ``failed``.
     """
     with ThreadPoolExecutor(_GPU_THREADS if predictor.device.type == "cuda" else 2) as pool:
-        yield from _predict_all(predictor, sources, pool)
+        yield from _predict_all(predictor, sources, failed or _raise, pool)
+
+
+def _raise(name: str, err: DiarizeError) -> None:
+    raise err
 
 
 def _predict_all(
-    predictor: Predictor, sources: Mapping[str, AudioSource], pool: Executor
+    predictor: Predictor, sources: Mapping[str, AudioInput], failed: Failed, pool: Executor
 ) -> Iterator[tuple[Recording, Posteriors]]:
     on_gpu = predictor.device.type == "cuda"
-    limit = predictor.options.batch_seconds
-    if limit is None:
-        limit = _GPU_BATCH_SECONDS if on_gpu else 0.0
     names = list(sources)
-    batches = [[i] for i in range(len(names))]
-    if limit > 0 and not any(source.is_pipe for source in sources.values()):
-        lengths = [source.info().duration for source in sources.values()]
-        batches = plan_batches(lengths, min(limit, _seconds_that_fit(predictor)))
 
-    def load(batch: list[int]) -> list[Recording]:
-        if len(batch) == 1:
-            ahead = _GPU_AHEAD if on_gpu else _CPU_AHEAD
-            name = names[batch[0]]
-            return [Recording(name, sources[name], predictor.grid, pool, ahead)]
-        chosen = [names[i] for i in batch]
-        opened = [Recording(name, sources[name], predictor.grid) for name in chosen]
-        return [Recording(r.name, r.all_samples(), predictor.grid) for r in opened]
+    def load(batch: list[int]) -> tuple[list[Recording], list[tuple[str, DiarizeError]]]:
+        opened, faults = [], []
+        for name in (names[i] for i in batch):
+            try:
+                if len(batch) == 1:
+                    ahead = _GPU_AHEAD if on_gpu else _CPU_AHEAD
+                    opened.append(Recording(name, sources[name], predictor.grid, pool, ahead))
+                else:
+                    whole = Recording(name, sources[name], predictor.grid).all_samples()
+                    opened.append(Recording(name, whole, predictor.grid))
+            except DiarizeError as err:
+                faults.append((name, err))
+        return opened, faults
 
-    with closing(Prefetcher(pool, load, batches, 2)) as loaded:
-        for recordings in loaded:
+    with closing(Prefetcher(pool, load, _batches(predictor, sources), 2)) as loaded:
+        for recordings, faults in loaded:
+            for fault in faults:
+                failed(*fault)
             with ExitStack() as stack:
                 for recording in recordings:
                     stack.callback(recording.close)
-                found = predictor.predict_batch(recordings)
-                yield from zip(recordings, found, strict=True)
+                yield from _predict(predictor, recordings, failed)
+
+
+def _predict(
+    predictor: Predictor, recordings: list[Recording], failed: Failed
+) -> Iterator[tuple[Recording, Posteriors]]:
+    """Yield the recordings of a batch; if it fails, they are computed one by one."""
+    if not recordings:
+        return
+    try:
+        found = predictor.predict_batch(recordings)
+    except DiarizeError as err:
+        if len(recordings) == 1:
+            failed(recordings[0].name, err)
+            return
+        for recording in recordings:
+            yield from _predict(predictor, [recording], failed)
+        return
+    yield from zip(recordings, found, strict=True)
+
+
+def _batches(predictor: Predictor, sources: Mapping[str, AudioInput]) -> list[list[int]]:
+    """Return the batches of recordings as lists of indices."""
+    limit = predictor.options.batch_seconds
+    if limit is None:
+        limit = _GPU_BATCH_SECONDS if predictor.device.type == "cuda" else 0.0
+    rate = predictor.grid.sample_rate
+    lengths = [_known_seconds(source, rate) for source in sources.values()] if limit > 0 else []
+    if not lengths or any(map(math.isnan, lengths)):
+        return [[i] for i in range(len(sources))]
+    return plan_batches(lengths, min(limit, _seconds_that_fit(predictor)))
+
+
+def _known_seconds(source: AudioInput, rate: int) -> float:
+    """Return the length in seconds: NaN of a pipe, inf if it cannot be read (it is alone)."""
+    if isinstance(source, np.ndarray):
+        return len(source) / rate
+    if source.is_pipe:
+        return math.nan
+    try:
+        return source.info().duration
+    except DiarizeError:
+        return math.inf
 
 
 def _seconds_that_fit(predictor: Predictor) -> float:

@@ -47,6 +47,12 @@ class PosteriorDir:
         self._language_id = read_scp(self.path / "language_id.scp") if self.labels else {}
 
     @property
+    def model(self) -> str:
+        """The path of the model, "" where it is not known."""
+        path = self.path / "model"
+        return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+    @property
     def recordings(self) -> list[str]:
         """The recordings, in C order."""
         return sorted(self._posteriors)
@@ -96,10 +102,23 @@ class PosteriorDir:
             ) from None
 
 
-def write_layout(directory: Path, grid: FrameGrid, task: str, labels: list[str]) -> None:
+def write_layout(
+    directory: Path,
+    grid: FrameGrid,
+    task: str,
+    labels: list[str],
+    model: Path | None = None,
+    num_queries: int | None = None,
+) -> None:
     """Write the files of `PosteriorDir` other than the arrays."""
     directory.mkdir(parents=True, exist_ok=True)
-    lines = {"frame_shift": [f"{grid.frame_seconds:.10g}"], "task": [task], "labels": labels}
+    lines = {
+        "frame_shift": [f"{grid.frame_seconds:.10g}"],
+        "task": [task],
+        "labels": labels,
+        "model": [str(model.resolve())] if model else [],
+        "num_queries": [str(num_queries)] if num_queries else [],
+    }
     for name, words in lines.items():
         if words:
             with atomic_write(directory / name) as handle:

@@ -216,7 +216,7 @@ def write_json_lines(turns: list[Turn], media: Media = NO_MEDIA) -> str:
 
 def write_json(turns: list[Turn], media: Media = NO_MEDIA) -> str:
     """Return a list of the objects of `write_json_lines`."""
-    return "[\n" + ",\n".join(map(_json_line, in_order(turns))) + "\n]\n"
+    return "[" + ",".join(f"\n{_json_line(turn)}" for turn in in_order(turns)) + "\n]\n"
 
 
 def _json_line(turn: Turn) -> str:

@@ -35,20 +35,34 @@ class ArkWriter:
     concatenation in C order is ``<name>.scp`` (``merge_scp``).  An earlier scp, also a
     merged one, is removed at once, and the new one is written last, so that an interrupted
     set is never mistaken for a complete one.  Use it in a ``with`` block: if the block ends
-    by an error, there is no scp.
+    by an error, or after `withhold`, there is no scp.
+
+    ``kept`` are the arrays of an interrupted run that stay: their offsets by key, and the end of
+    the last one, as `sync` has returned it.
     """
 
-    def __init__(self, directory: str | os.PathLike, name: str, job: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        name: str,
+        job: int | None = None,
+        kept: tuple[Mapping[str, int], int] = ({}, 0),
+    ) -> None:
         base = name if job is None else f"{name}.{job}"
         self.ark = Path(directory) / f"{base}.ark"
         self.scp = Path(directory) / f"{base}.scp"
-        self._entries: dict[str, int] = {}
+        self._entries = dict(kept[0])
+        self._withheld = False
         try:
             self.ark.parent.mkdir(parents=True, exist_ok=True)
             self.scp.unlink(missing_ok=True)
             # An earlier merged scp would point into the new ark of this job.
             self.scp.with_name(f"{name}.scp").unlink(missing_ok=True)
-            self._handle = io.BufferedWriter(io.FileIO(self.ark, "w"))
+            file = io.FileIO(self.ark, "r+" if kept[1] else "w")
+            if kept[1]:
+                file.truncate(kept[1])
+                file.seek(kept[1])
+            self._handle = io.BufferedWriter(file)
         except OSError as err:
             raise DiarizeError(f"cannot write {err.filename}: {err.strerror}") from err
 
@@ -111,16 +125,31 @@ class ArkWriter:
         except OSError as err:
             raise DiarizeError(f"cannot write {self.ark}: {err.strerror}") from err
 
+    def sync(self) -> int:
+        """Store what is written on the disk; returns the size of the ark."""
+        try:
+            self._handle.flush()
+            os.fsync(self._handle.fileno())
+            return self._handle.tell()
+        except OSError as err:
+            raise DiarizeError(f"cannot write {self.ark}: {err.strerror}") from err
+
+    def offset(self, key: str) -> int:
+        """Return the offset of the array of ``key``."""
+        return self._entries[key]
+
+    def withhold(self) -> None:
+        """Write no scp: the set is not complete."""
+        self._withheld = True
+
     def close(self) -> None:
         """Finish the ark and write the scp, sorted by key."""
         if self._handle.closed:
             return
-        try:
-            self._handle.flush()
-            os.fsync(self._handle.fileno())
-            self._handle.close()
-        except OSError as err:
-            raise DiarizeError(f"cannot write {self.ark}: {err.strerror}") from err
+        self.sync()
+        self._handle.close()
+        if self._withheld:
+            return
         with atomic_write(self.scp) as handle:
             for key in sorted(self._entries):
                 handle.write(f"{key} {self.ark}:{self._entries[key]}\n")

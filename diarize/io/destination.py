@@ -11,7 +11,13 @@ from diarize.errors import DiarizeError
 from diarize.io.annotation import NO_MEDIA, Media
 from diarize.io.atomic import atomic_write
 from diarize.io.filename import file_name
-from diarize.io.formats import FORMATS, annotation_text, check_writable, format_of
+from diarize.io.formats import (
+    FORMATS,
+    annotation_text,
+    check_writable,
+    format_of,
+    make_folder,
+)
 from diarize.segments import Segment, Turn, as_turn
 
 
@@ -61,11 +67,7 @@ class Destination:
             if _is_closed(sys.stdout):
                 raise DiarizeError("standard output is closed; write to a file")
         elif self.folder:
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-            except OSError as err:
-                raise DiarizeError(f"cannot make {self.path}: {err.strerror}") from err
-            check_writable(self.path / "rttm")
+            make_folder(self.path)
         else:
             check_writable(self.path)
 

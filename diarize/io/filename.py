@@ -41,6 +41,8 @@ def recording_id(name: str) -> str:
     >>> recording_id("team meeting"), recording_id("#1"), recording_id("Zoë\u202f2")
     ('team%20meeting', '%231', 'Zoë%E2%80%AF2')
     """
+    # Bytes that the locale cannot decode may still be UTF-8.
+    name = name.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
     out = "".join(char if char.isprintable() and char != " " else _percent(char) for char in name)
     return _percent(out[0]) + out[1:] if out[:1] in (";", "#") else out
 

@@ -149,3 +149,13 @@ def check_writable(path: str | os.PathLike) -> None:
         raise DiarizeError(f"cannot write {path}: no directory {path.parent}")
     if not os.access(place, os.W_OK | os.X_OK):
         raise DiarizeError(f"cannot write {path}: Permission denied")
+
+
+def make_folder(path: str | os.PathLike) -> None:
+    """Make the directory ``path``; DiarizeError, naming it, if no file can be written there."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise DiarizeError(f"cannot write {path}: {err.strerror}") from err
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise DiarizeError(f"cannot write {path}: Permission denied")

@@ -92,6 +92,11 @@ class Scores:
             total = list(map(add, total, _ROW(times)))
         return ErrorTimes(*total).check("total")
 
+    @property
+    def der(self) -> float:
+        """Diarization error rate of all recordings, as a fraction."""
+        return self.total.der
+
     def __iter__(self) -> Iterator[tuple[str, ErrorTimes]]:
         return iter(self.recordings.items())
 
