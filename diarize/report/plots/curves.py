@@ -104,7 +104,8 @@ def draw_curves(panels: list[Series], path: str | Path, title: str = "") -> None
 
 
 def _draw_panel(axis: Any, label: str, names: Series) -> None:
-    for i, (name, points) in enumerate(sorted(names.items(), key=lambda kv: _prominence(kv[0]))):
+    for i, name in enumerate(by_prominence(names)):
+        points = names[name]
         steps, values = [p[0] for p in points], [p[1] for p in points]
         colour = _LINES[i % len(_LINES)]
         axis.plot(
@@ -122,7 +123,7 @@ def _draw_panel(axis: Any, label: str, names: Series) -> None:
     axis.tick_params(labelsize=8)
     if "%" in label:
         axis.set_ylim(bottom=0, top=100 if "count" in label else None)
-    elif all(value > 0 for points in names.values() for _, value in points) and label != PANELS[-1]:
+    elif is_log_scale(label, names):
         _log_scale(axis)
     axis.grid(color="#E4E4E4", linewidth=0.7)
     axis.set_axisbelow(True)
@@ -146,8 +147,15 @@ def _log_scale(axis: Any) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _prominence(name: str) -> tuple:
-    return (name not in ("loss", "der"), name)
+def by_prominence(names: Series) -> list[str]:
+    """Return the names of a panel in the order of drawing: loss and DER first, others sorted."""
+    return sorted(names, key=lambda name: (name not in ("loss", "der"), name))
+
+
+def is_log_scale(label: str, names: Series) -> bool:
+    """Return whether a panel has a logarithmic axis: positive values that are no percentages."""
+    positive = all(value > 0 for points in names.values() for _, value in points)
+    return positive and "%" not in label and label != PANELS[-1]
 
 
 def _is_number(value: Any) -> bool:

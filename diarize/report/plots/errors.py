@@ -54,14 +54,17 @@ def score_one(
     return RecordingErrors(mapping, error_spans(evaluation), evaluation.scores().total)
 
 
-def error_spans(evaluation: Evaluation) -> list[ErrorSpan]:
+def error_spans(
+    evaluation: Evaluation, collar: float = 0.0, skip_overlap: bool = False
+) -> list[ErrorSpan]:
     """Return the spans with errors, sorted by time; equal adjoining spans are joined.
 
     As in the DER, with R reference and H hypothesis speakers: misses are max(0, R - H), false
     alarms max(0, H - R), confusions min(R, H) minus the mapped pairs that are both active.
+    Their sums are those of `Evaluation.scores` with the same options.
     """
-    part = evaluation.scored_intervals(0.0, False)
-    begin = evaluation.timeline.start[part.index]
+    part = evaluation.scored_intervals(collar, skip_overlap)
+    begin = evaluation.scored_timeline(collar, skip_overlap).start[part.index]
     columns = (begin, begin + part.duration, part.ref, part.sys, part.mapped)
     spans: list[ErrorSpan] = []
     for lo, hi, ref, sys, mapped in zip(*(column.tolist() for column in columns), strict=True):
@@ -74,4 +77,19 @@ def error_spans(evaluation: Evaluation) -> list[ErrorSpan]:
             spans[-1] = ErrorSpan(last.start, hi, *counts)
         else:
             spans.append(ErrorSpan(lo, hi, *counts))
+    return spans
+
+
+def scored_spans(
+    evaluation: Evaluation, collar: float = 0.0, skip_overlap: bool = False
+) -> list[Region]:
+    """Return the scored (start, end) seconds, sorted by time; adjoining ones are joined."""
+    part = evaluation.scored_intervals(collar, skip_overlap)
+    begin = evaluation.scored_timeline(collar, skip_overlap).start[part.index]
+    spans: list[Region] = []
+    for lo, hi in zip(begin.tolist(), (begin + part.duration).tolist(), strict=True):
+        if spans and lo - spans[-1][1] < EPSILON:
+            spans[-1] = (spans[-1][0], hi)
+        else:
+            spans.append((lo, hi))
     return spans

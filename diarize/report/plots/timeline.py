@@ -8,17 +8,10 @@ from typing import Any
 import numpy as np
 
 from diarize.io.atomic import atomic_write
+from diarize.report.colours import ERROR_COLOURS, EXTRA_COLOURS, SPEAKER_COLOURS
 from diarize.report.plots.errors import ErrorSpan, Region
 from diarize.segments import Segment, clip_segments, merge_segments
 
-# Eight colours for colour-blind readers (Okabe and Ito 2008), without black and yellow, then more
-# of the same lightness; repeated beyond twelve speakers.
-SPEAKER_COLOURS = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#7F5FA8",
-    "#8C6D31", "#3F9F9F", "#B5738C", "#6B8E23", "#4A5FA5", "#C98A5A",
-)  # fmt: skip
-EXTRA_COLOURS = ("#8A8A8A", "#A9A9A9", "#6E6E6E")
-ERROR_COLOURS = {"missed": "#C1121F", "false alarm": "#F4A300", "confusion": "#5A189A"}
 INK, FAINT = "#222222", "#E4E4E4"
 
 _STRIP_MINUTES = (5, 10, 15, 20, 30, 60, 120, 240)
