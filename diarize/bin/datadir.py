@@ -10,7 +10,7 @@ from diarize.errors import DiarizeError
 from diarize.io.table import line_numbers, read_table
 from diarize.kaldi import ops
 from diarize.kaldi.tables import SPEAKER, UTTERANCE, DirTables, spk2utt_of, utt2spk_of
-from diarize.kaldi.validate import validate_data_dir
+from diarize.kaldi.validate import PURPOSES, validate_data_dir
 
 MOST_FAULTS = 100
 _AFFIXES = ("utt-prefix", "utt-suffix", "spk-prefix", "spk-suffix")
@@ -38,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command("validate", _validate, "name every fault of a data directory")
+    sub.add_argument("--for", dest="purpose", choices=tuple(PURPOSES), default="train",
+                     help="what the directory must have: train: wav.scp and a reference (default); "
+                     "infer: wav.scp; kaldi: what Kaldi's validate_data_dir.sh requires")
     for flag in ("feats", "text", "wav"):
         sub.add_argument(f"--no-{flag}", action="store_true", help="the file may be missing")
     sub.add_argument("--no-spk-sort", action="store_true", help="speakers need not be prefixes")
@@ -108,16 +111,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _validate(args: argparse.Namespace) -> int:
+    changes = {
+        name: False for name in ("feats", "text", "wav", "spk_sort") if getattr(args, f"no_{name}")
+    }
+    if args.non_print:
+        changes["non_print"] = True
     return _print_faults(
         args.dir,
-        validate_data_dir(
-            args.dir,
-            feats=not args.no_feats,
-            text=not args.no_text,
-            wav=not args.no_wav,
-            spk_sort=not args.no_spk_sort,
-            non_print=args.non_print,
-        ),
+        validate_data_dir(args.dir, args.purpose, **changes),
     )
 
 
@@ -197,6 +198,8 @@ def _copy(args: argparse.Namespace) -> int:
     for name in ("feats.scp", "text"):
         if not (Path(args.source) / name).exists():
             options.append(f"--no-{name.split('.')[0]}")
+    if "--for" not in options:
+        options += ["--for", "kaldi"]
     return _validate(_parser().parse_args(["validate", *options, args.target]))
 
 
@@ -243,7 +246,7 @@ def _prepare(args: argparse.Namespace) -> int:
     else:
         for notice in write_segments(args.dir, args.labels):
             print(notice, file=sys.stderr)
-    faults = validate_data_dir(args.dir, feats=False, text=False, spk_sort=False)
+    faults = validate_data_dir(args.dir, "train" if args.reference else "infer", speakers=True)
     return _print_faults(args.dir, faults)
 
 

@@ -9,6 +9,7 @@ import itertools
 import math
 import os
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diarize.errors import DiarizeError
@@ -36,43 +37,78 @@ Tables = Mapping[str, Mapping[str, str]]
 _FIX = "utils/fix_data_dir.sh keeps what all files have"
 
 
+@dataclass(frozen=True)
+class Requirements:
+    """What a data directory must have; a table that is present is always checked.
+
+    feats: feats.scp
+    text: text
+    wav: wav.scp
+    speakers: utt2spk and spk2utt
+    reference: rttm, or segments with utt2spk or utt2lang
+    spk_sort: utterances sorted by speaker, too, as they are where speakers are their prefixes
+    non_print: unprintable characters are allowed in text
+    """
+
+    feats: bool = False
+    text: bool = False
+    wav: bool = True
+    speakers: bool = False
+    reference: bool = False
+    spk_sort: bool = False
+    non_print: bool = True
+
+
+# For training and scoring, for inference, and for the scripts of Kaldi.
+PURPOSES = {
+    "train": Requirements(reference=True),
+    "infer": Requirements(),
+    "kaldi": Requirements(feats=True, text=True, speakers=True, spk_sort=True, non_print=False),
+}
+
+
 def validate_data_dir(
-    path: str | os.PathLike,
-    *,
-    feats: bool = True,
-    text: bool = True,
-    wav: bool = True,
-    spk_sort: bool = True,
-    non_print: bool = False,
+    path: str | os.PathLike, purpose: str = "kaldi", **changes: bool
 ) -> list[str]:
     """Return all faults of a data directory, each with file, line and value; [] for a valid one.
 
-    ``feats``, ``text`` and ``wav``: feats.scp, text and wav.scp are required; a table that is
-    present is always checked.  ``spk_sort``: utterances are sorted by speaker, too, which is so
-    where speakers are prefixes of utterances.  ``non_print``: unprintable characters are allowed
-    in text.  Audio is not read, but its files must exist; headers are read where the directory
-    has an rttm or segments and no reco2dur.
+    The requirements are those of the ``purpose``, one of `PURPOSES`, with ``changes``.  Audio is
+    not read, but its files must exist; headers are read where the directory has an rttm or
+    segments and no reco2dur.
     """
+    needs = replace(PURPOSES[purpose], **changes)
     path = Path(path)
     if not path.is_dir():
         return [f"{path}: no such directory"]
     faults: list[str] = []
-    required = {"feats.scp": feats, "text": text, "wav.scp": wav, "utt2spk": True, "spk2utt": True}
+    required = {"feats.scp": needs.feats, "text": needs.text, "wav.scp": needs.wav,
+                "utt2spk": needs.speakers, "spk2utt": needs.speakers}  # fmt: skip
     for name, needed in required.items():
         if needed and not (path / name).exists():
             faults.append(f"{path / name}: the file is missing")
+    if needs.reference and not _has_reference(path):
+        faults.append(
+            f"{path}: no reference: neither rttm nor segments with utt2spk or utt2lang; add one; "
+            "inference and simulation need none (--for infer)"
+        )
     tables = read_tables(path, report=lambda fault, _: faults.append(fault))
     lines = Lines(path)
     lengths = _lengths(path, tables)
     faults += table_faults(lines, tables, lengths)
     faults += _audio_faults(lines, tables)
     faults += _unused_recordings(lines, tables)
-    faults += _speaker_order(lines, tables) if spk_sort else ()
-    faults += _unprintable(lines, tables) if not non_print else ()
+    faults += _speaker_order(lines, tables) if needs.spk_sort else ()
+    faults += _unprintable(lines, tables) if not needs.non_print else ()
     faults += frame_shift_faults(path)
     faults += _uem_faults(lines, tables)
     faults += _rttm_faults(path, tables, lengths)
     return faults
+
+
+def _has_reference(path: Path) -> bool:
+    labels = ("utt2spk", "utt2lang")
+    parts = (path / "segments").exists() and any((path / name).exists() for name in labels)
+    return parts or (path / "rttm").exists()
 
 
 class Lines:

@@ -105,7 +105,9 @@ def test_a_validation_set_without_speech_has_no_der(training, fails, tmp_path, r
 def test_training_goes_on_over_batches_in_which_nobody_speaks(training, tmp_path):
     """The matching of a whole batch without speakers was an error of reshape."""
     write_wav(tmp_path / "r.wav", np.full(32000, 0.1, np.float32), 16000)
-    data = data_of(tmp_path / "silent", tmp_path / "r.wav", "")
+    data = data_of(tmp_path / "silent", tmp_path / "r.wav")
+    names = ["r", *(f"s{i:02d}" for i in range(40))]  # one of them with speech
+    (data / "wav.scp").write_text("".join(f"{name} {tmp_path}/r.wav\n" for name in names))
     assert train.main(replaced(training, train=data)) == 0
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from diarize.bin import datadir
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
 from diarize.io.table import line_numbers, write_table
@@ -265,3 +266,49 @@ def test_ami_reference_agrees_with_its_segments(shared_data):
     assert from_rttm["dev00"][0] == Segment("dev00", 1.44, 13.312, "MEE009")
     assert ("dev00", 1.44, 13.312, "MEE009") in utterances
     assert data.evaluated() == {"dev00": [(0.0, 30.0)], "dev01": [(0.0, 30.0)]}
+
+
+TURN = "SPEAKER r 1 0 1 <NA> <NA> ann <NA> <NA>\n"
+SEGMENTS = {"segments": "x-1 r 0 1\n", "utt2spk": "x-1 ann\n"}
+KALDI_FILES = ("feats.scp", "text", "spk2utt")
+
+
+@pytest.mark.parametrize(("files", "missing"), [
+    ({}, {"train": ["no reference"], "infer": [], "kaldi": [*KALDI_FILES, "utt2spk"]}),
+    ({"rttm": TURN}, {"train": [], "infer": [], "kaldi": [*KALDI_FILES, "utt2spk"]}),
+    (SEGMENTS, {"train": [], "infer": [], "kaldi": [*KALDI_FILES, "no prefix"]}),
+])  # fmt: skip
+def test_each_purpose_has_its_requirements(tmp_path, capsys, files, missing):
+    """feats.scp, text and spk2utt were required of directories that all commands accept."""
+    soundfile.write(tmp_path / "r.wav", np.zeros(16000), 8000)
+    for name, text in {"wav.scp": f"r {tmp_path}/r.wav\n", **files}.items():
+        (tmp_path / name).write_text(text)
+    for purpose, keys in missing.items():
+        options = [] if purpose == "train" else ["--for", purpose]
+        status = datadir.main(["validate", *options, str(tmp_path)])
+        lines = capsys.readouterr().err.splitlines()[:-1]
+        assert status == bool(keys)
+        assert len(lines) == len(keys)
+        assert all(any(key in line for line in lines) for key in keys)
+    if files:
+        DataDir.load(tmp_path, need_reference=True).reference()
+
+
+def test_a_table_that_exists_is_checked_for_every_purpose(tmp_path, capsys):
+    soundfile.write(tmp_path / "r.wav", np.zeros(16000), 8000)
+    for name, text in {"wav.scp": f"r {tmp_path}/r.wav\n", "rttm": TURN, "text": "q hello\n",
+                       "feats.scp": "r a.ark:1\n"}.items():  # fmt: skip
+        (tmp_path / name).write_text(text)
+    for purpose in validate.PURPOSES:
+        assert datadir.main(["validate", "--for", purpose, str(tmp_path)]) == 1
+        assert f"{tmp_path}/text:1: q is not in wav.scp" in capsys.readouterr().err
+
+
+def test_the_script_with_the_name_of_kaldi_has_its_rule(script, tmp_path):
+    soundfile.write(tmp_path / "r.wav", np.zeros(16000), 8000)
+    for name, text in {"wav.scp": f"r {tmp_path}/r.wav\n", "rttm": TURN}.items():
+        (tmp_path / name).write_text(text)
+    done = script("validate_data_dir.sh", "--no-text", tmp_path)
+    assert done.returncode == 1
+    assert "feats.scp" in done.stderr
+    assert script("validate_data_dir.sh", "--for", "train", tmp_path).returncode == 0
