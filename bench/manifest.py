@@ -20,7 +20,7 @@ from diarize.kaldi.datadir import DataDir
 from diarize.simulate.draw.conversations import ConversationOptions, make_conversations
 from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
 from diarize.simulate.draw.turn_taking import read_statistics
-from diarize.simulate.manifest import read_manifest, write_manifest
+from diarize.simulate.manifest import Manifest, write_manifest
 
 SPEAKERS, FILES, STRETCHES = 2338, 281_241, 2.3
 ROOT = "/corpora/LibriSpeech/train-clean-360"
@@ -68,7 +68,7 @@ def main() -> None:
         out = path / "mixture.scp"
         write_manifest(out, mixtures)
         written = time.perf_counter()
-        manifest = read_manifest(out)
+        manifest = Manifest(out)
         opened = time.perf_counter()
         for index in range(0, len(manifest), max(1, len(manifest) // 1000)):
             manifest[index]

@@ -135,10 +135,10 @@ def _run_manifest(args: argparse.Namespace) -> None:
 
 def _run_check(args: argparse.Namespace) -> None:
     from diarize.io.audio import AudioSource
-    from diarize.simulate.manifest import read_manifest
+    from diarize.simulate.manifest import Manifest
     from diarize.simulate.mix.layout import sources_of
 
-    manifest = read_manifest(args.manifest)
+    manifest = Manifest(args.manifest)
     sources = {source.name for source in sources_of(manifest)}
     for name in sorted(sources):
         source = AudioSource(name)
@@ -156,12 +156,12 @@ def _run_write(args: argparse.Namespace) -> None:
 
     from diarize.progress import audio_progress
     from diarize.simulate.disk import WriteOptions, write_job
-    from diarize.simulate.manifest import read_manifest
+    from diarize.simulate.manifest import Manifest
 
     _check_jobs(args)
     torch.set_num_threads(1)  # the jobs are the parallelism
     options = WriteOptions(args.sample_rate, args.max_duration, args.allow_pipes, args.store)
-    manifest = read_manifest(args.manifest)
+    manifest = Manifest(args.manifest)
     size = len(manifest)
     share = size * args.job // args.num_jobs - size * (args.job - 1) // args.num_jobs
     with audio_progress(share, "mixtures", PROG) as progress:
@@ -173,10 +173,10 @@ def _run_write(args: argparse.Namespace) -> None:
 
 def _run_finish(args: argparse.Namespace) -> None:
     from diarize.simulate.disk import finish
-    from diarize.simulate.manifest import read_manifest
+    from diarize.simulate.manifest import Manifest
 
     _check_jobs(args)
-    count = finish(read_manifest(args.manifest), args.out, args.num_jobs)
+    count = finish(Manifest(args.manifest), args.out, args.num_jobs)
     print(f"{PROG}: {count} mixtures in {args.out}", file=sys.stderr)
 
 

@@ -71,11 +71,6 @@ def write_manifest(path: str | os.PathLike, mixtures: Iterable[tuple[str, dict]]
     return count
 
 
-def read_manifest(path: str | os.PathLike) -> "Manifest":
-    """Return the mixtures of ``path``; see :class:`Manifest`."""
-    return Manifest(path)
-
-
 class Manifest(Sequence):
     """Mixtures of a manifest file as a sequence of (id, mixture).
 

@@ -17,7 +17,7 @@ from diarize.kaldi.validate import validate_data_dir
 from diarize.prepare.librispeech import PUBLISHED, TRAIN
 from diarize.prepare.splits import read_split
 from diarize.simulate.draw.turn_taking import learn_statistics, read_statistics, write_statistics
-from diarize.simulate.manifest import read_manifest
+from diarize.simulate.manifest import Manifest
 
 PARTS = ("--allow-counts", "recordings,speakers")
 
@@ -213,7 +213,7 @@ def test_the_recipe_from_archives_to_mixtures(corpus, repo_root, tmp_path):
     spans = [row.split() for row in read_table(data / "dev_voices/segments").values()]
     for _, start, end in spans:  # speech is [0.3, 1.1), and 0.05 s are added
         assert (float(start), float(end)) == pytest.approx((0.25, 1.15), abs=0.02)
-    manifest = read_manifest(data / "train/mixture.scp")
+    manifest = Manifest(data / "train/mixture.scp")
     counts = [len(mixture["speakers"]) for _, mixture in manifest]
     assert sorted(counts) == [1, 2, 2, 2, 2, 3, 4]
     assert all("noise-free-sound" in mixture["noise"] for _, mixture in manifest)

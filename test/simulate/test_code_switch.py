@@ -27,7 +27,7 @@ from diarize.simulate.draw.utterances import Spoken, load_corpus
 sys.path.insert(0, str(Path(__file__).parent))
 from reference import plain_mixture
 
-from diarize.simulate.manifest import check_mixture, read_manifest, write_manifest
+from diarize.simulate.manifest import Manifest, check_mixture, write_manifest
 
 RATE = 16000
 OPTIONS = CodeSwitchOptions(30, seconds=(6, 9), seed=2)
@@ -405,7 +405,7 @@ def test_on_disk_is_the_reference(make_voices, tmp_path, monkeypatch, capsys):
     assert main(["finish", "--manifest", "m.scp", "--out", "out", "--num-jobs", "2"]) == 0
     data = DataDir.load("out")
     reference = data.reference("language")
-    for name, mixture in read_manifest("m.scp"):
+    for name, mixture in Manifest("m.scp"):
         wave, segments = plain_mixture(mixture)
         written = read_audio(data.source(name))
         np.testing.assert_allclose(written, wave, atol=2 / 32768)

@@ -23,7 +23,7 @@ from diarize.simulate.draw.turn_taking import (
     turn_times,
     write_statistics,
 )
-from diarize.simulate.manifest import check_mixture, read_manifest
+from diarize.simulate.manifest import Manifest, check_mixture
 
 RNG = np.random.default_rng(5)
 GIVEN = {
@@ -203,7 +203,7 @@ def test_command_writes_a_manifest(make_corpus, tmp_path, capsys):
     command += ["--out", str(out), "--num-mixtures", "4", "--rir-data", str(data.path)]
     assert simulate.main([*command, "--num-speakers", "2-3"]) == 0
     assert "4 conversations of 2 to 3 speakers" in capsys.readouterr().err
-    manifest = read_manifest(out)
+    manifest = Manifest(out)
     assert [len(mixture["speakers"]) for _, mixture in manifest] == [2, 3, 2, 3]
     assert simulate.main([*command, "--num-speakers", "4"]) == 1
     assert "3 speakers, but up to 4 are wanted" in capsys.readouterr().err

@@ -22,7 +22,7 @@ from diarize.segments import merge_segments
 from diarize.simulate.disk import WriteOptions, finish, write_job
 from diarize.simulate.draw.common import audio_files
 from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
-from diarize.simulate.manifest import read_manifest, write_manifest
+from diarize.simulate.manifest import Manifest, write_manifest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from reference import plain_mixture, window_of
@@ -41,7 +41,7 @@ def draw(data, noises=None, count=30):
     options = MixtureOptions(count, 2, 0.3, min_utts=2, max_utts=5, seed=1)
     files = audio_files(noises and noises.path)
     write_manifest("mixture.scp", make_manifest(data, options, files, files))
-    return read_manifest("mixture.scp")
+    return Manifest("mixture.scp")
 
 
 def write_all(manifest, out, num_jobs, **options):
@@ -101,7 +101,7 @@ def test_number_of_jobs_changes_nothing(manifest, tmp_path, monkeypatch):
 
 
 def manifest_at(folder):
-    return read_manifest(folder / "mixture.scp")
+    return Manifest(folder / "mixture.scp")
 
 
 def test_many_mixtures_are_spread_over_directories(make_corpus, tmp_path, monkeypatch):
@@ -274,7 +274,7 @@ def test_commands_from_data_to_directory(manifest, capsys):
     arguments += ["--num-mixtures", "6", "--num-speakers", "3", "--min-utts", "1"]
     arguments += ["--max-utts", "2", "--snrs", "0,30", "--prefix", "sim-", "--seed", "5"]
     assert main(["manifest", *arguments, "--out", "a.scp"]) == 0
-    assert {mixture["snr"] for _, mixture in read_manifest("a.scp")} == {0.0, 30.0}
+    assert {mixture["snr"] for _, mixture in Manifest("a.scp")} == {0.0, 30.0}
     for job in ("1", "2"):
         arguments = ["--manifest", "a.scp", "--out", "out", "--job", job, "--num-jobs", "2"]
         assert main(["write", *arguments, "--sample-rate", "8000"]) == 0
@@ -292,6 +292,6 @@ def test_mixtures_of_real_speech(shared_data, tmp_path, monkeypatch):
     data = DataDir.load(shared_data / "speechocean762_train")
     options = MixtureOptions(2, 4, 9.0, min_utts=2, max_utts=3)
     write_manifest("m.scp", make_manifest(data, options))
-    assert write_all(read_manifest("m.scp"), "out", 1) == 2
+    assert write_all(Manifest("m.scp"), "out", 1) == 2
     reference = DataDir.load("out").reference()
     assert {len({s.label for s in found}) for found in reference.values()} == {4}

@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from diarize.errors import DiarizeError
-from diarize.simulate.manifest import read_manifest, write_manifest
+from diarize.simulate.manifest import Manifest, write_manifest
 
 MIXTURE = {
     "speakers": [
@@ -39,7 +39,7 @@ def test_written_is_read_back(tmp_path):
         (f"mix_{i:07d}", changed(recid=f"mix_{i:07d}", noise="ñ.wav", snr=i)) for i in range(9)
     ]
     assert write_manifest(path, mixtures) == 9
-    manifest = read_manifest(path)
+    manifest = Manifest(path)
     assert len(manifest) == 9
     assert list(manifest) == mixtures
     assert manifest[-1] == mixtures[-1]
@@ -52,7 +52,7 @@ def test_written_is_read_back(tmp_path):
 def test_hitachi_manifest_loads(tmp_path):
     path = tmp_path / "mixture.scp"
     path.write_text(HITACHI)
-    name, mixture = read_manifest(path)[0]
+    name, mixture = Manifest(path)[0]
     assert name == mixture["recid"] == "mix_0000001"
     assert mixture["speakers"][0]["utts"][0] == ["/wav/1.wav", 0.25, 3.5]
     assert mixture["snr"] == 15.0
@@ -65,7 +65,7 @@ def test_ids_must_rise(tmp_path):
     assert not path.exists()
     path.write_text("b {}\na {}\n")
     with pytest.raises(DiarizeError, match=r"m\.scp:2: id a comes twice or is not in C order"):
-        read_manifest(path)
+        Manifest(path)
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_bad_lines(tmp_path, text, message):
     path = tmp_path / "m.scp"
     path.write_text(text)
     with pytest.raises(DiarizeError, match=message):
-        read_manifest(path)
+        Manifest(path)
 
 
 def test_missing_file(tmp_path):
     with pytest.raises(DiarizeError, match="No such file"):
-        read_manifest(tmp_path / "none.scp")
+        Manifest(tmp_path / "none.scp")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_missing_file(tmp_path):
 def test_bad_mixtures_name_file_and_line(tmp_path, mixture, message):
     path = tmp_path / "m.scp"
     path.write_text(f"a {json.dumps(changed(recid='a'))}\nmix_0000001 {json.dumps(mixture)}\n")
-    manifest = read_manifest(path)
+    manifest = Manifest(path)
     assert manifest[0][0] == "a"
     with pytest.raises(DiarizeError, match=rf"m\.scp:2: .*{message}"):
         manifest[1]
@@ -119,4 +119,4 @@ def test_bad_json(tmp_path):
     path = tmp_path / "m.scp"
     path.write_text('mix_1 {"speakers": \n')
     with pytest.raises(DiarizeError, match=r"m\.scp:1: bad JSON"):
-        read_manifest(path)[0]
+        Manifest(path)[0]

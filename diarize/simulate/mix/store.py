@@ -214,8 +214,9 @@ def _find(
         left -= found.keys()
     changed &= left
     if changed:
-        _LOG.warning("%s: decoded again, as their files have changed: %s%s", path,
-                     min(changed).name, f" and {len(changed) - 1} more" if changed else "")
+        names = sorted({key.name for key in changed})
+        more = f" and {len(names) - 1} more" if names[1:] else ""
+        _LOG.warning("%s: decoded again, since changed: %s%s", path, names[0], more)
     return found
 
 
