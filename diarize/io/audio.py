@@ -173,6 +173,18 @@ def read_blocks(
             yield _read_part(source, sound, start, start + block, sample_rate)
 
 
+def read_channels(source: AudioSource, block: int = 1 << 18) -> Iterator[np.ndarray]:
+    """Yield the samples of all channels at the rate of the file, in blocks float32 (n, channels).
+
+    Errors are those of `read_audio`.
+    """
+    with _opened(source) as sound:
+        total = sound.num_frames
+        for start in range(0, total, block):
+            samples = sound.read_channels(start, min(start + block, total))
+            yield samples.reshape(len(samples), -1)
+
+
 def _read_part(
     source: AudioSource,
     sound: Sound,

@@ -62,23 +62,22 @@ class Sound:
                 f"{self.name}: no channel {channel}: it has {self.channels}, numbered from 1"
             )
         if self.channels == 1:
-            return self._read(start, stop)
+            return self.read_channels(start, stop)
         chosen = self._louder() if channel == "mix" else channel - 1
-        samples = self._read(start, stop)
+        samples = self.read_channels(start, stop)
         if chosen is not None:
             return np.ascontiguousarray(samples[:, chosen])
         return samples.mean(axis=1, dtype=np.float32)
 
-    def _read(self, start: int, stop: int) -> np.ndarray:
-        """Return the samples [start, stop), float32 (n,) or (n, channels)."""
+    def read_channels(self, start: int, stop: int) -> np.ndarray:
+        """Return the samples [start, stop) of all channels, float32 (n,) or (n, channels)."""
         parts = []
         while start < stop:
             number = bisect_right(self._starts, start) - 1
             before, end = self._starts[number], min(stop, self._starts[number + 1])
             parts.append(self._read_stream(self._streams[number], start - before, end - before))
             start = end
-        samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return samples
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _read_stream(self, handle: soundfile.SoundFile, start: int, stop: int) -> np.ndarray:
         is_int16 = handle.subtype == "PCM_16"
@@ -125,7 +124,7 @@ class Sound:
         power, mixed, product = np.zeros(self.channels), 0.0, 0.0
         for start in starts:
             try:
-                part = self._read(start, min(start + size, total)).astype(np.float64)
+                part = self.read_channels(start, min(start + size, total)).astype(np.float64)
             except DiarizeError:  # of a part that perhaps nobody reads
                 continue
             power += np.square(part).sum(axis=0)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from diarize.errors import DiarizeError
+from diarize.io.folders import files_like
 from diarize.io.rttm import read_rttm
 from diarize.segments import Segment
 
@@ -42,15 +43,16 @@ def needed(path: Path, what: str) -> Path:
 def files_by_stem(
     folder: Path, pattern: str, only: Collection[str] | None = None
 ) -> dict[str, Path]:
-    """Return name without suffix -> file for the glob ``pattern``, sorted by path.
+    """Return name without suffix -> file for the ``pattern`` of `files_like`, sorted by path.
 
     With ``only``, files of other names are ignored.  Raises DiarizeError if no file is found, or
-    two of one name.
+    two of one name that are not the same file.
     """
     found: dict[str, Path] = {}
-    # Copies made by macOS have files "._name" without audio beside each file.
-    for path in sorted(p for p in folder.glob(pattern) if not p.name.startswith(".")):
+    for path in files_like(folder, pattern):
         if only is not None and path.stem not in only:
+            continue
+        if path.stem in found and path.samefile(found[path.stem]):
             continue
         if path.stem in found:
             raise DiarizeError(

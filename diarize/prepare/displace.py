@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from diarize.errors import DiarizeError
+from diarize.io.folders import files_like
 from diarize.prepare.archive import corpus_root, files_by_stem, read_reference
 from diarize.prepare.counts import Expected
 from diarize.prepare.part import CorpusPart, CorpusRecording, make_part
@@ -58,7 +59,7 @@ def prepare(args: argparse.Namespace) -> None:
         name: whole.subset([key for key, where in split.items() if where == name], name)
         for name in ("train", "dev", "test")
     }
-    there = [next(root.glob(x.replace("{part}", "eval")), None) for x in (audio, labels)]
+    there = [files_like(root, x.replace("{part}", "eval")) for x in (audio, labels)]
     if "{part}" in audio and "{part}" in labels and all(there):
         sets["eval"] = read_part(
             root, audio.replace("{part}", "eval"), labels.replace("{part}", "eval")

@@ -1,6 +1,7 @@
 """Your own data: a directory of audio and a directory of RTTM, split without leakage.
 
-``--audio`` and ``--rttm`` are one or more directories, searched recursively, or files.  The
+``--audio`` and ``--rttm`` are one or more directories, searched recursively and through links, or
+files.  Audio is what libsndfile reads and, with ffmpeg installed, m4a, mp4, webm and others.  The
 recording id is the name of the audio file without suffix.  Recordings that share a speaker or a
 group are in one set.  Writes the non-empty ones of {train,dev,test}, and ``split.list``, an input
 of ``--split``.
@@ -9,14 +10,18 @@ of ``--split``.
 import argparse
 import difflib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from diarize.errors import DiarizeError
+from diarize.io.audio import AudioSource
+from diarize.io.audio_ffmpeg import AUDIO_SUFFIXES, FFMPEG_SUFFIXES
+from diarize.io.folders import files_below
 from diarize.io.names import normal_name
-from diarize.io.rttm import read_rttm
+from diarize.io.rttm import read_turns
 from diarize.io.table import read_table
 from diarize.io.uem import read_uem
+from diarize.prepare.channels import channel_id, choose_channels, split_files
 from diarize.prepare.groups import (
     SETS,
     groups_of,
@@ -29,7 +34,6 @@ from diarize.prepare.recipe import write_sets
 from diarize.prepare.splits import read_split, write_split
 from diarize.segments import Segment
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph")
 _SHOWN = 5
 
 
@@ -40,6 +44,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--rttm", nargs="+", required=True, metavar="PATH", help="directories or files")
     add("--uem", nargs="*", default=[], metavar="PATH",
         help="directories or files: the annotated regions; default: the whole recordings")
+    add("--channel", default="mix", metavar="N|mix|each",
+        help="of files with several channels: the number of one, from 1, their mean, or one "
+        "recording <name>_ch<N> for each, with the RTTM lines of its channel (default mix)")
     add("--names", choices=("lines", "files"), default="lines",
         help="recording id of an RTTM or UEM: from its lines (default), or its file name")
     add("--speakers", choices=("shared", "local"), default="shared",
@@ -59,8 +66,8 @@ def prepare(args: argparse.Namespace) -> None:
     for name in ("dev_share", "test_share"):
         if not 0 <= getattr(args, name) < 1:
             raise DiarizeError(f"--{name.replace('_', '-')} is a share from 0 to below 1")
-    part = read_folders(args)
-    split, rule = split_of(part, args)
+    part, channels = read_folders(args)
+    split, rule = split_of(part, args, channels)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     write_split(out / "split.list", split, rule)
@@ -70,10 +77,20 @@ def prepare(args: argparse.Namespace) -> None:
     write_sets(args.out, sets, options)
 
 
-def read_folders(args: argparse.Namespace) -> CorpusPart:
-    """Return all recordings that have both audio and a reference."""
-    audio = audio_files(args.audio)
-    segments, labelled = references(args.rttm, args.names)
+def read_folders(
+    args: argparse.Namespace,
+) -> tuple[CorpusPart, Mapping[str, Sequence[str]]]:
+    """Return all recordings that have both audio and a reference.
+
+    Also returns file -> its recordings for the files of which each channel is one.
+    """
+    files = audio_files(args.audio)
+    for path in files.values():
+        if path.suffix.lower() in FFMPEG_SUFFIXES:
+            AudioSource(str(path)).check()  # before anything is decoded
+    audio = choose_channels(files, args.channel)
+    channels = split_files(audio)
+    segments, labelled = references(args.rttm, args.names, channels)
     silent = sorted(audio.keys() - labelled.keys())
     mute = sorted(labelled.keys() - audio.keys())
     if mute and args.incomplete == "error":
@@ -90,39 +107,74 @@ def read_folders(args: argparse.Namespace) -> CorpusPart:
         if names:
             print(f"WARNING: left out, no {lack}: {_some(names)}", file=sys.stderr)
     left_out = dict.fromkeys([*silent, *mute], "no RTTM or no audio")
-    regions = evaluated(args.uem, args.names, audio)
+    regions = evaluated(args.uem, args.names, audio, channels)
+    folder = Path(args.out).absolute() / "wav"
     recordings = [
-        CorpusRecording(key, str(path.resolve()), None, tuple(regions.get(key, ())))
-        for key, path in audio.items()
+        CorpusRecording(
+            key,
+            str(file.path if key in left_out else file.mono(folder, key)),
+            None,
+            tuple(regions.get(key, ())),
+        )
+        for key, file in audio.items()
     ]
-    return make_part("own data", recordings, segments, left_out)
+    return make_part("own data", recordings, segments, left_out), channels
 
 
 def audio_files(paths: Iterable[str]) -> dict[str, Path]:
-    """Return recording -> file; DiarizeError for no file, a name with blanks, or a duplicate."""
+    """Return recording -> file; DiarizeError for no file, a name with blanks, or a duplicate.
+
+    One file under several paths counts once.  Where a file that requires ffmpeg, such as a video,
+    lies beside one of the same name that does not, the latter is taken.
+    """
     found: dict[str, Path] = {}
-    for path in _files(paths, SUFFIXES, "audio"):
+    for path in _files(paths, AUDIO_SUFFIXES, "audio"):
         if path.stem.split() != [path.stem]:
             raise DiarizeError(f"{path}: a recording's name must not have blanks; rename the file")
         key = normal_name(path.stem)
-        if key in found:
-            raise DiarizeError(f"recording {key} occurs twice: {found[key]} and {path}; rename one")
-        found[key] = path
+        other = found.get(key)
+        if other is not None and not path.samefile(other):
+            foreign = [p for p in (path, other) if p.suffix.lower() in FFMPEG_SUFFIXES]
+            if len(foreign) != 1:
+                raise DiarizeError(f"recording {key} occurs twice: {other} and {path}; rename one")
+            found[key] = other if foreign == [path] else path
+            print(f"WARNING: {foreign[0]}: left out, in favour of {found[key]}", file=sys.stderr)
+        elif other is None:
+            found[key] = path
     return dict(sorted(found.items()))
 
 
-def references(paths: Iterable[str], names: str) -> tuple[list[Segment], dict[str, Path]]:
+def references(
+    paths: Iterable[str], names: str, channels: Mapping[str, Sequence[str]]
+) -> tuple[list[Segment], dict[str, Path]]:
     """Return the segments, and recording -> RTTM.
 
-    An RTTM without lines is the reference of the recording of its name, without speech.
+    An RTTM without lines is the reference of the recording of its name, without speech.  Lines of
+    a file in ``channels`` are those of one of its recordings, by their channel.
     """
     segments: list[Segment] = []
     labelled: dict[str, Path] = {}
     for path in _files(paths, (".rttm",), "RTTM"):
-        found = read_rttm(path)
+        turns = read_turns(path)
+        found = turns.segments()
         if names == "files":
             found = [segment._replace(recording=normal_name(path.stem)) for segment in found]
-        for key in sorted({segment.recording for segment in found} or {normal_name(path.stem)}):
+        keys = {segment.recording for segment in found} or {normal_name(path.stem)}
+        for file in keys & channels.keys():
+            keys = keys - {file} | set(channels[file])
+        if channels:
+            found = [
+                segment._replace(recording=channel_id(segment.recording, channel))
+                if segment.recording in channels else segment
+                for segment, channel in zip(found, turns.channel, strict=True)
+            ]
+        for segment in found:
+            if segment.recording not in keys:
+                raise DiarizeError(
+                    f"{path}: {segment.label} at {segment.start:.3f} s: there is no channel of "
+                    f"the audio that is recording {segment.recording}; correct the third field"
+                )
+        for key in sorted(keys):
             if key in labelled:
                 raise DiarizeError(
                     f"recording {key} is labelled twice: in {labelled[key]} and in {path}; "
@@ -134,24 +186,34 @@ def references(paths: Iterable[str], names: str) -> tuple[list[Segment], dict[st
 
 
 def evaluated(
-    paths: Iterable[str], names: str, audio: Mapping[str, Path]
+    paths: Iterable[str],
+    names: str,
+    audio: Collection[str],
+    channels: Mapping[str, Sequence[str]],
 ) -> dict[str, list[tuple[float, float]]]:
-    """Return the regions of each recording that has any; DiarizeError for one without audio."""
+    """Return the regions of each recording that has any; DiarizeError for one without audio.
+
+    The regions of a file in ``channels`` are those of all its recordings.
+    """
     regions: dict[str, list[tuple[float, float]]] = {}
     for path in _files(paths, (".uem",), "UEM") if paths else []:
         for key, found in read_uem(path).items():
             name = normal_name(path.stem) if names == "files" else key
-            if name not in audio:
-                raise DiarizeError(f"{path}: regions of {name}, but there is no audio of it")
-            if name in regions:
-                raise DiarizeError(f"{path}: regions of {name}, which another file has, too")
-            regions[name] = found
+            for recording in channels.get(name, (name,)):
+                if recording not in audio:
+                    raise DiarizeError(f"{path}: regions of {name}, but there is no audio of it")
+                if recording in regions:
+                    raise DiarizeError(f"{path}: regions of {name}, which another file has, too")
+                regions[recording] = found
     return regions
 
 
-def split_of(part: CorpusPart, args: argparse.Namespace) -> tuple[dict[str, str], str]:
-    """Return recording -> set, and the rule in words."""
-    links = []
+def split_of(
+    part: CorpusPart, args: argparse.Namespace, channels: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, str], str]:
+    """Return recording -> set, and the rule in words; the ``channels`` of a file are together."""
+    links = [(key, f"file {file}") for file, keys in channels.items() for key in keys]
+    links = [(key, file) for key, file in links if key in part.ids]
     if args.speakers == "shared":
         own = speakers_of(part.segments)
         links += [(key, f"speaker {label}") for key in own for label in sorted(own[key])]
@@ -192,10 +254,7 @@ def _files(paths: Iterable[str], suffixes: tuple[str, ...], what: str) -> list[P
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(
-                file for file in path.rglob("*")
-                if file.suffix.lower() in suffixes and not file.name.startswith(".")
-            )
+            inside = files_below(path, suffixes)
             if not inside:
                 raise DiarizeError(f"{path}: no {what} in it ({', '.join(suffixes)})")
             found += inside
@@ -206,7 +265,7 @@ def _files(paths: Iterable[str], suffixes: tuple[str, ...], what: str) -> list[P
     return found
 
 
-def _no_audio(mute: list[str], labelled: Mapping[str, Path], audio: Mapping[str, Path]) -> str:
+def _no_audio(mute: list[str], labelled: Mapping[str, Path], audio: Collection[str]) -> str:
     """Return the message for RTTM without audio, with the nearest name of audio."""
     path = labelled[mute[0]]
     text = f"{_some(mute)}: an RTTM ({path}), but no audio"

@@ -94,7 +94,7 @@ def find_utterances(part: Path) -> list[Utterance]:
         for chapter in _directories(speaker.path):
             for file in os.scandir(chapter.path):
                 name, suffix = os.path.splitext(file.name)
-                if suffix != ".flac" or name.startswith("."):
+                if suffix.lower() != ".flac" or name.startswith("."):
                     continue
                 if name.split("-")[:-1] != [speaker.name, chapter.name]:
                     raise DiarizeError(

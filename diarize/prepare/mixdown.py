@@ -1,7 +1,6 @@
 """Mixing of several files or channels to one channel, written as 16-bit WAV."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import soundfile
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
-from diarize.io.audio import AudioInfo, AudioSource
+from diarize.io.audio import AudioInfo, AudioSource, read_channels
 
 _BLOCK = 1 << 18
 
@@ -58,15 +57,14 @@ def _blocks(
 ) -> Iterator[np.ndarray]:
     """Yield the mixture (n,) block by block: a meeting of an hour and 8 channels stays small."""
     total = sum(info.channels for info in infos)
-    left = max(info.num_samples for info in infos)
-    with ExitStack() as stack:
-        handles = [stack.enter_context(soundfile.SoundFile(str(source))) for source in sources]
-        while left > 0:
-            size = min(left, _BLOCK)
-            mix = np.zeros(size)
-            for handle in handles:
-                block = handle.read(size, always_2d=True)
+    longest = max(info.num_samples for info in infos)
+    files = [read_channels(AudioSource(str(source)), _BLOCK) for source in sources]
+    for start in range(0, longest, _BLOCK):
+        mix = np.zeros(min(_BLOCK, longest - start))
+        for file in files:
+            block = next(file, None)
+            if block is not None:
+                block = block.astype(np.float64)
                 part = block[:, int(how)] if how.isdigit() else block.sum(axis=1)
                 mix[: len(part)] += part
-            yield mix / total if how == "mean" else mix
-            left -= size
+        yield mix / total if how == "mean" else mix

@@ -58,7 +58,7 @@ def find_responses(folder: Path) -> dict[str, str]:
             continue
         for name in sorted(os.listdir(folder / room)):
             stem, suffix = os.path.splitext(name)
-            if suffix != ".wav" or stem.startswith("."):
+            if suffix.lower() != ".wav" or stem.startswith("."):
                 continue
             key, path = _id(folder.name, room, stem), str(folder / room / name)
             if key in found:

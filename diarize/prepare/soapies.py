@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from diarize.errors import DiarizeError
+from diarize.io.folders import files_below, files_like
 from diarize.io.table import read_text
 from diarize.prepare.archive import corpus_root
 from diarize.prepare.counts import Expected
@@ -65,7 +66,7 @@ def prepare(args: argparse.Namespace) -> None:
     """Write train, dev and test of all pairs together."""
     root = corpus_root(args.root, "SOAPIES", "South African soap operas")
     pairs = [name for name in args.pairs.split(",") if name]
-    audio, xmls = sorted(root.rglob("*.wav")), sorted(root.rglob("*.xml"))
+    audio, xmls = files_below(root, (".wav",)), files_below(root, (".xml",))
     files = {pair: _of_pair(xmls, pair, root) for pair in pairs}
     said = {pair: list(read_utterances(path)) for pair, path in files.items()}
     by_name: dict[str, list[Path]] = {}
@@ -218,7 +219,7 @@ def _official(root: Path, pair: str, said: Sequence[Said]) -> dict[str, str]:
     sides = {utterance.name: "train" for utterance in said}
     for side, word in (("dev", "dev"), ("test", "tst")):
         name = f"{pair}_{word}_set_utterance_ids.txt"
-        path = next(iter(sorted(root.rglob(name))), None)
+        path = next(iter(files_like(root, f"**/{name}")), None)
         if path is None:
             raise DiarizeError(
                 f"{root}: no {name} below it (soapies_dev_and_test_set_utterance_ids.zip); unpack "

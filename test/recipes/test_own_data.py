@@ -1,13 +1,16 @@
 """Own data: a folder of audio and a folder of RTTM, good and bad."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from diarize.bin.prepare import main
-from diarize.io.audio import write_wav
+from diarize.io.audio import read_audio, write_wav
+from diarize.io.rttm import read_rttm
 from diarize.kaldi.datadir import DataDir
 from diarize.prepare.groups import groups_of, split_groups
 from diarize.prepare.splits import read_split
@@ -233,3 +236,83 @@ def test_data_sh_of_a_recipe_takes_lists(folders):
     )  # fmt: skip
     assert done.returncode == 1
     assert "--audio and --rttm are needed" in done.stderr
+
+
+def test_links_are_followed_and_suffixes_have_any_case(folders, caplog):
+    """Half of the recordings vanished without a notice."""
+    day1 = folders / "audio" / "day1"
+    day2 = folders / "elsewhere"
+    day2.mkdir()
+    (day1 / "m3.wav").rename(day2 / "m3.WAV")
+    (folders / "audio/day2").symlink_to(day2)
+    (folders / "audio/again").symlink_to(day2)
+    (folders / "moved").mkdir()
+    (folders / "rttm/m4.rttm").rename(folders / "moved/m4.RTTM")
+    (folders / "rttm/more").symlink_to(folders / "moved")
+    assert prepare(folders) == 0
+    assert sorted(name for names in sets(folders).values() for name in names) == sorted(SPEAKERS)
+    assert f"{folders / 'audio/day2'}: left out" in caplog.text
+
+
+def test_audio_of_all_suffixes_is_found(folders):
+    day1 = folders / "audio" / "day1"
+    for name, suffix in zip(SPEAKERS, ("aiff", "w64", "caf", "au", "snd"), strict=True):
+        (day1 / f"{name}.wav").unlink()
+        form = {"snd": "AU"}.get(suffix)
+        soundfile.write(day1 / f"{name}.{suffix}", np.zeros(32000), 16000, format=form)
+    assert prepare(folders) == 0
+    assert sorted(name for names in sets(folders).values() for name in names) == sorted(SPEAKERS)
+
+
+def test_audio_that_requires_ffmpeg_is_found(folders, capsys, monkeypatch):
+    day1 = folders / "audio" / "day1"
+    command = ["ffmpeg", "-v", "error", "-i", day1 / "m3.wav", day1 / "m3.m4a"]
+    if shutil.which("ffmpeg") is None or subprocess.run(command, check=False).returncode:
+        pytest.skip("no ffmpeg with an encoder of AAC")
+    assert prepare(folders) == 0  # beside a WAV of the same name
+    assert "m3.m4a: left out, in favour of" in capsys.readouterr().err
+    (day1 / "m3.wav").unlink()
+    assert prepare(folders) == 0
+    assert any("m3" in names for names in sets(folders).values())
+    monkeypatch.setenv("PATH", "")
+    assert prepare(folders) == 1
+    err = capsys.readouterr().err
+    assert "m3.m4a" in err
+    assert "requires ffmpeg: install" in err
+
+
+def stereo(folders):
+    """Make m3 a telephone call of one speaker per channel."""
+    time = np.arange(32000) / 16000
+    both = np.stack([0.1 * np.sin(3000 * time), 0.2 * np.sin(5000 * time)], 1)
+    soundfile.write(folders / "audio/day1/m3.wav", both, 16000)
+    lines = line("m3", 0, 1, "dan") + line("m3", 1, 0.5, "dora").replace("m3 1", "m3 2")
+    (folders / "rttm/m3.rttm").write_text(lines)
+    return both
+
+
+def test_each_channel_is_a_recording(folders, capsys):
+    both = stereo(folders)
+    assert prepare(folders, "--channel", "each") == 0
+    own = [p for p in (folders / "data").iterdir() if p.name != "wav" and p.is_dir()
+           and "m3_ch1" in DataDir.load(p).recordings]  # fmt: skip
+    data = DataDir.load(own[0])
+    assert "m3_ch2" in data.recordings
+    for number, label in ((1, "dan"), (2, "dora")):
+        key = f"m3_ch{number}"
+        samples = read_audio(data.source(key))
+        np.testing.assert_allclose(samples, both[:, number - 1], atol=1e-4)
+        assert {s.label for s in read_rttm(own[0] / "rttm") if s.recording == key} == {label}
+    (folders / "rttm/m3.rttm").write_text(line("m3", 0, 1, "dan").replace("m3 1", "m3 3"))
+    assert prepare(folders, "--channel", "each") == 1
+    assert "m3_ch3" in capsys.readouterr().err
+
+
+def test_one_channel_of_all_files(folders, capsys):
+    both = stereo(folders)
+    assert prepare(folders, "--channel", "1") == 0
+    place = folders / "data/wav/ch1/m3.wav"
+    np.testing.assert_allclose(read_audio(place), both[:, 0], atol=1e-4)
+    for choice in ("2", "0", "left"):
+        assert prepare(folders, "--channel", choice) == 1
+        assert choice in capsys.readouterr().err
