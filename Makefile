@@ -9,16 +9,23 @@ PYTEST_OPTIONS ?= -n 2 --dist worksteal
 DEMO_OPTIONS ?=
 ACTIVATE := . tools/activate_python.sh
 
-.PHONY: help env lint test demo demo-short demo-lang demo-lang-short demo-bf16 clean
+.PHONY: help env lint doc test demo demo-short demo-lang demo-lang-short demo-bf16 clean
 
 help:
-	@echo "make env | lint | test | demo | demo-short | demo-lang | demo-lang-short | demo-bf16 | clean"
+	@echo "make env | lint | doc | test | demo | demo-short | demo-lang | demo-lang-short | demo-bf16 | clean"
 
 env:
 	@$(MAKE) --no-print-directory --silent -C tools
 
 lint: env
 	@$(ACTIVATE) && tools/lint.sh
+
+# The documentation site in build/doc/site; a warning is an error.
+doc: env
+	@$(ACTIVATE) && python3 -m pip install --quiet --disable-pip-version-check \
+	  -r doc/requirements.txt && python3 doc/build_site.py && \
+	  NO_MKDOCS_2_WARNING=1 python3 -m mkdocs build --quiet --strict -f build/doc/mkdocs.yml && \
+	  echo "build/doc/site/README.html"
 
 test: env
 	@$(ACTIVATE) && python3 -m pytest -q $(PYTEST_OPTIONS)
