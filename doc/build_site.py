@@ -88,9 +88,9 @@ def help_text(module: str, *words: str) -> str:
 
 def subcommands(text: str) -> list[str]:
     """Return the subcommands in a help text: ``{a,b} ...`` of its usage."""
-    usage = " ".join(text.split("\n\n")[0].split())
-    first, _, rest = usage.partition("{")
-    return rest.partition("}")[0].split(",") if rest.partition("}")[2].startswith(" ...") else []
+    usage = " ".join(text.partition("\n\n")[0].split())
+    words, _, after = usage.partition("{")[2].partition("}")
+    return words.split(",") if after.startswith(" ...") else []
 
 
 def commands_page() -> str:

@@ -20,7 +20,9 @@ DOCUMENTS = sorted(
 # What a recipe has; documents are read as if they stood in one.
 RECIPE = ROOT / "egs/mini/diar1"
 OTHER_WORDS = {".", "cd", "git", "pip", "pre-commit", "python3", "LC_ALL=C", "export", "source"}
-OUR_SPAN = re.compile(r"(diarize-(?!m2f)[a-z]|md-eval |make |\./|local/|utils/\S*\w( |$)|egs/\S*\.sh)")
+OUR_SPAN = re.compile(
+    r"(diarize-(?!m2f)[a-z]|md-eval |make |\./|local/|utils/\S*\w( |$)|egs/\S*\.sh)"
+)
 OPTION = re.compile(r"(?<![\w-])--[a-zA-Z][\w-]*")
 
 
