@@ -29,9 +29,11 @@ from diarize.infer.config import (
     override_network,
 )
 from diarize.infer.inputs import MIX, Input, file_input, parse_channel, sample_input
-from diarize.infer.loader import make_predictor, model_files
+from diarize.infer.limits import own_options, warn_of_exhausted_queries
+from diarize.infer.loader import make_predictor
 from diarize.infer.postprocess import PostprocessOptions
 from diarize.infer.predictor import Posteriors
+from diarize.infer.pretrained import model_files
 from diarize.infer.recording import Recording
 from diarize.infer.result import ChannelOutput, Result, renumbered
 from diarize.infer.run import Failed, predict_all
@@ -147,8 +149,7 @@ class Diarizer:
         recording and the second at which the pass begins.
         """
         self._predictor.on_pass = on_pass
-        self.check_options(**options)
-        chosen = override(self.options, self._renamed(options))
+        chosen = override(self.options, self._own(options))
         pairs = [(index, ch) for index, one in enumerate(inputs) for ch in one.sources]
         keys = {_key(inputs, index, ch): (index, ch) for index, ch in pairs}
         wanted = [chosen.num_speakers, chosen.min_speakers, *(x.num_speakers for x in inputs)]
@@ -203,36 +204,10 @@ class Diarizer:
 
     def check_options(self, **options: Any) -> None:
         """Raise DiarizeError for options that the model cannot meet, before any audio is read."""
-        given = self._renamed(options)
-        noun = "languages" if self.task == "language" else "speakers"
-        for limit in ("num", "min", "max"):
-            count = given.get(f"{limit}_speakers")
-            if count is None:
-                continue
-            if count < 1:
-                raise DiarizeError(f"{limit}_{noun} must be 1 or more, not {count}")
-            if limit != "max" and count > self.max_speakers:
-                raise DiarizeError(
-                    f"{limit}_{noun} is {count}, but the model has {self.max_speakers} queries, "
-                    f"each for one of the {noun}; ask for fewer or train with more queries"
-                )
-        override(self.options, given)
+        override(self.options, self._own(options))
 
-    def _renamed(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options with the names of `PostprocessOptions`, those of languages too."""
-        out = {}
-        own, other = ("languages", "speakers") if self.task == "language" else (
-            "speakers", "languages")  # fmt: skip
-        for name, value in options.items():
-            if value is None:
-                continue
-            head, _, noun = name.partition("_")
-            if head in ("num", "min", "max") and noun == other:
-                raise DiarizeError(
-                    f"{name}: the model is for {own}; use {head}_{own} (--{head}-{own})"
-                )
-            out[name.replace("_languages", "_speakers")] = value
-        return out
+    def _own(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        return own_options(options, self.task, self.max_speakers)
 
     def _keep_queries(self, count: int) -> None:
         """Let the predictor keep ``count`` queries at least."""
@@ -259,12 +234,8 @@ class Diarizer:
             found.masks, found.activities, name, options, task.grid,
             (found.language_probs, labels) if labels else None,
         )  # fmt: skip
-        active = sum(len(of_label) for of_label in queries.values())
-        if automatic and active >= max(2, self.max_speakers - 1):
-            _log.warning(
-                "recording %s: %d of the model's %d queries are active; there may be more %ss "
-                "than it can separate", name, active, self.max_speakers, task.name,
-            )  # fmt: skip
+        if automatic:
+            warn_of_exhausted_queries(name, queries, self.max_speakers, task.name)
         if one.regions is not None:
             turns = sorted(t for a, b in one.regions for t in clip_segments(turns, a, b))
         if not turns:

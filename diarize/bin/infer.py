@@ -14,14 +14,10 @@ import sys
 from pathlib import Path
 
 from diarize.bin.common import command_parser, run_command
+from diarize.infer.limits import add_limits, given_limits
 from diarize.io.formats import FORMATS
 
 PROG = "diarize-infer"
-LIMITS = {
-    "num": "exactly this number of",
-    "min": "at least this number of",
-    "max": "at most this number of",
-}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -50,10 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--query-threshold", type=float, metavar="P",
         help="activity above which a query is a speaker or language")
     add("--mask-threshold", type=float, metavar="P", help="mask probability of an active frame")
-    for noun in ("speakers", "languages"):
-        for limit, words in LIMITS.items():
-            add(f"--{limit}-{noun}", type=int, metavar="N",
-                help=f"{words} {noun}" + (" (model for languages)" if noun != "speakers" else ""))
+    add_limits(parser)
     return parser
 
 
@@ -91,9 +84,8 @@ def infer(args: argparse.Namespace) -> int:
     diarizer = Diarizer.from_pretrained(
         args.model, args.device, args.config, args.max_memory, args.window
     )
-    names = ["query_threshold", "mask_threshold"]
-    names += [f"{limit}_{noun}" for noun in ("speakers", "languages") for limit in LIMITS]
-    options = {name: getattr(args, name) for name in names}
+    thresholds = {name: getattr(args, name) for name in ("query_threshold", "mask_threshold")}
+    options = {**thresholds, **given_limits(args)}
     diarizer.check_options(**options)
     output.task = diarizer.task
     with inference_progress(len(inputs), PROG) as progress:

@@ -75,7 +75,8 @@ def compute(args: argparse.Namespace) -> int:
     from diarize.infer.batch import Failures
     from diarize.infer.config import load_inference_config, override_network
     from diarize.infer.finished import FinishedRecordings
-    from diarize.infer.loader import make_predictor, model_files
+    from diarize.infer.loader import make_predictor
+    from diarize.infer.pretrained import model_files
     from diarize.infer.stored import write_layout
     from diarize.io.formats import make_folder
     from diarize.kaldi.datadir import DataDir

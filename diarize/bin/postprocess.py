@@ -15,8 +15,16 @@ from pathlib import Path
 from diarize.bin.common import command_parser, run_command
 from diarize.config import dump_yaml, write_yaml
 from diarize.errors import DiarizeError
+from diarize.infer.confidence import fit_calibration
 from diarize.infer.config import InferenceConfig, load_inference_config, override
-from diarize.infer.postprocess import PostprocessOptions, PostProcessor
+from diarize.infer.limits import (
+    add_limits,
+    given_limits,
+    own_options,
+    warn_of_exhausted_queries,
+)
+from diarize.infer.postprocess import Decision, PostprocessOptions, PostProcessor
+from diarize.infer.pretrained import model_files
 from diarize.infer.stored import PosteriorDir, read_counts, some_names, write_kaldi_files
 from diarize.infer.tune import (
     GRID_NAMES,
@@ -27,10 +35,13 @@ from diarize.infer.tune import (
     tune_postprocessing,
     values_at_edge,
 )
+from diarize.io.destination import Destination
+from diarize.io.formats import FORMATS
 from diarize.io.rttm import read_rttm
 from diarize.io.uem import read_uem
 from diarize.score.hypotheses import score_hypotheses
-from diarize.segments import Regions, Segment, by_recording, clip_segments
+from diarize.score.reliability import score_turns
+from diarize.segments import Regions, Segment, Turn, by_recording, clip_segments
 from diarize.tasks.postprocessors import postprocessor
 
 PROG = "diarize-postprocess"
@@ -55,6 +66,8 @@ def run_tune(args: argparse.Namespace) -> int:
     )
     results = tune_postprocessing(recordings, points, source.grid, _score, processor)
     best = best_point(results, base)
+    line = _calibration(source, reference, regions, counts, best.options, processor)
+    best = replace(best, options=replace(best.options, confidence=line))
     _write_best(args, config, results, best)
     edge = [
         n for n in values_at_edge(best.options, grid) if len({getattr(p, n) for p in points}) > 1
@@ -71,10 +84,14 @@ def run_tune(args: argparse.Namespace) -> int:
 
 
 def run_apply(args: argparse.Namespace) -> int:
-    """Write RTTM and Kaldi files into ``args.out``; returns 0."""
-    config = load_inference_config(args.config)
-    options = override(config.postprocess, {name: getattr(args, name) for name in _OVERRIDES})
+    """Write the segments to ``args.out``; returns 0."""
+    place = Destination.parse(args.out, args.format)
+    kaldi = place.folder and not args.format
     source = PosteriorDir(args.posteriors)
+    place.check(None if kaldi else len(source.recordings))
+    given = {name: getattr(args, name) for name in _THRESHOLDS} | given_limits(args)
+    given = own_options(given, source.task, source.model_queries)
+    options = override(_config(args, source).postprocess, given)
     regions = read_uem(args.uem) if args.uem else None
     if regions is not None:
         missing = [r for r in source.recordings if r not in regions]
@@ -84,21 +101,23 @@ def run_apply(args: argparse.Namespace) -> int:
     counts = {}
     if args.reco2num_spk:
         counts = _oracle_counts(args.reco2num_spk, source, processor.num_fixed)
-    segments = []
+    turns: list[Turn] = []
     silent = []
     for recording in source.recordings:
-        own = options
-        if recording in counts:
-            limits = {"min_speakers": None, "max_speakers": None}
-            own = replace(options, num_speakers=counts[recording], **limits)
-        found = _segments(source, recording, own, processor)
+        found, queries = _decide(source, recording, options, counts, processor)
+        if source.model_queries and options.num_speakers is None and recording not in counts:
+            warn_of_exhausted_queries(recording, queries, source.model_queries, source.task)
         if regions is not None:
             found = [s for a, b in regions[recording] for s in clip_segments(found, a, b)]
-        segments += found
+        turns += found
         if not found:
             silent.append(recording)
-    write_kaldi_files(Path(args.out), segments, source.recordings, source.task)
-    print(f"{args.out}/rttm: {len(segments)} segments in {len(source.recordings)} recordings")
+    if kaldi:
+        write_kaldi_files(place.path, turns, source.recordings, source.task)
+    else:
+        place.write(turns)
+    where = f"{args.out}/rttm" if kaldi else args.out
+    print(f"{where}: {len(turns)} segments in {len(source.recordings)} recordings", file=sys.stderr)
     if silent:
         print(
             f"{PROG}: notice: {len(silent)} of {len(source.recordings)} recordings have no "
@@ -108,19 +127,57 @@ def run_apply(args: argparse.Namespace) -> int:
     return 0
 
 
-def _segments(
-    source: PosteriorDir, recording: str, options: PostprocessOptions, processor: PostProcessor
-) -> list[Segment]:
+def _config(args: argparse.Namespace, source: PosteriorDir) -> InferenceConfig:
+    """Return the configuration of ``args``, else the one beside the model of the posteriors."""
+    if args.config or not source.model or not Path(source.model).exists():
+        return load_inference_config(args.config)
+    with model_files(source.model) as (_, tuned):
+        return load_inference_config(tuned)
+
+
+def _decide(
+    source: PosteriorDir,
+    recording: str,
+    options: PostprocessOptions,
+    counts: Mapping[str, int],
+    processor: PostProcessor,
+) -> Decision:
+    """Return the turns of a recording; ``counts`` are known numbers of speakers."""
+    if recording in counts:
+        limits = {"min_speakers": None, "max_speakers": None}
+        options = replace(options, num_speakers=counts[recording], **limits)
     named = options.language_id_threshold is not None
     language_id = source.language_id(recording) if named else None
     arrays = source.load(recording)
-    return processor.process(*arrays, recording, options, source.grid, language_id)
+    return processor.decide(*arrays, recording, options, source.grid, language_id)
 
 
-_OVERRIDES = (
-    "query_threshold", "mask_threshold", "median", "min_duration",
-    "num_speakers", "min_speakers", "max_speakers",
-)  # fmt: skip
+def _calibration(
+    source: PosteriorDir,
+    reference: Mapping[str, list[Segment]],
+    regions: Mapping[str, Regions],
+    counts: Mapping[str, int],
+    options: PostprocessOptions,
+    processor: PostProcessor,
+) -> tuple[float, float] | None:
+    """Return the calibration of confidences at the tuned ``options``, rounded for best.yaml."""
+    raw = replace(options, confidence=None)
+    turns = [
+        turn
+        for recording in source.recordings
+        for turn in _decide(source, recording, raw, counts, processor).turns
+    ]
+    segments = [segment for own in reference.values() for segment in own]
+    found = [s for s in score_turns(segments, turns, regions) if s.seconds > 0]
+    line = fit_calibration(
+        [s.confidence for s in found],
+        [s.correct / s.seconds for s in found],
+        [s.seconds for s in found],
+    )
+    return line and (round(line[0], 4), round(line[1], 4))
+
+
+_THRESHOLDS = ("query_threshold", "mask_threshold", "median", "min_duration")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -131,19 +188,19 @@ def build_parser() -> argparse.ArgumentParser:
     tune.add_argument("--ref", required=True, help="reference RTTM of the validation set")
     tune.add_argument("--uem", required=True, help="scored regions of the validation set")
     tune.add_argument("--out", required=True, help="best.yaml to write")
-    apply = commands.add_parser("apply", help="write RTTM and Kaldi files")
+    apply = commands.add_parser("apply", help="write RTTM and Kaldi files, or another format")
     apply.add_argument("--uem", help="keep only what lies inside these regions")
-    apply.add_argument("--out", required=True, help="directory to write to")
+    apply.add_argument(
+        "--out", required=True, help="directory for RTTM and Kaldi files, or a file"
+    )
+    apply.add_argument("--format", choices=sorted(FORMATS), help="format (default: by the suffix)")
     add = apply.add_argument
     add("--query-threshold", type=float, metavar="P",
         help="activity above which a query is a speaker")
     add("--mask-threshold", type=float, metavar="P", help="mask probability of an active frame")
     add("--median", type=int, metavar="N", help="frames of the median filter, odd; 1 is off")
     add("--min-duration", type=float, metavar="S", help="seconds of the shortest turn kept")
-    add("--num-speakers", type=int, metavar="N", help="exactly so many speakers")
-    add("--min-speakers", type=int, metavar="N",
-        help="at least so many, regardless of --query-threshold")
-    add("--max-speakers", type=int, metavar="N", help="at most so many")
+    add_limits(apply)
     for command in (tune, apply):
         command.add_argument(
             "--posteriors", required=True, help="directory with posteriors.scp, activities.scp"
@@ -151,7 +208,10 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--reco2num-spk", help="known numbers of speakers, instead of a query threshold"
         )
-        command.add_argument("--config", help="YAML with postprocess: and tune:, or a best.yaml")
+        command.add_argument(
+            "--config",
+            help="YAML with postprocess: and tune:, or a best.yaml (apply: that of the model)",
+        )
     return parser
 
 

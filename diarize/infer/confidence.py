@@ -14,7 +14,6 @@ from diarize.segments import Segment
 from diarize.timebase import FrameGrid
 
 _EDGE = 1e-6  # log-odds are finite
-_STEPS = 50
 
 
 def turn_probabilities(
@@ -64,24 +63,25 @@ def fit_calibration(
     seconds: its duration.  They are not determined without wrong time, without right time,
     and if the slope would not be positive.
     """
+    from scipy.optimize import minimize  # slow to import
+
     x = np.array([_log_odds(value) for value in raw])
     y, weight = np.asarray(correct, float), np.asarray(seconds, float)
     total = weight.sum()
     if not total or not 0 < (weight * y).sum() < total:
         return None
-    design = np.stack([x, np.ones_like(x)], axis=1)
-    # A weak pull towards slope 1 keeps Newton's steps finite on separable data.
-    prior = np.array([1.0, 0.0])
-    beta = prior.copy()
-    for _ in range(_STEPS):
-        p = 1.0 / (1.0 + np.exp(-np.clip(design @ beta, -30, 30)))
-        gradient = design.T @ (weight * (y - p)) - (beta - prior)
-        hessian = (design.T * (weight * p * (1 - p))) @ design + np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        beta = beta + step
-        if np.abs(step).max() < 1e-9:
-            break
-    return (float(beta[0]), float(beta[1])) if beta[0] > 0 else None
+
+    def loss(line: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the negative log-likelihood and its gradient."""
+        odds = line[0] * x + line[1]
+        # The weak pull towards slope 1 keeps separable data finite.
+        pull = line - (1.0, 0.0)
+        value = (weight * (np.logaddexp(0.0, odds) - y * odds)).sum() + 0.5 * pull @ pull
+        wrong = weight * (1.0 / (1.0 + np.exp(-np.clip(odds, -500, 500))) - y)
+        return value / total, (np.array([wrong @ x, wrong.sum()]) + pull) / total
+
+    slope, offset = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B").x.tolist()
+    return (slope, offset) if slope > 0 else None
 
 
 def _log_odds(value: float) -> float:

@@ -49,8 +49,13 @@ class PosteriorDir:
     @property
     def model(self) -> str:
         """The path of the model, "" where it is not known."""
-        path = self.path / "model"
-        return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+        return next(iter(self._read_lines("model")), "")
+
+    @property
+    def model_queries(self) -> int | None:
+        """The number of speakers or languages that the model can find; None where not known."""
+        found = next(iter(self._read_lines("num_queries")), "")
+        return int(found) if found.isdecimal() else None
 
     @property
     def recordings(self) -> list[str]:

@@ -1,12 +1,12 @@
 """RESULTS.md of an experiment, and the RESULT lines for scripts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from diarize.config import read_yaml
 from diarize.errors import DiarizeError
-from diarize.io.rttm import read_turns
+from diarize.io.rttm import read_rttm_with_confidence, read_turns
 from diarize.report.inputs import data_regions, read_durations
 from diarize.report.language_results import LanguageReport, language_sections
 from diarize.report.tables import markdown_table, percent
@@ -14,6 +14,7 @@ from diarize.score.analysis import count_accuracy, speaker_counts
 from diarize.score.columns import problem_from_turns
 from diarize.score.der import Evaluation
 from diarize.score.jer import JaccardErrors, jaccard_errors
+from diarize.score.reliability import Bin, calibration_error, reliability, score_turns
 from diarize.score.sanity_checks import require_inside, require_speech
 from diarize.score.times import ErrorTimes, Scores, note_on_silence
 
@@ -30,6 +31,7 @@ class SetResult:
     jaccard: JaccardErrors
     counts: dict[str, tuple[int, int]]
     seconds: float
+    reliability: list[Bin] = field(default_factory=list)
 
     def of(self, speakers: int | None = None) -> dict[str, tuple[int, int]]:
         """Return the counts of the recordings with ``speakers`` true speakers; all for None."""
@@ -70,6 +72,7 @@ def score_set(name: str, data: Path, rttm: Path) -> SetResult:
         sum(jaccard_errors(evaluation).values(), JaccardErrors()),
         speaker_counts(evaluation),
         sum(b - a for spans in regions.values() for a, b in spans),
+        reliability(score_turns(reference.segments(), read_rttm_with_confidence(rttm), regions)),
     )
 
 
@@ -116,6 +119,7 @@ def results_page(
         lines += [f"{what.capitalize()} found in {result.name} (rows: true number, columns: found)"]
         lines += [""]
         lines += _confusion_table(result)
+        lines += reliability_lines(result)
     lines += ["## Thresholds", "", *_threshold_lines(best)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -167,6 +171,25 @@ def _confusion_table(result: SetResult) -> list[str]:
         counts = [number for _, number in result.of(speakers).values()]
         rows.append((f"**{speakers}**", *(f"{counts.count(n) or ''}" for n in found)))
     return markdown_table(("true", *(str(n) for n in found)), rows)
+
+
+def reliability_lines(result: SetResult) -> list[str]:
+    """Return the table of confidences of the turns; nothing without confidences."""
+    if not result.reliability:
+        return []
+    error = 100 * calibration_error(result.reliability)
+    lines = [
+        f"Confidence of the turns in {result.name}, with the share of their time in which the "
+        f"label is right (mean difference {error:.1f} %)",
+        "",
+    ]
+    rows = [
+        (f"{b.low:.2f} to {b.high:.2f}", f"{b.turns}", f"{b.seconds:.0f}",
+         f"{100 * b.confidence:.1f}", f"{100 * b.share:.1f}")
+        for b in result.reliability
+    ]  # fmt: skip
+    head = ("confidence", "turns", "seconds", "mean confidence (%)", "right (%)")
+    return lines + markdown_table(head, rows)
 
 
 def _threshold_lines(best: tuple[Path, dict[str, Any]] | None) -> list[str]:

@@ -5,7 +5,8 @@ import yaml
 from diarize.bin.postprocess import main
 from diarize.infer.tune import GRID_NAMES
 from diarize.io.ark import ArkWriter
-from diarize.io.rttm import read_rttm, write_rttm
+from diarize.io.formats import read_annotation
+from diarize.io.rttm import read_rttm, read_rttm_with_confidence, write_rttm
 from diarize.io.table import read_table
 from diarize.io.uem import write_uem
 from diarize.segments import Segment
@@ -82,7 +83,8 @@ def test_tune_then_apply(work, capsys):
 
     assert main(APPLY) == 0
     out, err = capsys.readouterr()
-    assert out == "out/rttm: 4 segments in 3 recordings\n"
+    assert out == ""
+    assert err.startswith("out/rttm: 4 segments in 3 recordings\n")
     assert "notice: 1 of 3 recordings have no segment: quiet\n" in err
     assert read_rttm("out/rttm") == [
         Segment("a", 0, 3, "spk1"), Segment("a", 5, 6, "spk1"),
@@ -188,3 +190,63 @@ def test_mistakes_are_one_line_and_status_1(work, capsys, edit, command, message
     assert message in err
     assert err.count("\n") == 1
     assert not (work / "best.yaml").exists()
+
+
+def test_tuning_calibrates_the_confidence_that_is_written(work):
+    """Of turns with a raw confidence of 0.8 half of the time is right."""
+    write_posteriors("post", {"a": [(1.0, 0.8, [(0, 400)]), (1.0, 0.6, [(500, 900)])],
+                              "b": [(0.0, 0.9, [])], "quiet": [(0.0, 0.9, [])]})  # fmt: skip
+    write_rttm("ref", [Segment("a", 0, 2, "ann"), Segment("a", 5, 5.4, "bob")])
+    (work / "conf.yaml").write_text(
+        "tune: {query_threshold: [0.5], mask_threshold: [0.5], median: [1], min_duration: [0]}\n"
+    )
+    assert main(TUNE) == 0
+    slope, offset = yaml.safe_load((work / "best.yaml").read_text())["postprocess"]["confidence"]
+    assert slope > 0
+    assert main(APPLY) == 0
+    turns = read_rttm_with_confidence("out/rttm")
+    wanted = [1 / (1 + np.exp(-(slope * np.log(p / (1 - p)) + offset))) for p in (0.8, 0.6)]
+    assert [turn.confidence for turn in turns] == pytest.approx(wanted, abs=0.001)
+    assert 0.7 > wanted[0] > wanted[1]
+
+
+@pytest.mark.parametrize("out", ["out.json", "out.csv", "out.rttm"])
+def test_the_suffix_decides_about_the_format(work, out):
+    assert main(TUNE) == 0
+    assert main([*APPLY[:-1], out]) == 0
+    assert [s.label for s in read_annotation(out)] == ["spk1", "spk1", "spk1", "spk2"]
+
+
+def test_an_unknown_suffix_and_several_recordings_in_one_are_refused(work, capsys):
+    for out, message in (("o.xyz", "o.xyz: unknown format"), ("o.srt", "one recording, not 3")):
+        assert main([*APPLY[:-1], out]) == 1
+        assert message in capsys.readouterr().err
+    assert main([*APPLY, "--format", "srt"]) == 1  # no best.yaml
+    assert main(TUNE) == 0
+    assert main([*APPLY, "--format", "srt"]) == 0
+    assert sorted(p.name for p in (work / "out").iterdir()) == ["a.srt", "b.srt"]
+
+
+def test_thresholds_beside_the_model_are_found(work):
+    (work / "m").mkdir()
+    (work / "m/final.pth").write_text("")
+    (work / "m/best.yaml").write_text("postprocess: {query_threshold: 0.6, mask_threshold: 0.4}\n")
+    (work / "post/model").write_text(f"{work}/m\n")
+    assert main("apply --posteriors post --out out".split()) == 0
+    assert len(read_rttm("out/rttm")) == 4
+    (work / "m/best.yaml").unlink()
+    assert main("apply --posteriors post --out out".split()) == 0
+    assert len(read_rttm("out/rttm")) == 1
+
+
+LOW = "--query-threshold 0.6 --mask-threshold 0.4".split()
+
+
+def test_exhausted_queries_and_impossible_numbers_are_said(work, caplog, capsys):
+    (work / "post/num_queries").write_text("3\n")
+    assert main([*"apply --posteriors post --out out".split(), *LOW]) == 0
+    assert "recording b: 2 of the model's 3 queries are active" in caplog.text
+    for words in ("--num-speakers 4", "--num-speakers 0", "--num-languages 1"):
+        assert main(f"apply --posteriors post --out out {words}".split()) == 1
+        [line] = capsys.readouterr().err.splitlines()[-1:]
+        assert "num_" in line

@@ -10,7 +10,7 @@ from diarize.io.uem import write_uem
 from diarize.report import provenance
 from diarize.score.hypotheses import score_hypotheses
 from diarize.score.jer import JaccardErrors, jer_files
-from diarize.segments import Segment
+from diarize.segments import Segment, Turn
 
 BEST = """
 postprocess: {query_threshold: 0.7, mask_threshold: 0.4, median: 11, num_speakers: null}
@@ -252,3 +252,15 @@ def test_the_page_of_languages_keeps_the_protocols_apart(languages):
     assert "| one | 2 | 25.00 | 25.00 | 25.00 |" in rows["Windows of 10 s"]
     assert "not comparable" in sections["Windows of 10 s"]
     assert "by number of speakers" not in page
+
+
+def test_confidences_have_a_table(work):
+    assert main(words()) == 0
+    assert "Confidence" not in (work / "exp/m/RESULTS.md").read_text()
+    found = [Turn("a", 0, 9, "x", 0.97), Turn("b", 0, 8, "x", 0.65), Turn("c", 2, 3, "x", 0.61)]
+    write_rttm("exp/m/infer_test/rttm", found)
+    assert main(words()) == 0
+    page = (work / "exp/m/RESULTS.md").read_text()
+    assert "Confidence of the turns in test" in page
+    assert "| 0.60 to 0.70 | 2 | 9 | 64.6 | 44.4 |" in page
+    assert "| 0.95 to 1.00 | 1 | 9 | 97.0 | 100.0 |" in page
