@@ -135,6 +135,9 @@ class LanguagePostProcessor(PostProcessor):
         """Return the queries that are languages, the most active one first; never the VAD slot."""
         return [query + 1 for query in select_queries(activities[1:], options)]
 
+    def masks(self, runs: LanguageRuns, queries: Sequence[int]) -> np.ndarray:
+        return runs.decision(queries)[:, None] == np.array(queries, dtype=int)
+
     def assigned(
         self,
         runs: LanguageRuns,

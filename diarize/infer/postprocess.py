@@ -235,7 +235,8 @@ class Decision(NamedTuple):
 class PostProcessor(ABC):
     """Post-processing of a task: from posteriors to segments, in three steps.
 
-    Tuning repeats only the steps that an option affects.  The first ``num_fixed`` queries are
+    Tuning repeats only the steps that an option affects; validation of a training scores the
+    masks of the first two.  The first ``num_fixed`` queries are
     slots with a fixed meaning, which are never selected.
     """
 
@@ -250,6 +251,10 @@ class PostProcessor(ABC):
         self, runs: Any, activities: np.ndarray, options: PostprocessOptions
     ) -> list[int]:
         """Return the queries that are kept, the most active one first."""
+
+    @abstractmethod
+    def masks(self, runs: Any, queries: Sequence[int]) -> np.ndarray:
+        """Return the frames in which each of the kept ``queries`` is active, bool (T, K)."""
 
     @abstractmethod
     def assigned(
@@ -354,6 +359,12 @@ class SpeakerPostProcessor(PostProcessor):
         limit = options.merge_iou
         is_duplicate = None if limit is None else runs.overlaps(limit)
         return select_queries(activities, options, is_duplicate)
+
+    def masks(self, runs: QueryRuns, queries: Sequence[int]) -> np.ndarray:
+        out = np.empty((len(runs.posteriors), len(queries)), dtype=bool)
+        for column, query in enumerate(queries):
+            out[:, column] = runs.mask(query)
+        return out
 
     def assigned(
         self,

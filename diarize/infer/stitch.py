@@ -198,7 +198,9 @@ class Stitcher:
         if table and isinstance(table[0].language_probs, np.ndarray):
             language_probs = np.stack([s.language_probs / s.weight for s in table])
             language_probs = language_probs.astype(np.float32)
-        embeddings = torch.stack([s.embedding for s in table]).float().cpu().numpy()
+        found = [s.embedding for s in table]
+        embeddings = torch.stack(found) if found else self._before[0].embeddings[:0]
+        embeddings = embeddings.float().cpu().numpy()
         return StitchedMasks(blocks, len(order)), activities, language_probs, embeddings
 
     def _keep(self, end: int) -> None:

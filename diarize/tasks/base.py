@@ -1,8 +1,8 @@
 """Common base of the tasks: data, batches, and a validation DER over thresholds."""
 
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,12 @@ from diarize.data.crops import (
 from diarize.data.examples import Batch, Example, collate
 from diarize.data.sources import DataDirSource, Source, open_source, store_folder
 from diarize.data.stretches import clip_stretches
-from diarize.errors import DiarizeError, UnreadableAudio, require_at_least
+from diarize.errors import DiarizeError, UnreadableAudio
+from diarize.infer.postprocess import PostProcessor
 from diarize.losses.criterion import Criterion
 from diarize.nn.outputs import QueryPredictions
 from diarize.segments import Segment
-from diarize.train.mask_der import mask_der_stats
+from diarize.tasks.validation import ValidRecording, count_errors, valid_recordings
 
 # The model, plain or wrapped for several processes: (waveforms, lengths) -> predictions.
 Forward = Callable[[Tensor, Tensor], QueryPredictions]
@@ -42,46 +43,16 @@ class DataOptions(CropOptions):
     """Directory of the store; null: ``store`` beside a manifest or in a data directory."""
 
 
-@dataclass(frozen=True)
-class ValidOptions:
-    """Options of the validation DER by which checkpoints are selected.
-
-    Errors are counted in the regions of the data directory's UEM.
-    """
-
-    query_thresholds: list[float] = field(default_factory=lambda: [0.3, 0.5, 0.7, 0.8, 0.9])
-    """Thresholds of the query activity; the lowest DER over them counts, since the class head is
-    calibrated later than the masks.
-    """
-    mask_threshold: float = 0.5
-    """Mask probability of an active frame."""
-    collar: float = 0.0
-    """Collar (s) around reference boundaries."""
-    batch_seconds: float = 600.0
-    """Padded length (s) of a batch of recordings."""
-    max_seconds: float = 0.0
-    """Length (s) used of each recording, from its first evaluated stretch on; 0: all."""
-    max_recordings: int = 0
-    """Number of recordings used; 0: all."""
-
-    def __post_init__(self) -> None:
-        if not self.query_thresholds or not all(0 <= t < 1 for t in self.query_thresholds):
-            raise ValueError("query_thresholds must be one or more probabilities below 1")
-        if not 0 < self.mask_threshold < 1:
-            raise ValueError(f"mask_threshold must lie between 0 and 1, not {self.mask_threshold}")
-        require_at_least(0, collar=self.collar, batch_seconds=self.batch_seconds)
-        require_at_least(0, max_seconds=self.max_seconds, max_recordings=self.max_recordings)
-
-
 class QueryTask:
     """Interface between the trainer and a task whose model predicts the masks of queries.
 
     ``options`` has the sections ``model``, ``data`` and ``valid``; ``model`` has a
-    ``grid``.  A task defines its labels and the decision on masks.
+    ``grid``.  A task defines its labels and its post-processor, which validation uses as well.
     """
 
     name = ""
     labels = "speaker"
+    postprocessor: PostProcessor
     more: tuple[str, ...] = ()
     make_example: MakeExample = staticmethod(make_example)
 
@@ -225,24 +196,25 @@ class QueryTask:
             evaluated=batch.evaluated,
         )
 
-    def reference(self, batch: Batch) -> Tensor:
-        """Return the reference activity of each label, bool (B, T, S)."""
-        return batch.targets > 0.5
-
-    def decide(self, masks: Tensor, kept: Tensor, mask_threshold: float) -> tuple[Tensor, Tensor]:
-        """Return the binary masks, bool (B, T, K), and whether each is kept, bool (B, K).
-
-        ``masks`` (B, T, N) are probabilities, ``kept`` (B, N) the queries above the threshold.
-        """
-        return (masks > mask_threshold) & kept[:, None, :], kept
-
-    def more_stats(
-        self, predictions: QueryPredictions, system: Tensor, batch: Batch
-    ) -> dict[str, Tensor]:
-        """Return ``more``, task-specific sums over a batch for one query threshold."""
-        return {}
+    def more_counts(
+        self, recording: ValidRecording, queries: Sequence[int], system: np.ndarray
+    ) -> list[int]:
+        """Return the task's counts ``more`` for the masks ``system`` (T, K) of ``queries``."""
+        return []
 
     @torch.no_grad()
+    def count_errors(
+        self, forward: Forward, batch: Batch, device: torch.device
+    ) -> np.ndarray:
+        """Return the sums of `diarize.tasks.validation.count_errors` over ``batch``."""
+        predictions = forward(batch.waveforms.to(device), batch.num_samples.to(device))
+        collar = self.grid.to_frame(self.options.valid.collar)
+        recordings = valid_recordings(predictions, batch, self.postprocessor.num_fixed)
+        return sum(
+            count_errors(r, self.postprocessor, self.options.valid, collar, self.more_counts)
+            for r in recordings
+        )
+
     def validate(
         self, forward: Forward, device: torch.device, rank: int = 0, world: int = 1
     ) -> dict[str, Tensor]:
@@ -252,32 +224,17 @@ class QueryTask:
         query thresholds, ``counted`` (Q,) the number of recordings with the correct number of
         speakers, ``recordings`` the number of all.
         """
-        o = self.options.valid
-        thresholds = torch.tensor(o.query_thresholds, device=device)
-        collar = self.grid.to_frame(o.collar)
-        stats = torch.zeros(len(thresholds), 4, dtype=torch.float64)
-        counted = torch.zeros(len(thresholds), dtype=torch.float64)
-        recordings = torch.zeros((), dtype=torch.float64)
-        more = {key: torch.zeros_like(counted) for key in self.more}
-        for host_batch in self._valid_batches(rank, world):
-            batch = host_batch.to(device)
-            predictions = forward(batch.waveforms, batch.num_samples).last().float()
-            masks = predictions.mask_logits()[0].sigmoid()  # (B, T, N)
-            activity = predictions.activity_logits[0].sigmoid()  # (B, N)
-            reference = self.reference(batch)
-            known = batch.evaluated_frames()[..., None]
-            speakers = (reference & known).any(1).sum(1)
-            for i, threshold in enumerate(thresholds):
-                system, kept = self.decide(masks, activity > threshold, o.mask_threshold)
-                found = mask_der_stats(
-                    system, reference, batch.num_frames, collar, batch.evaluated
-                )
-                stats[i] += found.sum(0).cpu()
-                counted[i] += (kept.sum(1) == speakers).sum().cpu()
-                for key, value in self.more_stats(predictions, system, batch).items():
-                    more[key][i] += value.cpu()
+        sums = np.zeros((len(self.options.valid.query_thresholds), 5 + len(self.more)))
+        recordings = 0
+        for batch in self._valid_batches(rank, world):
+            sums += self.count_errors(forward, batch, device)
             recordings += len(batch.names)
-        return {"stats": stats, "counted": counted, "recordings": recordings, **more}
+        further = zip(("counted", *self.more), sums[:, 4:].T, strict=True)
+        return {
+            "stats": torch.tensor(sums[:, :4]),
+            **{key: torch.tensor(column) for key, column in further},
+            "recordings": torch.tensor(recordings, dtype=torch.float64),
+        }
 
     def summarize(self, sums: dict[str, Tensor]) -> dict[str, float]:
         """Return DER and its parts in percent at the best query threshold, and the count accuracy.

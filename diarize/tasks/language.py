@@ -1,7 +1,9 @@
 """Language diarization: labels, model, criterion and validation of SAGE-LD."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,8 +12,8 @@ from diarize.data.languages import make_language_example
 from diarize.infer.languages import LANGUAGE
 from diarize.losses.language import LanguageCriterion, LanguageCriterionOptions
 from diarize.models.sage_ld import SageLd, SageLdOptions
-from diarize.nn.outputs import QueryPredictions
-from diarize.tasks.base import DataOptions, Forward, QueryTask, ValidOptions
+from diarize.tasks.base import DataOptions, Forward, QueryTask
+from diarize.tasks.validation import ValidOptions, ValidRecording
 
 
 @dataclass(frozen=True)
@@ -92,36 +94,16 @@ class LanguageTask(QueryTask):
             batch.label_ids, batch.evaluated,
         )
 
-    def reference(self, batch: Batch) -> Tensor:
-        """Return the reference activity of each language, bool (B, T, S), without VAD slot."""
-        return batch.targets[..., 1:] > 0.5
-
-    def decide(self, masks: Tensor, kept: Tensor, mask_threshold: float) -> tuple[Tensor, Tensor]:
-        """Return the best kept language of speech frames, bool (B, T, N - 1), and those found.
-
-        ``masks`` (B, T, N) are probabilities, ``kept`` (B, N) the queries above the threshold;
-        query 0 is the VAD slot.
-        """
-        kept = kept[:, 1:]
-        scores = masks[..., 1:].masked_fill(~kept[:, None, :], -1.0)
-        best = torch.zeros_like(scores, dtype=torch.bool)
-        best.scatter_(-1, scores.argmax(-1, keepdim=True), True)
-        speech = masks[..., :1] > mask_threshold
-        system = best & speech & kept[:, None, :]
-        return system, system.any(1)
-
-    def more_stats(
-        self, predictions: QueryPredictions, system: Tensor, batch: Batch
-    ) -> dict[str, Tensor]:
+    def more_counts(
+        self, recording: ValidRecording, queries: Sequence[int], system: np.ndarray
+    ) -> list[int]:
         """Return ``named``, the number of frames with the correct language name."""
         if not self._ids:
-            return {}
-        named = predictions.label_logits[0, :, 1:].argmax(-1)  # (B, N - 1)
-        found = torch.where(system, named[:, None], -2).amax(-1)  # (B, T)
-        reference = self.reference(batch)
-        true = torch.where(reference, batch.label_ids[:, None, 1:], -1)
-        true = true.amax(-1) if true.shape[-1] else torch.full_like(found, -1)
-        return {"named": ((found == true) & batch.evaluated_frames()).sum().double()}
+            return []
+        found = np.where(system, recording.languages[list(queries)], -2)
+        true = np.where(recording.reference, recording.labels, -1)
+        right = found.max(axis=1, initial=-2) == true.max(axis=1, initial=-1)  # (T,)
+        return [np.count_nonzero(right & recording.evaluated)]
 
     def summarize(self, sums: dict[str, Tensor]) -> dict[str, float]:
         """Return `QueryTask.summarize`, and the error with the names of languages: ``named_der``.

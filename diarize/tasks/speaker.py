@@ -7,7 +7,8 @@ import torch
 from diarize.infer.postprocess import SPEAKER
 from diarize.losses.criterion import Criterion, CriterionOptions
 from diarize.models.eend_m2f import EendM2f, EendM2fOptions
-from diarize.tasks.base import DataOptions, QueryTask, ValidOptions
+from diarize.tasks.base import DataOptions, QueryTask
+from diarize.tasks.validation import ValidOptions
 
 
 @dataclass(frozen=True)

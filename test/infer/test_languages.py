@@ -41,6 +41,13 @@ def test_the_best_kept_query_where_the_vad_says_speech():
     ]
 
 
+def test_masks_are_those_of_the_best_kept_query_where_there_is_speech():
+    posteriors = np.array([[0.9, 0.2, 0.3, 0.8], [0.4, 0.9, 0.0, 0.0], [0.9, 0.9, 0.1, 0.0]])
+    runs = LANGUAGE.runs(posteriors, 0.5, 1)
+    assert LANGUAGE.masks(runs, [2, 1]).astype(int).tolist() == [[1, 0], [0, 0], [0, 1]]
+    assert LANGUAGE.masks(runs, []).shape == (3, 0)
+
+
 def test_no_kept_query_is_no_segment():
     assert LANGUAGE.process(SPEECH, np.zeros(4), "rec", PostprocessOptions(), GRID) == []
     assert LANGUAGE.process(SPEECH * 0, np.ones(4), "rec", PostprocessOptions(), GRID) == []

@@ -105,6 +105,12 @@ def test_an_empty_mask_gives_no_segment_and_takes_no_number():
     assert empty == []
 
 
+def test_masks_are_those_of_the_kept_queries_in_their_order():
+    runs = SPEAKER.runs(np.array([[0.9, 0.2, 0.6], [0.4, 0.7, 0.5]]), 0.5, 1)
+    assert SPEAKER.masks(runs, [2, 0]).tolist() == [[True, True], [False, False]]
+    assert SPEAKER.masks(runs, []).shape == (2, 0)
+
+
 def test_threshold_is_strict():
     posteriors = np.array([[0.5], [0.6], [0.5]])
     got = SPEAKER.process(posteriors, np.ones(1), "rec", PostprocessOptions(), GRID)

@@ -86,6 +86,19 @@ def test_permuted_queries_become_the_same_speakers(known):
     assert names is None
 
 
+def test_windows_of_silence_have_no_speaker():
+    cuts = [(0, 600), (500, 1100)]
+    windows = [window(np.zeros((1100, 3), np.float32), *cut, (0, 1, 2), 0.0) for cut in cuts]
+    stitcher = Stitcher(0, StitchOptions())
+    for one in windows:
+        stitcher.add(one)
+    masks, activities, names, embeddings = stitcher.finish(0.01, 0)
+    assert masks.shape == (1100, 0)
+    assert activities.shape == (0,)
+    assert names is None
+    assert embeddings.shape == (0, 3)
+
+
 def test_a_speaker_silent_in_the_overlap_is_recalled_by_the_embedding():
     masks = speech(1500, TURNS)
     cuts = [(0, 600), (500, 1100), (1000, 1500)]

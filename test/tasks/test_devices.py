@@ -22,7 +22,6 @@ from diarize.losses import criterion, language
 from diarize.nn import conformer, query_decoder, resample
 from diarize.tasks.language import LanguageOptions, LanguageTask
 from diarize.tasks.speaker import SpeakerOptions, SpeakerTask
-from diarize.train import mask_der
 from diarize.train.distributed import Group
 from diarize.train.options import TrainOptions
 from diarize.train.step import Stepper
@@ -197,7 +196,7 @@ FORGOTTEN = [
     ("speaker", walk_loss, conformer, "length_mask"),
     ("speaker", walk_loss, query_decoder, "downsample"),
     ("speaker", walk_loss, criterion, "match"),
-    ("speaker", walk_validation, mask_der, "collar_mask"),
+    ("speaker", walk_validation, conformer, "length_mask"),
     ("speaker", walk_inference, resample, "length_mask"),
     ("ssl_conv", walk_loss, ssl_conv, "length_mask"),
     ("language", walk_loss, language, "frame_ids"),

@@ -11,11 +11,10 @@ from diarize.io.audio import write_wav
 from diarize.models.eend_m2f import DecoderOptions
 from diarize.models.sage_ld import EncoderOptions, SageLdOptions
 from diarize.segments import Segment, merge_segments
-from diarize.tasks.base import ValidOptions
 from diarize.tasks.language import LanguageOptions, LanguageTask
 from diarize.tasks.registry import config_mapping, parse_config
+from diarize.tasks.validation import ValidOptions
 from diarize.timebase import FrameGrid
-from diarize.train.mask_der import mask_der_stats
 
 GRID = FrameGrid(16000, 320)
 PITCH = {"eng": 300.0, "hin": 700.0, "swa": 1600.0}
@@ -80,7 +79,8 @@ def test_a_language_that_loses_all_its_frames_is_no_slot():
 
 def test_one_batch_is_learnt_by_heart():
     """Masks, VAD, activities and names of a batch that is shown again and again."""
-    task = LanguageTask(LanguageOptions(model=small(languages=["eng", "hin"])), seed=1)
+    valid = ValidOptions(query_thresholds=[0.8])
+    task = LanguageTask(LanguageOptions(small(languages=["eng", "hin"]), valid=valid), seed=1)
     batch = task.collate([
         example(0, ["eng", "hin"]), example(1, ["hin"], 3.0), example(2, ["swa", "eng", "hin"]),
         make_language_example("r3", 0.003 * np.random.default_rng(3).standard_normal(32000), [],
@@ -105,17 +105,11 @@ def test_one_batch_is_learnt_by_heart():
     assert named < 0.02
 
 
-@torch.no_grad()
 def errors(task, batch):
     """Part of wrong frames; part of frames of known languages that have another name."""
-    out = task.model(batch.waveforms, batch.num_samples).last()
-    kept = out.activity_logits[0].sigmoid() > 0.8
-    system, _ = task.decide(out.mask_logits()[0].sigmoid(), kept, 0.5)
-    reference = task.reference(batch)
-    stats = mask_der_stats(system, reference, batch.num_frames).sum(0)
-    right = float(task.more_stats(out, system, batch)["named"])
-    known = (reference & (batch.label_ids[:, None, 1:] >= 0)).sum()
-    return float(stats[1:].sum() / stats[0]), 1 - right / float(known)
+    scored, *wrong, _, right = task.count_errors(task.model, batch, torch.device("cpu"))[0]
+    known = ((batch.targets > 0.5) & (batch.label_ids[:, None] >= 0)).sum()
+    return sum(wrong) / scored, 1 - right / float(known)
 
 
 @pytest.fixture
@@ -165,18 +159,6 @@ def test_examples_come_from_utt2lang(data_dir):
     found = {e.name: e.labels for e in (task.example(i) for i in range(3))}
     assert found["r0"] == (VAD, "hin")
     assert set(found["r1"]) == {VAD, "eng", "swa"}
-
-
-def test_decide_takes_the_best_kept_query_where_there_is_speech():
-    task = LanguageTask(LanguageOptions(model=small()))
-    masks = torch.tensor([[[0.9, 0.2, 0.3, 0.8], [0.4, 0.9, 0.0, 0.0], [0.9, 0.9, 0.1, 0.0]]])
-    kept = torch.tensor([[False, True, True, False]])
-    system, used = task.decide(masks, kept, 0.5)
-    assert system[0].int().tolist() == [[0, 1, 0], [0, 0, 0], [1, 0, 0]]
-    assert used.tolist() == [[True, True, False]]
-    system, used = task.decide(masks, torch.zeros_like(kept), 0.5)
-    assert not system.any()
-    assert not used.any()
 
 
 def test_bad_data_are_told(data_dir):

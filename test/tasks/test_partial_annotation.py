@@ -10,10 +10,14 @@ import torch
 from diarize.bin import train
 from diarize.config import from_dict
 from diarize.errors import DiarizeError
+from diarize.infer.config import NetworkOptions
+from diarize.infer.loader import make_predictor
+from diarize.infer.postprocess import PostprocessOptions
+from diarize.infer.recording import Recording
 from diarize.io.audio import write_wav
 from diarize.io.rttm import read_rttm, write_rttm
 from diarize.score.der import ScoreOptions, score_files
-from diarize.segments import Segment, mask_to_segments
+from diarize.segments import Segment
 from diarize.tasks.language import LanguageOptions, LanguageTask
 from diarize.tasks.speaker import SpeakerOptions, SpeakerTask
 
@@ -105,30 +109,22 @@ def test_annotation_outside_of_the_uem_changes_nothing(tmp_path, make, options, 
 
 
 @pytest.mark.parametrize("collar", [0.0, 0.1])
-def test_the_validation_der_is_that_of_the_scorer_in_the_regions(tmp_path, collar):
+def test_the_validation_der_is_that_of_inference_and_scorer_in_the_regions(tmp_path, collar):
     folder = write_dir(tmp_path / "valid", turns(3))
     valid = {"query_thresholds": [0.3], "mask_threshold": 0.5, "collar": collar}
     sections = {**SPEAKER, "valid": valid}
     task = SpeakerTask(from_dict(SpeakerOptions, sections, "test"), seed=2)
     task.load_data([str(folder)], str(folder))
     task.model.eval()
-    found, decide = [], task.decide
-
-    def spy(masks, kept, mask_threshold):
-        system, kept = decide(masks, kept, mask_threshold)
-        found.append(system)
-        return system, kept
-
-    task.decide = spy
     sums = task.validate(task.model, torch.device("cpu"))
-    labels = [str(n) for n in range(6)]
-    order = ["r0", "r1"]  # equally long
-    hypothesis = [
-        segment
-        for system in found
-        for name, mask in zip(order, system.numpy(), strict=True)
-        for segment in mask_to_segments(mask, labels, name, task.grid)
-    ]
+    predictor = make_predictor(task.model, task.grid, NetworkOptions(device="cpu", min_queries=6))
+    options = PostprocessOptions(query_threshold=0.3)
+    hypothesis = []
+    for name in UEM:
+        found = predictor.predict(Recording(name, str(folder / f"{name}.wav"), task.grid))
+        output = np.asarray(found.masks), found.activities
+        hypothesis += task.postprocessor.process(*output, name, options, task.grid)
+    assert hypothesis
     times = score_files(read_rttm(folder / "rttm"), hypothesis, UEM, ScoreOptions(collar)).total
     stats = sums["stats"][0].tolist()
     assert stats[0] > 0
