@@ -57,7 +57,7 @@ $cmd JOB=1:"$nj" "$work/log/detect.JOB.log" \
 parts=()
 for ((job = 1; job <= nj; job++)); do parts+=("$work/speech.$job"); done
 split=()
-[[ "$split_pause" =~ ^0*(\.0*)?$ ]] || split=(--split)
+[[ "$split_pause" =~ ^0*(\.0*)?$ ]] || split=(--cut)
 python3 -m diarize.bin.sad apply --data "$src" --parts "${parts[@]}" --out "$dst" \
   --max-silent "$max_silent" "${split[@]}"
 printf '%s\n' "$made_with" > "$work/done"

@@ -4,12 +4,13 @@
 #   nj=4; some_flag=false; help_message="Usage: $0 [options] dir"
 #   . utils/parse_options.sh
 #
+# --help prints help_message, with the output of show_options.sh in place of "{options}".
 # --some-flag true sets some_flag (dash and underscore are equivalent); the value may be empty or
-# begin with a dash.  Only variables that are already defined are set; one with the default true
-# or false accepts only these.  Every --config FILE is a file of shell assignments, sourced first,
-# from left to right, so that the command line has precedence.  FILE.yaml is not sourced: it is
-# the value of a variable "config" of the script.  Parsing stops at the first word that is not an
-# option; the rest stays in "$@".
+# begin with a dash, and the last one counts if an option is repeated, as in Kaldi.  Only variables
+# that are already defined are set; one with the default true or false accepts only these.  Every
+# --config FILE is a file of shell assignments, sourced first, from left to right, so that the
+# command line has precedence.  FILE.yaml is not sourced: it is the value of a variable "config" of
+# the script.  Parsing stops at the first word that is not an option; the rest stays in "$@".
 
 _po_fail() {
   printf '%s: %s\n' "$0" "$1" >&2
@@ -23,7 +24,13 @@ while [ "$_po_index" -le "$#" ]; do
   _po_word=${!_po_index}
   case "$_po_word" in
     --help | -h)
-      printf '%b\n' "${help_message-$0: no help message}"
+      _po_word=${help_message-$0: no help message}
+      printf '%b\n' "${_po_word%%'{options}'*}"
+      case "$_po_word" in
+        *'{options}'*)
+          "$(dirname "${BASH_SOURCE[0]}")/show_options.sh" "$0"
+          printf '%b' "${_po_word#*'{options}'}" ;;
+      esac
       exit 0 ;;
     --*=*) _po_fail "options are given as --name value, not --name=value: '$_po_word'" ;;
     --*) ;;

@@ -15,6 +15,9 @@ if [ "$#" -ne 3 ]; then
 fi
 
 export PYTHONPATH="$utils/..${PYTHONPATH:+:$PYTHONPATH}"
+for file in "$1" "$2"; do
+  [ -f "$file" ] || { echo "$0: error: no file $file" >&2 && exit 1; }
+done
 options=()
 for collar in $collars; do
   options+=(-c "$collar")
@@ -22,6 +25,6 @@ done
 [ -z "$uem" ] || options+=(-u "$uem")
 mkdir -p "$3"
 python3 -m diarize.bin.score -r "$1" -s "$2" "${options[@]}" --json "$3/result.json" \
-  > "$3/.result.tmp"
-mv "$3/.result.tmp" "$3/result.txt"
+  > "$3/.result.$$"
+mv "$3/.result.$$" "$3/result.txt"
 grep "^OVERALL" "$3/result.txt"

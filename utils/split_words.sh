@@ -20,3 +20,22 @@ print("\n".join([*words, "."]))' "$2" "$0") || return 1
   mapfile -t _split_out <<< "$_split_text"
   _split_out=("${_split_out[@]:0:${#_split_out[@]}-1}") # without the "." that keeps empty words
 }
+
+# split_list ARRAY STRING: sets ARRAY to the fields of STRING, separated by commas.  A comma within
+# a field is written \, and a STRING that is the name of a file or directory is one field.
+split_list() {
+  local -n _list_out=$1
+  local _list_text=$2 _list_comma=$'\001'
+  if [ -e "$_list_text" ]; then
+    _list_out=("$_list_text")
+    return 0
+  fi
+  IFS=, read -r -a _list_out <<< "${_list_text//\\,/$_list_comma}"
+  _list_out=("${_list_out[@]//$_list_comma/,}")
+}
+
+# quote_words WORD...: prints the words so that split_words returns them
+quote_words() {
+  local word quote="'\\''"
+  for word; do printf "'%s' " "${word//\'/$quote}"; done
+}

@@ -10,24 +10,25 @@ aligned as any sound, which is inaccurate.
 import argparse
 import sys
 
-from diarize.bin.common import command_parser, run_command
+from diarize.bin.common import add_allow_pipes, command_parser, run_command
 from diarize.errors import DiarizeError
 
 PROG = "diarize-align"
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     out = command_parser(PROG, __doc__)
     add = out.add_argument
     add("--data", required=True, metavar="DIR", help="data directory with text")
-    add("--out", required=True, metavar="FILE", help="CTM to write, times within utterances")
+    add("-o", "--out", required=True, metavar="FILE", help="CTM to write, times within utterances")
     add("--cache", required=True, metavar="DIR", help="where the model's weights are")
     add("--download", action="store_true", help="fetch them if they are not there")
     add("--spelling", metavar="FILE", help="romanised text: as many words for each utterance")
     add("--characters", action="store_true", help="every character is a word (unspaced scripts)")
-    add("--device", default="cpu", help="default %(default)s")
-    add("--allow-pipes", action="store_true", help="run 'command |' entries in the shell")
+    add("--device", default="cpu", metavar="NAME",
+        help="cpu, cuda or cuda:N (default %(default)s)")
+    add_allow_pipes(out)
     return out
 
 
@@ -96,7 +97,7 @@ def transcripts(data, spelling: str | None, characters: bool) -> tuple[dict, dic
 
 def main(argv: list[str] | None = None) -> int:
     """Run diarize-align; returns 0, or 1 for an error."""
-    args = parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     return run_command(lambda: align(args), PROG)
 
 

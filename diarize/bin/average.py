@@ -15,8 +15,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--exp", type=Path, required=True, metavar="DIR",
                         help="directory of the training (with best/)")
-    parser.add_argument("--num", type=int, default=10, help="how many (default: %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="FILE",
+    parser.add_argument("--num", type=int, default=10, metavar="N",
+                        help="number of checkpoints (default: %(default)s)")
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE",
                         help="model file to write (default: DIR/final.pth)")
     return parser
 

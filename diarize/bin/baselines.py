@@ -1,6 +1,6 @@
 """diarize-baselines: scores of trivial baselines on a set, beside those of systems.
 
-diarize-baselines --ref data/dev/rttm --uem data/dev/uem --sys model=exp/x/infer_dev/rttm
+diarize-baselines --ref data/dev/rttm --uem data/dev/uem --systems model=exp/x/infer_dev/rttm
 """
 
 import argparse
@@ -16,18 +16,19 @@ from diarize.report.baselines import comparison_lines
 PROG = "diarize-baselines"
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     out = command_parser(PROG, __doc__)
     add = out.add_argument
-    add("--ref", action="append", required=True, metavar="[NAME=]RTTM",
-        help="reference; repeatable, for several versions of it")
-    add("--uem", required=True, help="evaluated regions of all recordings")
-    add("--sys", action="append", default=[], metavar="NAME=RTTM",
-        help="output of a system for the same table; repeatable")
-    add("--collar", action="append", type=float, help="seconds; repeatable (default: 0 and 0.25)")
-    add("--title", help="heading of the table")
-    add("--out", metavar="FILE", help="write the Markdown there instead of printing it")
+    add("-r", "--ref", nargs="+", required=True, metavar="[NAME=]PATH",
+        help="reference RTTM; several are versions of it, with a table each")
+    add("-u", "--uem", required=True, metavar="PATH", help="evaluated regions of all recordings")
+    add("--systems", nargs="+", default=[], metavar="NAME=PATH",
+        help="outputs of systems (RTTM) for the same table")
+    add("-c", "--collar", nargs="+", type=float, metavar="SECONDS",
+        help="around reference boundaries, not scored (default: 0 0.25)")
+    add("--title", metavar="TEXT", help="heading of the table")
+    add("-o", "--out", metavar="FILE", help="write the Markdown there instead of printing it")
     return out
 
 
@@ -35,10 +36,10 @@ def run(args: argparse.Namespace) -> None:
     """Print or write one table for each reference and collar."""
     uem = read_uem(args.uem)
     systems = {}
-    for item in args.sys:
+    for item in args.systems:
         name, found, path = item.partition("=")
         if not found or not name:
-            raise DiarizeError(f"--sys '{item}': NAME=RTTM is needed")
+            raise DiarizeError(f"--systems '{item}': NAME=RTTM is needed")
         systems[name] = read_rttm(path)
     lines = [f"## {args.title}", ""] if args.title else []
     for item in args.ref:
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    args = parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     return run_command(lambda: run(args), PROG)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diarize.bin.common import CommandParser, command_parser, run_command
+from diarize.bin.common import CommandParser, add_allow_pipes, command_parser, run_command
 from diarize.errors import DiarizeError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SECONDS = 120.0  # of a simulated mixture of unknown length
 BYTES = 2 * 16000  # of a second of audio
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     out = command_parser(PROG, __doc__.partition("\n")[0])
     add = out.add_argument
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         help="other data directories whose recordings are decoded")
     add("--skip-bad", type=int, default=0, metavar="N",
         help="unusable training recordings that are accepted, as for diarize-train")
-    add("--allow-pipes", action="store_true", help="run the commands that wav.scp holds")
+    add_allow_pipes(out)
     return out
 
 
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     if "--" in words:
         place = words.index("--")
         own, training = words[:place], training_parser().parse_known_args(words[place + 1 :])[0]
-    args = parser().parse_args(own)
+    args = make_parser().parse_args(own)
     return run_command(lambda: check(args, training), PROG)
 
 
@@ -109,12 +109,13 @@ def check_decoding(directory: str, allow_pipes: bool) -> None:
 
 def check_training(args: argparse.Namespace, task_name: str | None) -> "QueryTask":
     """Return the task; raise DiarizeError unless its configuration and initial weights fit."""
-    if args.init_model and not args.init_model.is_file():
+    if args.init_model and not args.init_model.exists():
         raise DiarizeError(
             f"no initial weights {args.init_model}: train that model first, give another by "
             "--init-model, or start from random weights by --init-model ''"
         )
     from diarize.config import apply_overrides, read_yaml
+    from diarize.infer.loader import model_files
     from diarize.tasks.registry import build_task, parse_config
     from diarize.train.checkpoint import load_weights
 
@@ -127,7 +128,8 @@ def check_training(args: argparse.Namespace, task_name: str | None) -> "QueryTas
         )
     task = build_task(config)
     if args.init_model:
-        load_weights(args.init_model, task.model, config.init_modules or None)
+        with model_files(args.init_model) as (model, _):
+            load_weights(model, task.model, config.init_modules or None)
     return task
 
 

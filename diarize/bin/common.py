@@ -58,6 +58,12 @@ def command_parser(prog: str, description: str | None) -> "CommandParser":
     return parser
 
 
+def add_allow_pipes(parser: argparse.ArgumentParser) -> None:
+    """Add ``--allow-pipes``, as in all commands that read the audio of a data directory."""
+    parser.add_argument("--allow-pipes", action="store_true",
+                        help="run 'command |' entries of wav.scp in the shell")
+
+
 class CommandParser(argparse.ArgumentParser):
     """Parser of the options of a command or subcommand.
 

@@ -18,7 +18,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--weights", required=True, metavar="FILE|torchaudio:NAME",
         help="checkpoint with the names of fairseq, Hugging Face (also .safetensors) or torchaudio")
     add("--cache", metavar="DIR", help="where the download of torchaudio:NAME is kept")
-    add("--out", type=Path, required=True, metavar="FILE", help="file to write (.pth)")
+    add("-o", "--out", type=Path, required=True, metavar="FILE", help="file to write (.pth)")
     return parser
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from diarize.bin.common import command_parser, run_command
+from diarize.bin.common import add_allow_pipes, command_parser, run_command
 from diarize.errors import DiarizeError
 from diarize.io.table import line_numbers, read_table
 from diarize.kaldi import ops
@@ -24,11 +24,11 @@ def main(argv: list[str] | None = None) -> int:
     for index in range(len(words) - 2, -1, -1):
         if words[index] in _TEXT_OPTIONS:
             words[index : index + 2] = [f"{words[index]}={words[index + 1]}"]
-    args = _parser().parse_args(words)
+    args = make_parser().parse_args(words)
     return run_command(lambda: args.body(args), f"diarize-datadir {args.command}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = command_parser("diarize-datadir", __doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -48,8 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("dir")
 
     sub = command("fix", _fix, "keep what all files have, sorted; originals go to .backup")
-    sub.add_argument("--utt-extra-files", default="", help="further tables of utterances")
-    sub.add_argument("--spk-extra-files", default="", help="further tables of speakers")
+    sub.add_argument("--utt-extra-files", default="", metavar="NAMES",
+                     help="further tables of utterances")
+    sub.add_argument("--spk-extra-files", default="", metavar="NAMES",
+                     help="further tables of speakers")
     sub.add_argument("dir")
 
     sub = command("split", _split, "make dir/splitN/1..N, speakers kept together")
@@ -59,46 +61,60 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("subset", _subset, "a part of a directory: SRC N DST, or SRC DST with a list")
     how = sub.add_mutually_exclusive_group()
-    for flag in ("first", "last", "shortest", "per-spk", "speakers"):
-        how.add_argument(f"--{flag}", dest="how", action="store_const", const=flag)
+    for flag, text in (
+        ("first", "keep the first N utterances"),
+        ("last", "keep the last N utterances"),
+        ("shortest", "keep the N shortest utterances"),
+        ("per-spk", "keep N utterances of each speaker"),
+        ("speakers", "keep whole speakers, as far as N utterances allow"),
+    ):
+        how.add_argument(f"--{flag}", dest="how", action="store_const", const=flag, help=text)
     for flag in ("utt-list", "spk-list", "reco-list"):
         how.add_argument(f"--{flag}", metavar="FILE", help="keep the ids in its first fields")
     sub.add_argument("words", nargs="+", metavar="SRC [N] DST")
 
     sub = command("copy", _copy, "copy a directory, renaming utterances and speakers")
     for flag in _AFFIXES:
-        sub.add_argument(f"--{flag}", default="", metavar="TEXT")
-    sub.add_argument("--validate-opts", help="validate the copy with these options of 'validate'")
-    sub.add_argument("--extra-files", default="", help="tables that must be there to be copied")
+        what = "utterance ids" if flag.startswith("utt") else "speaker ids"
+        sub.add_argument(f"--{flag}", default="", metavar="TEXT",
+                         help=f"{flag.partition('-')[2]} of the {what} of the copy")
+    sub.add_argument("--validate-opts", metavar="OPTIONS",
+                     help="validate the copy with these options of 'validate'")
+    sub.add_argument("--extra-files", default="", metavar="NAMES",
+                     help="tables that must be there to be copied")
     sub.add_argument("source")
     sub.add_argument("target")
 
     sub = command("split-by-language", _by_language, "one directory per label of an RTTM")
-    sub.add_argument("--shortest", type=float, default=0.0, metavar="SECONDS", help="default 0")
-    sub.add_argument("--allow-pipes", action="store_true", help="where there is no reco2dur")
+    sub.add_argument("--min-duration", type=float, default=0.0, metavar="SECONDS",
+                     help="of the shortest turn kept (default %(default)s)")
+    add_allow_pipes(sub)
     sub.add_argument("source")
     sub.add_argument("rttm")
     sub.add_argument("target")
 
     sub = command("combine", _combine, "one directory of several: DST SRC1 SRC2 ...")
-    sub.add_argument("--extra-files", default="", help="tables that a source must have")
+    sub.add_argument("--extra-files", default="", metavar="NAMES",
+                     help="tables that a source must have")
     sub.add_argument("--skip-fix", choices=("true", "false"), default="false",
                      help="no effect: sources whose tables disagree are refused in any case")
     sub.add_argument("target")
     sub.add_argument("sources", nargs="+")
 
     sub = command("reco2dur", _reco2dur, "write reco2dur from the audio's headers")
-    sub.add_argument("--allow-pipes", action="store_true", help="run the commands of wav.scp")
+    add_allow_pipes(sub)
     sub.add_argument("dir")
 
     sub = command("reference", _reference, "write rttm, segments and uem where they are missing")
-    sub.add_argument("--labels", choices=("speaker", "language"), default="speaker")
+    sub.add_argument("--task", choices=("speaker", "language"), default="speaker",
+                     help="labels of the reference (default %(default)s)")
     sub.add_argument("dir")
 
     sub = command("prepare", _prepare, "write the files that are missing, and validate: stage 2")
     sub.add_argument("--reference", action="store_true", help="rttm and uem are required")
-    sub.add_argument("--labels", choices=("speaker", "language"), default="speaker")
-    sub.add_argument("--allow-pipes", action="store_true", help="run the commands of wav.scp")
+    sub.add_argument("--task", choices=("speaker", "language"), default="speaker",
+                     help="labels of the reference (default %(default)s)")
+    add_allow_pipes(sub)
     sub.add_argument("--skip-bad", type=int, default=0, metavar="N",
                      help="remove recordings whose audio cannot be read, if there are at most N; "
                      "the original files go to .backup (default: 0)")
@@ -200,7 +216,7 @@ def _copy(args: argparse.Namespace) -> int:
             options.append(f"--no-{name.split('.')[0]}")
     if "--for" not in options:
         options += ["--for", "kaldi"]
-    return _validate(_parser().parse_args(["validate", *options, args.target]))
+    return _validate(make_parser().parse_args(["validate", *options, args.target]))
 
 
 def _combine(args: argparse.Namespace) -> None:
@@ -213,7 +229,7 @@ def _by_language(args: argparse.Namespace) -> None:
     from diarize.kaldi.datadir import DataDir
 
     data = DataDir.load(args.source, allow_pipes=args.allow_pipes)
-    counts, notices = split_by_language(data, args.rttm, args.target, args.shortest)
+    counts, notices = split_by_language(data, args.rttm, args.target, args.min_duration)
     for notice in notices:
         print(f"{args.rttm}: {notice}", file=sys.stderr)
     for label, number in counts.items():
@@ -229,7 +245,7 @@ def _reco2dur(args: argparse.Namespace) -> None:
 def _reference(args: argparse.Namespace) -> None:
     from diarize.kaldi.complete import write_reference, write_segments
 
-    for notice in [*write_reference(args.dir, args.labels), *write_segments(args.dir, args.labels)]:
+    for notice in [*write_reference(args.dir, args.task), *write_segments(args.dir, args.task)]:
         print(notice, file=sys.stderr)
 
 
@@ -244,7 +260,7 @@ def _prepare(args: argparse.Namespace) -> int:
     if args.reference:
         _reference(args)
     else:
-        for notice in write_segments(args.dir, args.labels):
+        for notice in write_segments(args.dir, args.task):
             print(notice, file=sys.stderr)
     faults = validate_data_dir(args.dir, "train" if args.reference else "infer", speakers=True)
     return _print_faults(args.dir, faults)

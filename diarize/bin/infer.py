@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from diarize.bin.common import command_parser, run_command
+from diarize.bin.common import add_allow_pipes, command_parser, run_command
 from diarize.infer.limits import add_limits, given_limits
 from diarize.io.formats import FORMATS
 
@@ -30,19 +30,19 @@ def make_parser() -> argparse.ArgumentParser:
         "restricted to its segments")
     add("--ignore", nargs="+", choices=("segments", "reco2num_spk"), default=[],
         help="files of --data that are not used")
-    add("--allow-pipes", action="store_true", help="run the commands in wav.scp")
+    add_allow_pipes(parser)
     add("--model", type=Path, required=True, metavar="PATH",
         help="experiment or packed model (directory, .tar.gz), or a model file (.pth)")
     add("--config", type=Path, metavar="YAML",
         help="thresholds (default: best.yaml beside the model)")
-    add("--out", metavar="PATH", help="file, or directory (default: standard output)")
+    add("-o", "--out", metavar="PATH", help="file, or directory (default: standard output)")
     add("--format", choices=sorted(FORMATS), help="format (default: by the suffix, else rttm)")
     add("--channel", default="mix", metavar="N|each|mix",
         help="one channel, each on its own, or their mean (default: %(default)s)")
-    add("--device", help="auto, cpu, cuda, cuda:N (default: auto)")
+    add("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N (default: auto)")
     add("--max-memory", type=float, metavar="GB", help="memory that may be used (default: 4)")
-    add("--window", type=float, metavar="S",
-        help="longer recordings are processed in windows of S seconds")
+    add("--window", type=float, metavar="SECONDS",
+        help="longer recordings are processed in windows of this length")
     add("--query-threshold", type=float, metavar="P",
         help="activity above which a query is a speaker or language")
     add("--mask-threshold", type=float, metavar="P", help="mask probability of an active frame")

@@ -23,7 +23,7 @@ from diarize.report.published import Table, our_system, reproduce, table_page
 PROG = "diarize-paper-table"
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     out = command_parser(PROG, __doc__)
     add = out.add_argument
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     add("--data-root", metavar="DIR", help="with <set>/{rttm,uem}; needed for --ours")
     add("--ours", action="append", default=[], metavar="NAME=PATTERN", help="repeatable")
     add("--published-output", metavar="DIR", help="score the published output in DIR")
-    add("--out", metavar="FILE", help="Markdown to write (default: standard output)")
+    add("-o", "--out", metavar="FILE", help="Markdown to write (default: standard output)")
     return out
 
 
@@ -69,7 +69,7 @@ def _command(args: argparse.Namespace) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    args = parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     return run_command(lambda: run(args), PROG)
 
 

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from diarize.bin.common import command_parser, run_command
+from diarize.bin.common import add_allow_pipes, command_parser, run_command
 from diarize.errors import DiarizeError
 from diarize.io.filename import file_name
 from diarize.report.plots.recording import PlotSources
@@ -53,29 +53,30 @@ def run_curves(args: argparse.Namespace) -> int:
     return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """Return the parser for recordings."""
     parser = command_parser(PROG, __doc__)
-    parser.add_argument("--ref", help="reference RTTM")
-    parser.add_argument("--hyp", help="hypothesis RTTM")
-    parser.add_argument("--uem", help="scored regions; the rest is shaded")
+    parser.add_argument("-r", "--ref", metavar="PATH", help="reference RTTM")
+    parser.add_argument("-s", "--sys", "--hyp", dest="hyp", metavar="PATH", help="output RTTM")
+    parser.add_argument("-u", "--uem", metavar="PATH", help="scored regions; the rest is shaded")
     parser.add_argument("--recording", nargs="+", metavar="ID", help="only these recordings")
-    parser.add_argument("--audio-scp", help="wav.scp, to draw the waveform too")
-    parser.add_argument(
-        "--allow-pipes", action="store_true", help="run the commands in wav.scp"
-    )
-    parser.add_argument("--start", type=float, help="first second drawn")
-    parser.add_argument("--end", type=float, help="last second drawn")
-    parser.add_argument("--out", required=True, help="PNG, or a directory of PNGs named by id")
+    parser.add_argument("--audio-scp", metavar="FILE", help="wav.scp, to draw the waveform too")
+    add_allow_pipes(parser)
+    parser.add_argument("--start", type=float, metavar="SECONDS", help="first second drawn")
+    parser.add_argument("--end", type=float, metavar="SECONDS", help="last second drawn")
+    parser.add_argument("-o", "--out", required=True, metavar="PATH",
+                        help="PNG, or a directory of PNGs named by id")
     return parser
 
 
-def build_curves_parser() -> argparse.ArgumentParser:
+def make_curves_parser() -> argparse.ArgumentParser:
     """Return the parser for training curves."""
     parser = command_parser(f"{PROG} curves", "Draw the curves of a training log.")
-    parser.add_argument("--log", required=True, help="train_log.jsonl of an experiment")
-    parser.add_argument("--out", required=True, help="PNG to write")
-    parser.add_argument("--title", help="title (default: the directory of the log)")
+    parser.add_argument("--log", required=True, metavar="FILE",
+                        help="train_log.jsonl of an experiment")
+    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="PNG to write")
+    parser.add_argument("--title", metavar="TEXT",
+                        help="title (default: the directory of the log)")
     return parser
 
 
@@ -83,9 +84,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["curves"]:
-        args = build_curves_parser().parse_args(argv[1:])
+        args = make_curves_parser().parse_args(argv[1:])
         return run_command(lambda: run_curves(args), PROG)
-    args = build_parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     return run_command(lambda: run_timelines(args), PROG)
 
 

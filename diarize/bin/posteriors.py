@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diarize.bin.common import command_parser, run_command
+from diarize.bin.common import add_allow_pipes, command_parser, run_command
 
 if TYPE_CHECKING:
     from diarize.infer.batch import Failures
@@ -27,17 +27,18 @@ def make_parser() -> argparse.ArgumentParser:
         "(activities.scp, N) of every recording; thresholds are applied later.",
     )
     add = parser.add_argument
-    add("--out", type=Path, required=True, metavar="DIR", help="directory for the posteriors")
+    add("-o", "--out", type=Path, required=True, metavar="DIR", help="directory for the posteriors")
     add("--model", type=Path, metavar="FILE", help="model file, or an experiment's directory")
     add("--data", type=Path, metavar="DIR", help="Kaldi data directory")
     add("--config", type=Path, metavar="YAML", help="inference configuration (section network)")
     add("--job", type=int, metavar="J", help="do part J (from 1) of --num-jobs; --merge ends it")
     add("--num-jobs", type=int, default=1, metavar="N", help="parts (default: %(default)s)")
     add("--merge", type=int, metavar="N", help="only join what N jobs have written")
-    add("--allow-pipes", action="store_true", help="run the commands that wav.scp holds")
-    add("--device", help="overrides network.device: auto, cpu, cuda, cuda:N")
+    add_allow_pipes(parser)
+    add("--device", metavar="NAME", help="overrides network.device: auto, cpu, cuda, cuda:N")
     add("--max-memory", type=float, metavar="GB", help="overrides network.max_memory")
-    add("--window", type=float, metavar="S", help="what is longer is taken in windows of S s")
+    add("--window", type=float, metavar="SECONDS",
+        help="longer recordings are processed in windows of this length")
     add("--storage", choices=("float32", "int16"), help="overrides network.storage")
     return parser
 

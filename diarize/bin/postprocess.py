@@ -180,44 +180,46 @@ def _calibration(
 _THRESHOLDS = ("query_threshold", "mask_threshold", "median", "min_duration")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """Return the parser of both subcommands."""
     parser = command_parser(PROG, __doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     tune = commands.add_parser("tune", help="choose thresholds on a validation set")
-    tune.add_argument("--ref", required=True, help="reference RTTM of the validation set")
-    tune.add_argument("--uem", required=True, help="scored regions of the validation set")
-    tune.add_argument("--out", required=True, help="best.yaml to write")
+    add = tune.add_argument
+    add("-r", "--ref", required=True, metavar="PATH", help="reference of the validation set")
+    add("-u", "--uem", required=True, metavar="PATH", help="its evaluated regions")
+    add("-o", "--out", required=True, metavar="FILE", help="best.yaml to write")
     apply = commands.add_parser("apply", help="write RTTM and Kaldi files, or another format")
-    apply.add_argument("--uem", help="keep only what lies inside these regions")
-    apply.add_argument(
-        "--out", required=True, help="directory for RTTM and Kaldi files, or a file"
-    )
-    apply.add_argument("--format", choices=sorted(FORMATS), help="format (default: by the suffix)")
+    apply.add_argument("--format", choices=sorted(FORMATS),
+                       help="format (default: by the suffix)")
     add = apply.add_argument
+    add("-u", "--uem", metavar="PATH", help="keep only the output within these regions")
+    add("-o", "--out", required=True, metavar="PATH",
+        help="directory for RTTM and Kaldi files, or a file")
     add("--query-threshold", type=float, metavar="P",
         help="activity above which a query is a speaker")
     add("--mask-threshold", type=float, metavar="P", help="mask probability of an active frame")
     add("--median", type=int, metavar="N", help="frames of the median filter, odd; 1 is off")
-    add("--min-duration", type=float, metavar="S", help="seconds of the shortest turn kept")
+    add("--min-duration", type=float, metavar="SECONDS",
+        help="of the shortest turn kept")
     add_limits(apply)
     for command in (tune, apply):
         command.add_argument(
-            "--posteriors", required=True, help="directory with posteriors.scp, activities.scp"
+            "--posteriors", required=True, metavar="DIR",
+            help="directory with posteriors.scp and activities.scp",
         )
         command.add_argument(
-            "--reco2num-spk", help="known numbers of speakers, instead of a query threshold"
+            "--reco2num-spk", metavar="FILE",
+            help="known numbers of speakers, instead of a query threshold",
         )
-        command.add_argument(
-            "--config",
-            help="YAML with postprocess: and tune:, or a best.yaml (apply: that of the model)",
-        )
+        command.add_argument("--config", metavar="YAML",
+                             help="with sections postprocess and tune, or a best.yaml (apply: that of the model)")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    args = build_parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     body = {"tune": run_tune, "apply": run_apply}[args.command]
     return run_command(lambda: body(args), PROG)
 

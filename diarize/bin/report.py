@@ -2,14 +2,14 @@
 
 diarize-report meeting.wav --hyp meeting.rttm --ref ref.rttm --out meeting.html
 diarize-report --data data/test --hyp exp/train/infer_test/rttm --recording a b --out pages/
-diarize-report --experiment exp/train
+diarize-report --exp exp/train
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from diarize.bin.common import command_parser, run_command
+from diarize.bin.common import add_allow_pipes, command_parser, run_command
 from diarize.errors import DiarizeError
 
 PROG = "diarize-report"
@@ -21,9 +21,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser = command_parser(PROG, __doc__)
     add = parser.add_argument
     add("audio", nargs="?", metavar="AUDIO", help="audio file; its name is the recording id")
-    add("--hyp", metavar="FILE", help="output of the system: RTTM, or another format by suffix")
-    add("--ref", metavar="FILE", help="reference; errors are shown and scored")
-    add("--uem", metavar="FILE", help="evaluated regions")
+    add("-s", "--sys", "--hyp", dest="hyp", metavar="FILE",
+        help="output of the system: RTTM, or another format by suffix")
+    add("-r", "--ref", metavar="FILE", help="reference; errors are shown and scored")
+    add("-u", "--uem", metavar="FILE", help="evaluated regions")
     add("--posteriors", metavar="DIR", help="output of diarize-posteriors, shown as strips")
     add(
         "--data",
@@ -37,11 +38,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="recordings of --data (default: all), or the id of AUDIO in the other files",
     )
     add(
+        "-c",
         "--collar",
         type=float,
         default=0.0,
-        metavar="S",
-        help="collar of the errors that are shown, in seconds (default: %(default)s)",
+        metavar="SECONDS",
+        help="around reference boundaries, where no error is shown (default: %(default)s)",
     )
     add(
         "--audio",
@@ -55,9 +57,10 @@ def make_parser() -> argparse.ArgumentParser:
         choices=("speaker", "language"),
         help="the labels are speakers or languages (default: as --posteriors, else speaker)",
     )
-    add("--allow-pipes", action="store_true", help="run the commands in wav.scp")
-    add("--experiment", metavar="DIR", help="write the index page of an experiment instead")
+    add_allow_pipes(parser)
+    add("--exp", metavar="DIR", help="write the index page of an experiment instead")
     add(
+        "-o",
         "--out",
         metavar="PATH",
         help="HTML file, or a directory for <recording>.html (default: <recording>.html here; "
@@ -70,12 +73,12 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = make_parser()
     args = parser.parse_args(argv)
-    if args.experiment:
+    if args.exp:
         if args.audio or args.data or args.hyp:
-            parser.error("--experiment excludes AUDIO, --data and --hyp")
+            parser.error("--exp excludes AUDIO, --data and --hyp")
         return run_command(lambda: index(args), PROG)
     if not args.hyp:
-        parser.error("--hyp is required (but for --experiment)")
+        parser.error("--hyp is required (but for --exp)")
     if args.data and args.audio:
         parser.error("AUDIO and --data exclude one another")
     if not args.data and args.recording and len(args.recording) > 1:
@@ -88,7 +91,7 @@ def index(args: argparse.Namespace) -> None:
     from diarize.io.atomic import atomic_write
     from diarize.report.page.experiment import experiment_page
 
-    exp = Path(args.experiment)
+    exp = Path(args.exp)
     out = Path(args.out) if args.out else exp / "report.html"
     text = experiment_page(exp, out)
     with atomic_write(out) as handle:

@@ -27,18 +27,25 @@ from diarize.report.results import find_best, result_line, results_page, score_s
 PROG = "diarize-results"
 
 
-def build_parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = command_parser(PROG, __doc__)
-    parser.add_argument("--exp", required=True, help="experiment directory, exp/<tag>")
-    parser.add_argument("--sets", required=True, help='names of the sets, such as "dev test"')
-    parser.add_argument("--valid", help="validation set; no RESULT line is printed for it")
-    parser.add_argument("--data-root", required=True, help="directory with <set>/{rttm,uem}")
-    parser.add_argument("--out", required=True, help="RESULTS.md to write")
-    parser.add_argument("--command", default="", help="command of the experiment, for the page")
+    parser.add_argument("--exp", required=True, metavar="DIR",
+                        help="experiment directory, exp/<tag>")
+    parser.add_argument("--sets", required=True, metavar="NAMES",
+                        help='names of the sets, such as "dev test"')
+    parser.add_argument("--valid", metavar="NAME",
+                        help="validation set; no RESULT line is printed for it")
+    parser.add_argument("--data-root", required=True, metavar="DIR",
+                        help="directory with <set>/{rttm,uem}")
+    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="RESULTS.md to write")
+    parser.add_argument("--command", default="", metavar="TEXT",
+                        help="command of the experiment, for the page")
     parser.add_argument("--started", type=float, metavar="EPOCH", help="start of the experiment")
-    parser.add_argument("--task", default="speaker", help="speaker or language")
-    parser.add_argument("--title", help="title of the page (default: the experiment directory)")
+    parser.add_argument("--task", choices=("speaker", "language"), default="speaker",
+                        help="labels of the sets (default %(default)s)")
+    parser.add_argument("--title", metavar="TEXT",
+                        help="title of the page (default: the experiment directory)")
     return parser
 
 
@@ -71,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    args = build_parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     return run_command(lambda: run(args), PROG)
 
 

@@ -3,7 +3,7 @@
 diarize-rttm validate FILE...                     every fault, with file and line
 diarize-rttm convert FILE... -o OUT [--to stm]    to another format, by the suffix of OUT
 diarize-rttm merge FILE... [--gap 0.3] [-o OUT]   all files as one, close turns of a label joined
-diarize-rttm filter FILE... [--recordings a b] [--labels x] [--min 0.2] [--from 0 --until 60]
+diarize-rttm filter FILE... [--recording a b] [--labels x] [--start 0 --end 60]
 diarize-rttm stats FILE...                        recordings, speakers, speech, overlap
 
 Formats: .rttm .TextGrid .eaf (ELAN) .txt (Audacity) .srt .vtt .csv .json .jsonl .ctm .stm; a
@@ -11,6 +11,7 @@ directory gets one file per recording.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Iterable
 
@@ -27,28 +28,35 @@ from diarize.segments import Segment, clip_segments, merge_segments
 PROG = "diarize-rttm"
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     out = command_parser(PROG, __doc__)
     verbs = out.add_subparsers(dest="verb", required=True)
     for name in ("validate", "convert", "merge", "filter", "stats"):
         verb = verbs.add_parser(name)
-        verb.add_argument("files", nargs="+", help="- for standard input")
-        verb.add_argument("--format", choices=sorted(FORMATS), help="of the files (by their names)")
+        verb.add_argument("files", nargs="+", metavar="FILE", help="- for standard input")
+        verb.add_argument("--format", choices=sorted(FORMATS),
+                          help="of the files (default: by the suffix)")
         if name in ("convert", "merge", "filter"):
             verb.add_argument(
-                "-o", "--output", default="-", help="file, or directory (one file per recording)"
+                "-o", "--out", default="-", metavar="PATH",
+                help="file, or directory (one file per recording); default: standard output",
             )
         if name == "convert":
-            verb.add_argument("--to", choices=sorted(FORMATS), help="by the output's suffix")
+            verb.add_argument("--to", choices=sorted(FORMATS),
+                              help="format to write (default: by the suffix of --out)")
         if name == "merge":
-            verb.add_argument("--gap", type=float, default=0.0, help="join turns so near, seconds")
+            verb.add_argument("--gap", type=float, default=0.0, metavar="SECONDS",
+                              help="join turns of a label that are as near (default %(default)s)")
         if name == "filter":
-            verb.add_argument("--recordings", nargs="+")
-            verb.add_argument("--labels", nargs="+")
-            verb.add_argument("--min", type=float, default=0.0, help="shortest turn, seconds")
-            verb.add_argument("--from", dest="begin", type=float, default=float("-inf"))
-            verb.add_argument("--until", type=float, default=float("inf"))
+            verb.add_argument("--recording", nargs="+", metavar="ID", help="keep these")
+            verb.add_argument("--labels", nargs="+", metavar="LABEL", help="keep these")
+            verb.add_argument("--min-duration", type=float, default=0.0, metavar="SECONDS",
+                              help="of the shortest turn kept (default %(default)s)")
+            verb.add_argument("--start", type=float, default=-math.inf, metavar="SECONDS",
+                              help="first second kept (default: the beginning)")
+            verb.add_argument("--end", type=float, default=math.inf, metavar="SECONDS",
+                              help="last second kept (default: the end)")
     return out
 
 
@@ -104,7 +112,7 @@ def faults_of(path: str, given: str | None) -> Iterable[str]:
 
 def convert(args: argparse.Namespace) -> None:
     """Write the segments in another format, with their channels and confidences."""
-    out = Destination.parse(args.output, args.to)
+    out = Destination.parse(args.out, args.to)
     out.check()
     out.write(turn for path in args.files for turn in read_annotated_turns(path, args.format))
 
@@ -113,22 +121,22 @@ def merge(args: argparse.Namespace) -> None:
     """Write all segments, with close segments of a label joined, without confidences."""
     if not args.gap >= 0:
         raise DiarizeError(f"--gap must be 0 or more seconds, not {args.gap}")
-    out = Destination.parse(args.output)
+    out = Destination.parse(args.out)
     out.check()
     out.write(merge_segments(read_all(args), args.gap))
 
 
 def keep(args: argparse.Namespace) -> None:
     """Write the selected segments."""
-    out = Destination.parse(args.output)
+    out = Destination.parse(args.out)
     out.check()
     turns = [turn for path in args.files for turn in read_annotated_turns(path, args.format)]
     out.write(
         turn
-        for turn in clip_segments(turns, args.begin, args.until)
-        if (args.recordings is None or turn.recording in args.recordings)
+        for turn in clip_segments(turns, args.start, args.end)
+        if (args.recording is None or turn.recording in args.recording)
         and (args.labels is None or turn.label in args.labels)
-        and turn.end - turn.start >= args.min - 1e-9
+        and turn.end - turn.start >= args.min_duration - 1e-9
     )
 
 
@@ -178,7 +186,7 @@ VERBS = {"validate": validate, "convert": convert, "merge": merge, "filter": kee
 
 def main(argv: list[str] | None = None) -> int:
     """Run diarize-rttm; returns 0, or 1 for an error or a fault found by validate."""
-    args = parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     return run_command(lambda: VERBS[args.verb](args), PROG)
 
 

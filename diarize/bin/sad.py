@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 
-from diarize.bin.common import command_parser, run_command
+from diarize.bin.common import add_allow_pipes, command_parser, run_command
 
 PROG = "diarize-sad"
 _REPORT_SECONDS = 10.0
@@ -20,11 +20,11 @@ _REPORT_SECONDS = 10.0
 
 def main(argv: list[str] | None = None) -> int:
     """Return the exit status of the command line ``argv``."""
-    args = _parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     return run_command(lambda: args.run(args), PROG)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = command_parser(PROG, __doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_detect(commands.add_parser("detect", help="find the speech of each utterance"))
@@ -35,9 +35,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_detect(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="data directory, or a part of it")
-    add("--out", required=True, metavar="FILE", help="a line for each utterance")
+    add("-o", "--out", required=True, metavar="FILE", help="a line for each utterance")
     add("--sample-rate", type=int, default=16000, metavar="HZ", help="default 16000")
-    add("--allow-pipes", action="store_true", help="run 'command |' entries in the shell")
+    add_allow_pipes(parser)
     for name, default, what in (
         ("split-pause", 0.0, "cut at pauses of SECONDS or more; 0: trim the ends only"),
         ("min-pause", 0.3, "shorter pauses are part of the speech around them"),
@@ -60,8 +60,8 @@ def _add_apply(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="the whole data directory")
     add("--parts", required=True, nargs="+", metavar="FILE", help="what all jobs of detect wrote")
-    add("--out", required=True, metavar="DIR", help="data directory to make")
-    add("--split", action="store_true", help="utterances were cut: <utterance>-<start>-<end>")
+    add("-o", "--out", required=True, metavar="DIR", help="data directory to make")
+    add("--cut", action="store_true", help="utterances were cut: <utterance>-<start>-<end>")
     add("--max-silent", type=float, default=0.01, metavar="SHARE",
         help="of utterances without speech, more is an error; default %(default)s")  # fmt: skip
     parser.set_defaults(run=_run_apply)
@@ -91,7 +91,7 @@ def _run_apply(args: argparse.Namespace) -> None:
     from diarize.prepare.speech_bounds import apply_speech
 
     print(
-        apply_speech(args.data, args.parts, args.out, args.split, args.max_silent),
+        apply_speech(args.data, args.parts, args.out, args.cut, args.max_silent),
         file=sys.stderr,
     )
 

@@ -1,7 +1,7 @@
 """diarize-score: DER and JER of an RTTM against a reference, per recording and overall.
 
 diarize-score -r ref.rttm -s hyp.rttm -u all.uem -c 0 -c 0.25 --json result.json
-diarize-score -r ref.rttm --systems vbx=vbx.rttm m2f=m2f.rttm -u all.uem --table latex
+diarize-score -r ref.rttm --systems vbx=vbx.rttm m2f=m2f.rttm -u all.uem --table-format latex
 """
 
 import argparse
@@ -24,7 +24,7 @@ from diarize.score.significance import compare
 PROG = "diarize-score"
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     out = command_parser(PROG, __doc__)
     add = out.add_argument
@@ -32,10 +32,11 @@ def parser() -> argparse.ArgumentParser:
     add("-r", "--ref", required=True, **more,
         help="reference: RTTM files, directories of RTTM files, - for standard input")
     output = out.add_mutually_exclusive_group(required=True)
-    output.add_argument("-s", "--sys", **more, help="output of one system, likewise")
+    output.add_argument("-s", "--sys", "--hyp", dest="sys", **more,
+                        help="output of one system, likewise")
     output.add_argument("--systems", nargs="+", metavar="NAME=PATH",
                         help="outputs of several systems (file or directory), for one table")
-    add("--table", choices=FORMATS, help="format of the table of --systems (default: text)")
+    add("--table-format", choices=FORMATS, help="format of the table of --systems (default: text)")
     add("-u", "--uem", **more,
         help="UEM of the evaluated regions, likewise; false alarm counts in all its recordings")
     add("-c", "--collar", type=float, nargs="+", metavar="SECONDS",
@@ -51,7 +52,8 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="join a speaker's turns that overlap or abut before scoring, as dscore does",
     )
-    add("--reco2dur", help="durations of the audio; a reference mostly beyond its end "
+    add("--reco2dur", metavar="FILE",
+        help="durations of the audio; a reference mostly beyond its end "
         "is refused, output there causes a warning")
     add("--compare", metavar="RTTM", help="output of system B, for a paired test against A (-s)")
     add(
@@ -61,9 +63,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="confidence interval of the DER from N rounds (0: none)",
     )
-    add("--seed", type=int, default=0, help="random seed of --bootstrap and --compare")
+    add("--seed", type=int, default=0, metavar="N", help="random seed of --bootstrap and --compare")
     add("--breakdown", action="store_true", help="add tables by number of speakers")
-    add("--speakers", action="store_true", help="add a table by reference speaker")
+    add("--by-speaker", action="store_true", help="add a table by reference speaker")
     add("--switches", action="store_true", help="add a table of switches of label (languages)")
     add("--json", metavar="FILE", help="write all results as JSON")
     add("--csv", metavar="FILE", help="write one line per recording and collar")
@@ -78,7 +80,7 @@ def score(args: argparse.Namespace) -> None:
         args.bootstrap,
         args.seed,
         args.breakdown,
-        args.speakers,
+        args.by_speaker,
         args.switches,
     )
     ref = read_turn_files(args.ref)
@@ -107,7 +109,7 @@ def score(args: argparse.Namespace) -> None:
             name: report_of(read_turn_files([path]), f"{name}: ")
             for name, path in named(args.systems).items()
         }
-        print(system_table(reports, args.table or "text"), end="")
+        print(system_table(reports, args.table_format or "text"), end="")
         return
     report = report_of(read_turn_files(args.sys))
     report.files = {
@@ -144,14 +146,14 @@ def named(items: list[str]) -> dict[str, str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    options = parser()
+    options = make_parser()
     args = options.parse_args(argv)
-    alone = ("json", "csv", "compare", "breakdown", "speakers", "switches", "bootstrap")
-    used = [f"--{name}" for name in alone if getattr(args, name)]
+    alone = ("json", "csv", "compare", "breakdown", "by_speaker", "switches", "bootstrap")
+    used = [f"--{name.replace('_', '-')}" for name in alone if getattr(args, name)]
     if args.systems and used:
         options.error(f"{used[0]} is for one system (-s), not for --systems")
-    if args.table and not args.systems:
-        options.error("--table is for --systems")
+    if args.table_format and not args.systems:
+        options.error("--table-format is for --systems")
     return run_command(lambda: score(args), PROG)
 
 

@@ -19,18 +19,19 @@ from diarize.score.der import ScoreOptions
 PROG = "diarize-score-language"
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     out = command_parser(PROG, __doc__)
     add = out.add_argument
     more = {"nargs": "+", "metavar": "PATH", "required": True}
     add("-r", "--ref", **more,
         help="reference with languages as labels: RTTM files or directories of RTTM files")
-    add("-s", "--sys", **more, help="system output, likewise")
+    add("-s", "--sys", "--hyp", dest="sys", **more, help="system output, likewise")
     add("-u", "--uem", **more, help="UEM of the whole recordings, likewise")
     add("-c", "--collar", type=float, nargs="+", metavar="SECONDS",
         help="around reference boundaries, not scored (default: 0 0.25)")
-    add("--window", type=float, default=language.WINDOW, help="seconds, default %(default)s")
+    add("--window", type=float, default=language.WINDOW, metavar="SECONDS",
+        help="length of a window (default %(default)s)")
     add("--kinds", metavar="RTTM", help="kinds of sentences, such as kinds.rttm of simulated sets")
     add("--json", metavar="FILE", help="write all results as JSON")
     return out
@@ -52,7 +53,7 @@ def score(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    args = parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     return run_command(lambda: score(args), PROG)
 
 

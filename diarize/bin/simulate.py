@@ -19,7 +19,7 @@ directory ``store`` beside the manifest, which its jobs share and which may be r
 import argparse
 import sys
 
-from diarize.bin.common import command_parser, run_command
+from diarize.bin.common import add_allow_pipes, command_parser, run_command
 from diarize.bin.simulate_code_switch import add_code_switch, add_units
 from diarize.bin.simulate_conversations import add_conversations, add_statistics
 from diarize.bin.simulate_store import add_store
@@ -30,11 +30,11 @@ PROG = "diarize-simulate"
 
 def main(argv: list[str] | None = None) -> int:
     """Return the exit status of the command line ``argv``."""
-    args = _parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     return run_command(lambda: args.run(args), PROG)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = command_parser(PROG, __doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_manifest(commands.add_parser("manifest", help="draw mixtures (Fujita 2019, Alg. 1)"))
@@ -58,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_manifest(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="data directory of single speakers")
-    add("--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
-    add("--num-mixtures", required=True, type=int, metavar="N")
+    add("-o", "--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
+    add("--num-mixtures", required=True, type=int, metavar="N", help="mixtures to draw")
     add("--num-speakers", required=True, type=int, metavar="K", help="speakers per mixture")
     add("--beta", required=True, type=float, metavar="SECONDS", help="mean silence")
     add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
@@ -74,8 +74,9 @@ def _add_manifest(parser: argparse.ArgumentParser) -> None:
     )
     add("--min-utts", type=int, default=10, metavar="N", help="per speaker, default 10")
     add("--max-utts", type=int, default=20, metavar="N", help="per speaker, default 20")
-    add("--seed", type=int, default=0, help="default 0")
-    add("--prefix", default="mix_", help="of the mixtures' ids, default %(default)s")
+    add("--seed", type=int, default=0, metavar="N", help="random seed (default %(default)s)")
+    add("--prefix", default="mix_", metavar="TEXT",
+        help="prefix of the mixtures\' ids (default %(default)s)")
     parser.set_defaults(run=_run_manifest)
 
 
@@ -92,7 +93,7 @@ def _add_write(parser: argparse.ArgumentParser) -> None:
     add("--sample-rate", type=int, default=16000, metavar="HZ", help="default 16000")
     add("--max-duration", type=float, metavar="SECONDS", help="cut mixtures to this length")
     add("--store", metavar="DIR", help="audio store (default: store beside the manifest)")
-    add("--allow-pipes", action="store_true", help="run 'command |' entries in the shell")
+    add_allow_pipes(parser)
     parser.set_defaults(run=_run_write)
 
 
@@ -104,7 +105,7 @@ def _add_finish(parser: argparse.ArgumentParser) -> None:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--manifest", required=True, metavar="FILE", help="from 'manifest', or hitachi's")
-    add("--out", required=True, metavar="DIR", help="data directory to make")
+    add("-o", "--out", required=True, metavar="DIR", help="data directory to make")
     add("--num-jobs", type=int, default=1, metavar="N", help="default 1")
 
 

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 
+from diarize.bin.common import add_allow_pipes
 from diarize.errors import DiarizeError
 
 
@@ -12,8 +13,8 @@ def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
     """Add the options of ``code-switch`` and its function to ``parser``."""
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="utterances with utt2lang and utt2spk")
-    add("--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
-    add("--num-mixtures", required=True, type=int, metavar="N")
+    add("-o", "--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
+    add("--num-mixtures", required=True, type=int, metavar="N", help="mixtures to draw")
     add("--num-languages", type=int, default=2, metavar="K", help="per mixture, default 2")
     add(
         "--languages",
@@ -56,9 +57,10 @@ def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
     add("--rir-data", metavar="DIR", help="data directory of impulse responses (default: none)")
     add("--augment", type=float, default=0.5, metavar="P", help="of either; default 0.5")
     add("--snr", type=_range, default="5-20", metavar="DB-DB", help="default %(default)s")
-    add("--seed", type=int, default=0, help="default 0")
-    add("--prefix", default="cs_", help="of the mixtures' ids, default %(default)s")
-    add("--allow-pipes", action="store_true", help="run 'command |' entries in the shell")
+    add("--seed", type=int, default=0, metavar="N", help="random seed (default %(default)s)")
+    add("--prefix", default="cs_", metavar="TEXT",
+        help="prefix of the mixtures\' ids (default %(default)s)")
+    add_allow_pipes(parser)
     parser.set_defaults(run=lambda args: _run(args, prog))
 
 
@@ -67,7 +69,7 @@ def add_units(parser: argparse.ArgumentParser, prog: str) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="data directory with text and utt2lang")
     add("--language", required=True, metavar="LANG", help="whose transcripts are taken")
-    add("--out", required=True, metavar="FILE", help="sentencepiece model to write")
+    add("-o", "--out", required=True, metavar="FILE", help="sentencepiece model to write")
     add("--size", type=int, default=1000, metavar="N", help="of the vocabulary, at most")
     parser.set_defaults(run=lambda args: _run_units(args, prog))
 

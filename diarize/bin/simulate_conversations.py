@@ -10,7 +10,7 @@ def add_statistics(parser: argparse.ArgumentParser, prog: str) -> None:
     """Add the options of ``statistics`` and its function to ``parser``."""
     add = parser.add_argument
     add("--rttm", required=True, nargs="+", metavar="FILE", help="reference of conversations")
-    add("--out", required=True, metavar="FILE", help="statistics to write, as JSON")
+    add("-o", "--out", required=True, metavar="FILE", help="statistics to write, as JSON")
     add("--num-speakers", type=number_range, default=(1, 10**6), metavar="K[-K]",
         help="learn from recordings with so many speakers only (default: all)")  # fmt: skip
     add("--max-pause", type=float, default=math.inf, metavar="SECONDS",
@@ -26,8 +26,8 @@ def add_conversations(
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="data directory of single speakers")
     add("--stats", required=True, metavar="FILE", help="from 'statistics'")
-    add("--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
-    add("--num-mixtures", required=True, type=int, metavar="N")
+    add("-o", "--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
+    add("--num-mixtures", required=True, type=int, metavar="N", help="mixtures to draw")
     add("--num-speakers", required=True, type=number_range, metavar="K[-K]",
         help="speakers in a conversation; of a range each number in turn")  # fmt: skip
     add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
@@ -37,8 +37,9 @@ def add_conversations(
         help="default %(default)s")  # fmt: skip
     add("--min-utts", type=int, default=10, metavar="N", help="turns per speaker, default 10")
     add("--max-utts", type=int, default=20, metavar="N", help="turns per speaker, default 20")
-    add("--seed", type=int, default=0, help="default 0")
-    add("--prefix", default="conv_", help="of the mixtures' ids, default %(default)s")
+    add("--seed", type=int, default=0, metavar="N", help="random seed (default %(default)s)")
+    add("--prefix", default="conv_", metavar="TEXT",
+        help="prefix of the mixtures\' ids (default %(default)s)")
     parser.set_defaults(run=lambda args: _run_conversations(args, prog))
 
 

@@ -12,6 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from diarize.bin.common import add_allow_pipes
+
 
 def add_store(parser: argparse.ArgumentParser, prog: str) -> None:
     """Add the options of ``store`` and its function to ``parser``."""
@@ -23,7 +25,7 @@ def add_store(parser: argparse.ArgumentParser, prog: str) -> None:
     add("--job", type=int, default=1, metavar="J", help="with --levels: this job, from 1 (default)")
     add("--num-jobs", type=int, default=1, metavar="N", help="with --levels: jobs, default 1")
     add("--sample-rate", type=int, default=16000, metavar="HZ", help="default 16000")
-    add("--allow-pipes", action="store_true", help="run 'command |' entries in the shell")
+    add_allow_pipes(parser)
     parser.set_defaults(run=lambda args: _run(args, prog))
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diarize.bin.common import command_parser, run_command
+from diarize.bin.common import add_allow_pipes, command_parser, run_command
 
 if TYPE_CHECKING:
     from diarize.tasks.base import QueryTask
@@ -26,12 +26,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="data directories, or manifests of mixtures (mixed on the fly); PATH:WEIGHT for all "
         "of them gives each a share of the examples, such as real:0.7 sim/mixture.scp:0.3")
     add("--valid", metavar="DIR", help="data directory with reference to validate on")
-    add("--out", type=Path, metavar="DIR", help="directory of the experiment")
+    add("-o", "--out", type=Path, metavar="DIR", help="directory of the experiment")
     add("--init-model", type=Path, metavar="FILE", help="take weights from this model "
         "(all, or the modules named under init_modules)")
     add("--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", dest="overrides",
         help="override the configuration, e.g. train.steps=100 model.decoder.queries=25")
-    add("--allow-pipes", action="store_true", help="run the commands that wav.scp holds")
+    add_allow_pipes(parser)
     add("--skip-bad", type=int, default=0, metavar="N",
         help="train without the recordings that cannot be decoded, or that have more speakers in "
         "a crop than the model has queries for, if there are at most N; they are listed "
@@ -68,9 +68,11 @@ def dry_run(config: "Config", args: argparse.Namespace) -> int:
 
     task = build_task(config)
     if args.init_model:
+        from diarize.infer.loader import model_files
         from diarize.train.checkpoint import load_weights
 
-        load_weights(args.init_model, task.model, config.init_modules or None)
+        with model_files(args.init_model) as (model, _):
+            load_weights(model, task.model, config.init_modules or None)
     rate = task.grid.sample_rate
     samples = round(config.options.data.crop_seconds * rate)
     with torch.no_grad():
@@ -111,6 +113,7 @@ def train(config: "Config", args: argparse.Namespace) -> int:
 
 def initial_data(config: "Config", args: argparse.Namespace, task: "QueryTask") -> dict[str, Any]:
     """Load the initial weights, and return their identity and that of the data, for resumption."""
+    from diarize.infer.loader import model_files
     from diarize.kaldi.contents import describe_data
     from diarize.train.checkpoint import load_model, load_weights
     from diarize.train.identity import describe_run, digest_weights
@@ -118,9 +121,10 @@ def initial_data(config: "Config", args: argparse.Namespace, task: "QueryTask") 
     weights = ""
     if args.init_model:
         modules = config.init_modules
-        load_weights(args.init_model, task.model, modules or None)
+        with model_files(args.init_model) as (model, _):
+            load_weights(model, task.model, modules or None)
+            state = load_model(model)[0]
         heads = tuple(f"{name}." for name in modules) or ("",)
-        state = load_model(args.init_model)[0]
         weights = digest_weights({k: v for k, v in state.items() if k.startswith(heads)})
     train = [describe_data(path, task.labels) for path in args.train]
     valid = describe_data(args.valid, task.labels)

@@ -30,10 +30,11 @@ EXPECTED = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of AISHELL-4."""
-    parser.add_argument("--root", metavar="DIR", help="directory of the unpacked archives")
+    parser.add_argument("--root", default="", metavar="DIR",
+                        help="directory of the unpacked archives")
     parser.add_argument("--channels", type=channel_choice, default="mean", metavar="HOW",
                         help="mean or sum of the channels, or the number of one (default mean)")
-    parser.add_argument("--audio", metavar="DIR",
+    parser.add_argument("--wav-dir", metavar="DIR",
                         help="directory of mixed audio (default <out>/wav); unused by mean")
     add_split_options(parser)
 
@@ -41,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def prepare(args: argparse.Namespace) -> None:
     """Write the three sets."""
     root = corpus_root(args.root, "AISHELL4", "AISHELL-4")
-    mixed = Path(args.audio or Path(args.out) / "wav").absolute() / args.channels
+    mixed = Path(args.wav_dir or Path(args.out) / "wav").absolute() / args.channels
     train = join_parts(
         "AISHELL-4 train", [read_part(one_of(root, name), args.channels, mixed) for name in TRAIN])
     test = read_part(one_of(root, "test"), args.channels, mixed)

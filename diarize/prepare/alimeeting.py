@@ -51,12 +51,14 @@ _SPEAKER = re.compile(r"SPK\d+$")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of AliMeeting."""
-    parser.add_argument("--root", metavar="DIR", help="directory of the unpacked archives")
-    parser.add_argument("--condition", choices=("far", "near"), default="far")
+    parser.add_argument("--root", default="", metavar="DIR",
+                        help="directory of the unpacked archives")
+    parser.add_argument("--condition", choices=("far", "near"), default="far",
+                        help="array or headsets (default %(default)s)")
     parser.add_argument("--channels", type=channel_choice, metavar="HOW",
                         help="mean or sum of the channels (far) or headsets (near), or for far "
                         "the number of one from 0; default: mean for far, sum for near")
-    parser.add_argument("--audio", metavar="DIR",
+    parser.add_argument("--wav-dir", metavar="DIR",
                         help="directory of mixed audio (default <out>/wav); not for far with mean")
 
 
@@ -68,7 +70,7 @@ def prepare(args: argparse.Namespace) -> None:
         raise DiarizeError(
             f"--channels {how}: near takes mean or sum, since each headset records one speaker"
         )
-    mixed = Path(args.audio or Path(args.out) / "wav").absolute() / f"{args.condition}_{how}"
+    mixed = Path(args.wav_dir or Path(args.out) / "wav").absolute() / f"{args.condition}_{how}"
     reader = read_far if args.condition == "far" else read_near
     parts = {}
     for split, prefix in SPLITS.items():

@@ -25,12 +25,14 @@ WORD_SECONDS = {"train": 272748.0, "dev": 31558.7, "test": 30713.9}
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of AMI."""
-    parser.add_argument("--root", metavar="DIR", help="the corpus: <meeting>/audio/*.wav")
-    parser.add_argument("--setup", metavar="DIR", help="clone of AMI-diarization-setup")
-    parser.add_argument("--mic", choices=sorted(FILES), default="mix", help="default mix")
+    parser.add_argument("--root", default="", metavar="DIR",
+                        help="the corpus: <meeting>/audio/*.wav")
+    parser.add_argument("--setup", default="", metavar="DIR", help="clone of AMI-diarization-setup")
+    parser.add_argument("--mic", choices=sorted(FILES), default="mix",
+                        help="microphone (default %(default)s)")
     parser.add_argument("--flavour", choices=("only_words", "word_and_vocalsounds"),
                         default="only_words", help="of the reference; the paper: only_words")
-    parser.add_argument("--uem", choices=("setup", "full"), default="setup",
+    parser.add_argument("--regions", choices=("setup", "full"), default="setup",
                         help="the setup's regions (whole recordings), or the audio's length")
 
 
@@ -44,7 +46,7 @@ def prepare(args: argparse.Namespace) -> None:
         parts[split] = (part, expected_counts(setup, split, part, args.flavour))
     differs = check_parts(f"AMI {args.mic}", parts, args.allow_counts)
     sets = {f"{split}_{args.mic}": part for split, (part, _) in parts.items()}
-    options = {"mic": args.mic, "reference": args.flavour, "uem": args.uem}
+    options = {"mic": args.mic, "reference": args.flavour, "uem": args.regions}
     write_sets(args.out, sets, options, differs)
 
 
@@ -59,7 +61,7 @@ def read_split(root: Path, setup: Path, split: str, args: argparse.Namespace) ->
         if meeting not in broken:
             needed(audio, f"the audio of {meeting} (of one microphone only: --mic)")
         regions: list[tuple[float, float]] = []
-        if args.uem == "setup":
+        if args.regions == "setup":
             uem = needed(setup / f"uems/{split}/{meeting}.uem", f"the regions of {meeting}")
             regions = read_uem(uem).get(meeting, [])
             if not regions:

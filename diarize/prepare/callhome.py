@@ -28,8 +28,9 @@ EXPECTED = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of CALLHOME."""
-    parser.add_argument("--root", metavar="DIR", help="LDC2001S97, with *.sph at any depth")
-    parser.add_argument("--key", metavar="DIR", help="sre2000-key of SLR 10")
+    parser.add_argument("--root", default="", metavar="DIR",
+                        help="LDC2001S97, with *.sph at any depth")
+    parser.add_argument("--key", default="", metavar="DIR", help="sre2000-key of SLR 10")
     parser.add_argument("--parts", required=True, metavar="FILE", help="list of Kaldi's two parts")
     parser.add_argument("--sph2pipe", choices=("auto", "always", "never"), default="auto",
                         help="read audio by sph2pipe; auto: where it is compressed (shorten)")

@@ -20,8 +20,10 @@ EVAL = Expected(recordings=259, reference_seconds=103757.4, seconds_tolerance=10
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of DIHARD III."""
-    parser.add_argument("--dev", metavar="DIR", help="third_dihard_challenge_dev (LDC2022S12)")
-    parser.add_argument("--eval", metavar="DIR", help="third_dihard_challenge_eval (LDC2022S14)")
+    parser.add_argument("--dev", default="", metavar="DIR",
+                        help="third_dihard_challenge_dev (LDC2022S12)")
+    parser.add_argument("--eval", default="", metavar="DIR",
+                        help="third_dihard_challenge_eval (LDC2022S14)")
     parser.add_argument("--partition", choices=("full", "core"), default="full",
                         help="recordings and regions of uem_scoring/<partition>/all.uem; the "
                         "paper: full (default)")

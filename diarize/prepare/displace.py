@@ -35,22 +35,23 @@ _SUFFIXES = ("_LANGUAGE", "_LANG", "_SPEAKER")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of DISPLACE."""
     add = parser.add_argument
-    add("--root", metavar="DIR", help="where the archives are unpacked: DISPLACE of db.sh")
+    add("--root", default="", metavar="DIR",
+        help="where the archives are unpacked: DISPLACE of db.sh")
     add("--edition", default="2024", choices=("2023", "2024"), help="default %(default)s")
     add("--audio", metavar="GLOB", help="of the audio below the root (2024: known)")
-    add("--labels", metavar="GLOB", help="of the RTTM files below the root (2024: known)")
+    add("--rttm", metavar="GLOB", help="of the RTTM files below the root (2024: known)")
     add_split_options(parser)
 
 
 def prepare(args: argparse.Namespace) -> None:
     """Write train, dev and test by whole recordings, and eval if its labels are found."""
     root = corpus_root(args.root, "DISPLACE", "DISPLACE")
-    if args.edition != "2024" and not (args.audio and args.labels):
+    if args.edition != "2024" and not (args.audio and args.rttm):
         raise DiarizeError(
-            "DISPLACE 2023: its layout is not published: give --audio and --labels, such as "
-            "--audio 'dev/audio/*.wav' --labels 'dev/labels/*.rttm'"
+            "DISPLACE 2023: its layout is not published: give --audio and --rttm, such as "
+            "--audio 'dev/audio/*.wav' --rttm 'dev/labels/*.rttm'"
         )
-    audio, labels = args.audio or LAYOUT["audio"], args.labels or LAYOUT["labels"]
+    audio, labels = args.audio or LAYOUT["audio"], args.rttm or LAYOUT["labels"]
     whole = read_part(root, audio.replace("{part}", "dev"), labels.replace("{part}", "dev"))
     expected = EXPECTED.get(args.edition, Expected())
     differs = check_parts("DISPLACE", {"labelled": (whole, expected)}, args.allow_counts)

@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--audio", nargs="+", required=True, metavar="PATH", help="directories or files")
     add("--rttm", nargs="+", required=True, metavar="PATH", help="directories or files")
-    add("--uem", nargs="*", default=[], metavar="PATH",
+    add("-u", "--uem", nargs="*", default=[], metavar="PATH",
         help="directories or files: the annotated regions; default: the whole recordings")
     add("--channel", default="mix", metavar="N|mix|each",
         help="of files with several channels: the number of one, from 1, their mean, or one "
@@ -54,9 +54,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--groups", metavar="FILE", help="lines '<recording> <group>': kept in one set")
     add("--split", metavar="FILE",
         help="lines '<recording> train|dev|test'; the recordings not in it go by the rule")
-    add("--dev-share", type=float, default=0.1, help="of the audio (default %(default)s)")
-    add("--test-share", type=float, default=0.1, help="of the audio (default %(default)s)")
-    add("--seed", type=int, default=1, help="of the rule (default %(default)s)")
+    add("--dev-share", type=float, default=0.1, metavar="SHARE",
+        help="of the audio (default %(default)s)")
+    add("--test-share", type=float, default=0.1, metavar="SHARE",
+        help="of the audio (default %(default)s)")
+    add("--seed", type=int, default=1, metavar="N", help="of the rule (default %(default)s)")
     add("--incomplete", choices=("error", "skip"), default="error",
         help="audio without RTTM, and RTTM without audio: an error, or left out with a warning")
 

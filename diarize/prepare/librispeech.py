@@ -45,7 +45,7 @@ class Utterance(NamedTuple):
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this corpus."""
     add = parser.add_argument
-    add("--root", metavar="DIR", help="where LibriSpeech lies (or its parts)")
+    add("--root", default="", metavar="DIR", help="where LibriSpeech lies (or its parts)")
     for name, default in (("train", TRAIN), ("dev", "dev-clean"), ("test", "test-clean")):
         add(f"--{name}-parts", default=default, metavar="PART,...",
             help="default %(default)s")  # fmt: skip

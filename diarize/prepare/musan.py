@@ -20,7 +20,7 @@ _ID = re.compile(r"noise-free-sound-\d+")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this corpus."""
-    parser.add_argument("--root", metavar="DIR", help="directory of musan")
+    parser.add_argument("--root", default="", metavar="DIR", help="directory of musan")
 
 
 def prepare(args: argparse.Namespace) -> None:

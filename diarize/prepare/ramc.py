@@ -48,7 +48,8 @@ class Annotation(NamedTuple):
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of RAMC."""
-    parser.add_argument("--root", metavar="DIR", help="directory of the unpacked archive")
+    parser.add_argument("--root", default="", metavar="DIR",
+                        help="directory of the unpacked archive")
     parser.add_argument("--overlap-marks", choices=("ignore", "speakers"), default="ignore",
                         help="[+] of speaker G00000000: no speech, or speech of both speakers "
                         "(default %(default)s)")

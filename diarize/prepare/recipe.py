@@ -15,7 +15,7 @@ from diarize.prepare.writer import write_part
 
 def add_split_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--split-seed`` and ``--split-list`` for a corpus without a validation set."""
-    parser.add_argument("--split-list", metavar="FILE",
+    parser.add_argument("--split-list", default="", metavar="FILE",
                         help="committed list of the 80/20 split, used if the file exists")
     parser.add_argument("--split-seed", type=int, metavar="N",
                         help="split by the rule with this seed instead of the list; without a "

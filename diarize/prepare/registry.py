@@ -35,7 +35,7 @@ def corpus_module(name: str) -> ModuleType:
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--out`` and ``--allow-counts``, the options of all corpora."""
-    parser.add_argument("--out", required=True, metavar="DIR",
+    parser.add_argument("-o", "--out", required=True, metavar="DIR",
                         help="directory of the data directories")
     parser.add_argument("--allow-counts", type=allowed_counts, default=frozenset(),
                         metavar="CHECK,...",

@@ -53,13 +53,14 @@ class Said(NamedTuple):
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the soap operas."""
     add = parser.add_argument
-    add("--root", metavar="DIR", help="directory of the unpacked archives: SOAPIES of db.sh")
+    add("--root", default="", metavar="DIR",
+        help="directory of the unpacked archives: SOAPIES of db.sh")
     add("--pairs", default=",".join(PAIRS), metavar="NAME,...", help="default %(default)s")
-    add("--split", default="official", choices=("official", "episode"),
+    add("--split-by", default="official", choices=("official", "episode"),
         help="official: the authors' lists of ids, in which episodes are on several sides; "
         "episode: 60/20/20 by whole episodes (default %(default)s)")
     add("--split-seed", type=int, default=DEFAULT_SEED, metavar="N",
-        help="of --split episode (default %(default)s)")
+        help="of --split-by episode (default %(default)s)")
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -77,7 +78,7 @@ def prepare(args: argparse.Namespace) -> None:
         choose = partial(one_file, pair=pair, xml=files[pair], root=root)
         chosen = {one.name: choose(by_name.get(one.name, ()), one.name) for one in said[pair]}
         parts[pair] = pair_part(pair, said[pair], chosen, files[pair])
-    if args.split == "official":
+    if args.split_by == "official":
         sides = {pair: _official(root, pair, said[pair]) for pair in pairs}
     else:
         sides = _by_episode(said, args.split_seed)
@@ -89,7 +90,7 @@ def prepare(args: argparse.Namespace) -> None:
     differs = check_parts("South African soap operas", checked, args.allow_counts)
     dropped = drop_shared(split)
     rule = "the authors' lists of ids"
-    if args.split == "episode":
+    if args.split_by == "episode":
         rule = f"by episode, test and then dev: {describe_rule(args.split_seed)}"
     Path(args.out).mkdir(parents=True, exist_ok=True)
     write_split(Path(args.out) / "split.txt", split, rule)

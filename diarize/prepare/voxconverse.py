@@ -28,8 +28,9 @@ AUDIO = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of VoxConverse."""
-    parser.add_argument("--root", metavar="DIR", help="the unpacked audio archives")
-    parser.add_argument("--references", metavar="DIR", help="clone of joonson/voxconverse")
+    parser.add_argument("--root", default="", metavar="DIR", help="the unpacked audio archives")
+    parser.add_argument("--references", default="", metavar="DIR",
+                        help="clone of joonson/voxconverse")
     add_split_options(parser)
 
 

@@ -8,6 +8,7 @@ import fcntl
 import math
 import os
 import pickle
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -23,6 +24,8 @@ from diarize.io.atomic import atomic_write
 from diarize.train.identity import check_data, check_settings
 
 FORMAT = "diarize-model-1"
+ZIP = b"PK\x03\x04"  # first bytes of a file of torch.save
+LFS_POINTER = b"version https://git-lfs"
 State = Mapping[str, torch.Tensor]
 
 
@@ -242,15 +245,24 @@ def _save(path: str | os.PathLike, payload: dict[str, Any]) -> None:
 
 
 def _load(path: str | os.PathLike) -> dict[str, Any]:
+    last = os.path.basename(path) == "last.pth"
+    remedy = f"restore it, or {'remove it to start anew' if last else 'give another file'}"
     try:
+        with open(path, "rb") as handle:
+            head = handle.read(len(LFS_POINTER))
+        if head == LFS_POINTER:
+            raise DiarizeError(
+                f"{path} is a Git LFS pointer, not the model itself: run 'git lfs pull'"
+            )
+        if not head.startswith(ZIP):
+            raise DiarizeError(f"{path} is damaged or no model file of this package: {remedy}")
         payload = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as err:
         raise DiarizeError(f"cannot read the model {path}: {err.strerror or err}") from err
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as err:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError) as err:
         reason = str(err).splitlines()[0] if str(err) else type(err).__name__
         raise DiarizeError(
-            f"{path} is damaged or no model file ({reason[:120]}): restore it, or remove it "
-            "to start anew"
+            f"{path} is damaged or no model file ({textwrap.shorten(reason, 120)}): {remedy}"
         ) from err
     keys = ("format", "meta", "model")
     if not isinstance(payload, dict) or any(key not in payload for key in keys):

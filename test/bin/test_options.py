@@ -1,8 +1,14 @@
 """The options of all commands, parsed by one parser."""
 
+import argparse
+import ast
+import importlib
+from pathlib import Path
+
 import pytest
 
-from diarize.bin import prepare, rttm, train
+import diarize
+from diarize.bin import plot, prepare, rttm, train
 from diarize.bin.common import command_parser
 
 
@@ -66,4 +72,89 @@ def test_train_audio_and_labels_are_extended():
     words = ["folders", "--out", "o", "--rttm", "r", "--audio", "A", "--audio", "B"]
     assert prepare.make_parser().parse_args(words).audio == ["A", "B"]
     words = ["filter", "f", "--labels", "A", "--labels", "B"]
-    assert rttm.parser().parse_args(words).labels == ["A", "B"]
+    assert rttm.make_parser().parse_args(words).labels == ["A", "B"]
+
+
+def all_commands():
+    """Name -> parser, of all commands and subcommands, from the entry points of setup.py."""
+    tree = ast.parse((Path(__file__).parents[2] / "setup.py").read_text())
+    commands = next(
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "COMMANDS"
+    )
+    found = {}
+    for command, name in commands.items():
+        if name == "md_eval":  # it has the options of md-eval.pl
+            continue
+        module = importlib.import_module(f"diarize.bin.{name}")
+        found[command] = module.make_parser()
+    found["diarize-plot curves"] = plot.make_curves_parser()
+    for name, each in list(found.items()):
+        for action in each._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                found |= {f"{name} {key}": sub for key, sub in action.choices.items()}
+    return found
+
+
+COMMANDS = all_commands()
+# Kaldi's scripts name the options of diarize-datadir: --speakers and --shortest of subset.
+KALDI = ("diarize-datadir subset", "diarize-datadir copy", "diarize-datadir fix")
+# Options of one meaning whose values are written in different ways.
+FREE = {
+    "--audio",  # paths, or for an archive a pattern
+    "--rttm",
+    "--languages",  # of a corpus, or the pairs of a simulation
+    "--num-speakers",  # a number, or a range
+    "--ref",  # with a name where several versions of a reference are compared
+    "--valid",  # a data directory, or its name below --data-root
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_each_option_with_a_text(name, capsys):
+    command = COMMANDS[name]
+    with pytest.raises(SystemExit) as stop:
+        command.parse_args(["--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    for action in command._actions:
+        for option in action.option_strings:
+            assert option in shown
+        if action.option_strings:
+            assert action.help, action.option_strings
+    if " " not in name:
+        with pytest.raises(SystemExit) as stop:
+            command.parse_args(["--version"])
+        assert stop.value.code == 0
+        assert capsys.readouterr().out == f"{name} {diarize.__version__}\n"
+
+
+def test_an_option_has_the_same_form_in_all_commands():
+    """--hyp here and -s there, --output and --out, two names for a data directory."""
+    forms = {}
+    for name, command in COMMANDS.items():
+        for action in command._actions:
+            if not action.option_strings or name in KALDI:
+                continue
+            option = next(x for x in action.option_strings if x.startswith("--"))
+            values = "flag" if action.nargs == 0 else "value"
+            form = (tuple(action.option_strings), values)
+            forms.setdefault(option, {}).setdefault(form, []).append(name)
+    different = {option: form for option, form in forms.items() if len(form) > 1}
+    assert not different
+
+
+def test_a_value_has_the_same_name_in_all_commands():
+    kinds = {"RTTM": "PATH", "YAML": "FILE", "DIR": "PATH", "FILE": "PATH", "NAME=RTTM": "PATH"}
+    names = {}
+    for name, command in COMMANDS.items():
+        for action in command._actions:
+            if not action.option_strings or action.nargs == 0 or name in KALDI:
+                continue
+            option = action.option_strings[-1]
+            metavar = action.metavar or ("CHOICE" if action.choices else "")
+            assert metavar, (name, option)
+            names.setdefault(option, {}).setdefault(kinds.get(metavar, metavar), []).append(name)
+    different = {key: x for key, x in names.items() if len(x) > 1 and key not in FREE}
+    assert not different

@@ -52,7 +52,7 @@ def test_merge_and_filter(tmp_path, rttm):
     out = tmp_path / "o.rttm"
     assert main(["merge", str(rttm), "--gap", "0.25", "-o", str(out)]) == 0
     assert Segment("a", 0.0, 3.2, "A") in read_rttm(out)
-    chosen = ["--labels", "A", "--min", "0.5", "--until", "2.5"]
+    chosen = ["--labels", "A", "--min-duration", "0.5", "--end", "2.5"]
     assert main(["filter", str(rttm), *chosen, "-o", str(out)]) == 0
     assert read_rttm(out) == [Segment("a", 0.0, 2.0, "A")]
 

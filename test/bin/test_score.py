@@ -34,7 +34,7 @@ def run(files, *options):
 
 def test_table_json_and_csv_agree(files, tmp_path, capsys):
     out = [str(tmp_path / name) for name in ("o.json", "o.csv")]
-    assert run(files, "--json", out[0], "--csv", out[1], "--breakdown", "--speakers") == 0
+    assert run(files, "--json", out[0], "--csv", out[1], "--breakdown", "--by-speaker") == 0
     shown = capsys.readouterr()
     assert shown.err == ""
     last = next(x.split() for x in shown.out.splitlines() if x.startswith("OVERALL"))
@@ -210,7 +210,7 @@ def test_several_systems_are_one_table(tmp_path, capsys, form):
     (tmp_path / "half.rttm").write_text(turn("a", 0, 5, "s"))
     (tmp_path / "dir").mkdir()
     (tmp_path / "dir/a.rttm").write_text(turn("a", 0, 12, "s"))
-    args = ["-r", str(ref), "-u", str(uem), "-c", "0", "--table", form,
+    args = ["-r", str(ref), "-u", str(uem), "-c", "0", "--table-format", form,
             "--systems", f"ha_lf={tmp_path}/half.rttm", f"more={tmp_path}/dir"]
     assert main(args) == 0
     out = capsys.readouterr().out
@@ -226,7 +226,8 @@ def test_several_systems_are_one_table(tmp_path, capsys, form):
 @pytest.mark.parametrize(
     ("options", "token"),
     [(["--systems", "x"], "NAME=PATH"), (["--systems", "x=a", "x=b"], "twice"),
-     (["--systems", "x=a", "--json", "j"], "--json"), (["-s", "a", "--table", "csv"], "--table"),
+     (["--systems", "x=a", "--json", "j"], "--json"),
+     (["-s", "a", "--table-format", "csv"], "--table-format"),
      ([], "--systems")],
 )
 def test_faulty_lists_of_systems_are_refused(tmp_path, capsys, options, token):

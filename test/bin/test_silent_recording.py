@@ -81,7 +81,7 @@ def test_the_table_of_a_paper(work, capsys):
 
 
 def test_baselines_beside_the_system(work, capsys):
-    words = ["--ref", FILES[1], "--uem", FILES[5], "--sys", f"o={FILES[3]}", "--collar", "0"]
+    words = ["--ref", FILES[1], "--uem", FILES[5], "--systems", f"o={FILES[3]}", "--collar", "0"]
     assert baselines.main(words) == 0
     out = capsys.readouterr().out
     assert f"| o | {DER} | {MISS} | {FALSE_ALARM} | {CONFUSION} |" in out
@@ -139,7 +139,7 @@ def test_md_eval_alone_ignores_such_recordings(work, capsys):
 def test_with_a_collar_all_agree(work, capsys):
     assert score.main([*FILES, "-c", "0.25"]) == 0
     der = capsys.readouterr().out.splitlines()[-1].split()[2]
-    words = ["--ref", FILES[1], "--uem", FILES[5], "--sys", f"o={FILES[3]}", "--collar", "0.25"]
+    words = ["--ref", FILES[1], "--uem", FILES[5], "--systems", f"o={FILES[3]}", "--collar", "0.25"]
     assert baselines.main(words) == 0
     assert f"| o | {der} |" in capsys.readouterr().out
     words = ["--exp", "exp", "--sets", "test", "--data-root", "data", "--out", "R.md"]

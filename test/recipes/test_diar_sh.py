@@ -106,12 +106,16 @@ def test_help(recipe):
     done = call(recipe / "run.sh", "--help")
     assert done.returncode == 0
     assert "Stages:" in done.stdout
+    shown = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  --")}
+    head = (recipe / "diar.sh").read_text().partition("help_message=")[0]
+    options = re.findall(r"^([a-z_]+)=", head, re.MULTILINE)
+    assert shown == {f"--{name.replace('_', '-')}" for name in options}
 
 
 def test_options_of_local_data_are_passed_on(recipe):
     done = call(recipe / "run.sh", "--stop-stage", "1", "--local-data-opts", "--short true")
     assert done.returncode == 0, done.stderr
-    assert (recipe / "calls").read_text() == "local/data.sh --short true\n"
+    assert (recipe / "calls").read_text() == "local/data.sh --data data --short true\n"
 
 
 def test_options_of_local_data_may_hold_blanks(recipe):
@@ -120,7 +124,9 @@ def test_options_of_local_data_may_hold_blanks(recipe):
     opts = "--audio '/my data/wav' --musan '' --allow-counts hours"
     done = call(recipe / "run.sh", "--stop-stage", "1", "--local-data-opts", opts)
     assert done.returncode == 0, done.stderr
-    assert (recipe / "calls").read_text() == "--audio|/my data/wav|--musan||--allow-counts|hours|"
+    assert (recipe / "calls").read_text() == (
+        "--data|data|--audio|/my data/wav|--musan||--allow-counts|hours|"
+    )
     done = call(recipe / "run.sh", "--stop-stage", "1", "--local-data-opts", "--note it's")
     assert done.returncode == 1
     assert "error: No closing quotation" in done.stderr
@@ -204,7 +210,7 @@ def test_config_of_options_and_config_of_training(recipe):
     (recipe / "my.conf").write_text("stop_stage=1\nlocal_data_opts=--mine\n")
     done = call(recipe / "run.sh", "--config", "my.conf")
     assert done.returncode == 0, done.stderr
-    assert (recipe / "calls").read_text() == "local/data.sh --mine\n"
+    assert (recipe / "calls").read_text() == "local/data.sh --data data --mine\n"
 
 
 def test_simulation_from_voices_to_manifest_and_data_directory(recipe):

@@ -86,7 +86,7 @@ def test_displace(archives, tmp_path, capsys):
 def test_displace_2023_needs_globs(own, tmp_path, capsys):
     root, out = own("displace"), tmp_path / "out"
     assert run("displace", root, out, "--edition", "2023") == 1
-    assert "give --audio and --labels" in capsys.readouterr().err
+    assert "give --audio and --rttm" in capsys.readouterr().err
     assert not out.exists()
     (root / "wav").mkdir()
     (root / "ref").mkdir()
@@ -94,7 +94,7 @@ def test_displace_2023_needs_globs(own, tmp_path, capsys):
         shutil.copy(root / layout("displace").AUDIO / f"{name}.wav", root / "wav")
         source = root / layout("displace").LABELS / f"Track2_LD/{name}_LANGUAGE.rttm"
         shutil.copy(source, root / f"ref/{name}.rttm")
-    globs = ["--audio", "wav/*.wav", "--labels", "ref/*.rttm"]
+    globs = ["--audio", "wav/*.wav", "--rttm", "ref/*.rttm"]
     assert run("displace", root, out, "--edition", "2023", *globs) == 0
     assert sorted(read_split(out / "split.txt").values()) == ["dev", "test", "train"]
 
@@ -153,7 +153,7 @@ def test_soap_operas_of_pairs_that_share_one_folder_of_audio(own, tmp_path):
 
 
 def test_soap_operas_by_episode(archives, tmp_path, capsys):
-    assert run("soapies", archives["soapies"], tmp_path, "--split", "episode") == 0
+    assert run("soapies", archives["soapies"], tmp_path, "--split-by", "episode") == 0
     assert "several sides" not in capsys.readouterr().err
     split = read_split(tmp_path / "split.txt")
     for pair in layout("soapies").LANGUAGE_OF:

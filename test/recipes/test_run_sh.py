@@ -17,6 +17,8 @@ def calls(tmp_path, repo_root):
         if (source / "conf/simulate.conf").exists():
             (place / "conf/simulate.conf").write_text((source / "conf/simulate.conf").read_text())
         (place / "db.sh").write_text("")
+        if not (place / "utils").exists():
+            (place / "utils").symlink_to(repo_root / "utils")
         (place / "local").mkdir(exist_ok=True)
         (place / "local/report.sh").write_text('#!/bin/bash\nprintf "%s\\n" "$@" > report\n')
         (place / "diar.sh").write_text('#!/bin/bash\nprintf "%s|" "$@"\necho\n')
@@ -104,7 +106,8 @@ def test_ami_excerpts_start_from_a_model_that_is_there(calls, tmp_path):
     assert parts[1]["--inference-model"] == parts[2]["--init-model"] == str(model)
     assert parts[3]["--init-model"] == "mine/finetune/final.pth"
     assert {(part["--expdir"], part["--datadir"]) for part in parts} == {("mine", "here")}
-    assert shlex.split(parts[0]["--local-data-opts"])[-2:] == ["--data", "here"]
+    words = shlex.split(parts[0]["--local-data-opts"])
+    assert words[words.index("--rttm") + 1].startswith("d/train/rttm")
     report = (tmp_path / "ami_excerpts/report").read_text().split()
     assert report == ["d/dev", "mine", "here"]
 
@@ -112,10 +115,33 @@ def test_ami_excerpts_start_from_a_model_that_is_there(calls, tmp_path):
 def test_directories_with_blanks_reach_local_data(calls, monkeypatch):
     """Options were joined by blanks and split at blanks again."""
     monkeypatch.setenv("MUSAN", "/my data/musan")
+    monkeypatch.setenv("LC_ALL", "C")  # there, printf %q writes letters as $'\\303'
     for recipe in ("librispeech", "mini_librispeech"):
         (part,) = calls(recipe, "--short", "true")
         words = shlex.split(part["--local-data-opts"])
         assert words[words.index("--musan") + 1] == "/my data/musan"
-    part = calls("speechocean762", "--data-root", "/my data/so")[0]
+    part = calls("speechocean762", "--data-root", "/my data's ä/so")[0]
     words = shlex.split(part["--local-data-opts"])
-    assert words[words.index("--data-root") + 1] == "/my data/so"
+    assert words[words.index("--data-root") + 1] == "/my data's ä/so"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "args"),
+    [
+        ("mini", []),
+        ("mini", ["--short", "true"]),
+        ("librispeech", []),
+        ("librispeech", ["--short", "true"]),
+        ("mini_librispeech", []),
+        ("mini_librispeech", ["--short", "true"]),
+        ("speechocean762", ["--data-root", "d"]),
+        ("ami", []),
+        ("alimeeting", ["--condition", "far"]),
+    ],
+)
+def test_options_of_local_data_are_added_to_those_of_the_recipe(calls, recipe, args):
+    """They replaced those of the recipe, such as --short true."""
+    before = calls(recipe, *args)[0].get("--local-data-opts", "")
+    after = calls(recipe, *args, "--local-data-opts", "--seed '2 3'")[0]["--local-data-opts"]
+    assert shlex.split(after) == [*shlex.split(before), "--seed", "2 3"]
+    assert "--data" not in shlex.split(after)

@@ -54,7 +54,7 @@ def test_table_of_the_command(tmp_path, capsys):
     uem = tmp_path / "uem"
     uem.write_text("r 1 0 10\ns 1 0 5\n")
     same = ["--ref", f"mine={ref}", "--uem", str(uem), "--collar", "0"]
-    assert main([*same, "--sys", f"perfect={ref}", "--title", "Set"]) == 0
+    assert main([*same, "--systems", f"perfect={ref}", "--title", "Set"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("## Set\n\nAgainst `mine`, collar 0.00 s: 2 recordings, 8.0 s of speech")
     assert "| one speaker all the time | 137.50 | 25.00 | 112.50 | 0.00 |" in out
@@ -74,4 +74,4 @@ def test_user_mistakes(tmp_path, capsys, text, uem, message):
     (tmp_path / "uem").write_text(uem)
     assert main(["--ref", str(ref), "--uem", str(tmp_path / "uem")]) == 1
     assert message in capsys.readouterr().err
-    assert main(["--ref", str(ref), "--uem", str(tmp_path / "uem"), "--sys", "x"]) == 1
+    assert main(["--ref", str(ref), "--uem", str(tmp_path / "uem"), "--systems", "x"]) == 1

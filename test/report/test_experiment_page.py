@@ -40,7 +40,7 @@ def exp(tmp_path):
 
 
 def test_it_shows_what_the_experiment_has(exp, capsys):
-    assert report.main(["--experiment", str(exp)]) == 0
+    assert report.main(["--exp", str(exp)]) == 0
     assert capsys.readouterr().out == f"{exp / 'report.html'}\n"
     text = (exp / "report.html").read_text(encoding="utf-8")
     assert "best validation DER <strong>10.00 %</strong> at step 3000" in text

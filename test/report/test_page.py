@@ -228,8 +228,8 @@ def test_output_in_another_format(meeting, tmp_path):
         (["{wav}", "--hyp", "{hyp}", "--ref", "{tmp}/other.rttm"], ("meeting", "reference")),
         (["--hyp", "{hyp}", "--data", "{tmp}"], ("wav.scp",)),
         (["{tmp}/meeting.au", "--hyp", "{hyp}", "--audio", "link"], ("meeting.au", "embed")),
-        (["--experiment", "{tmp}/none"], ("none",)),
-        (["--experiment", "{tmp}"], ("train_log.jsonl",)),
+        (["--exp", "{tmp}/none"], ("none",)),
+        (["--exp", "{tmp}"], ("train_log.jsonl",)),
     ],
 )  # fmt: skip
 def test_bad_input_is_named_in_one_line(meeting, tmp_path, monkeypatch, capsys, words, named):
@@ -247,7 +247,7 @@ def test_bad_input_is_named_in_one_line(meeting, tmp_path, monkeypatch, capsys, 
 
 @pytest.mark.parametrize(
     "words",
-    [["x.wav"], ["x.wav", "--hyp", "h", "--data", "d"], ["--experiment", "e", "--hyp", "h"],
+    [["x.wav"], ["x.wav", "--hyp", "h", "--data", "d"], ["--exp", "e", "--hyp", "h"],
      ["x.wav", "--hyp", "h", "--recording", "a", "b"]],
 )  # fmt: skip
 def test_options_that_do_not_go_together(words):

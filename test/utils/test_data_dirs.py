@@ -324,7 +324,7 @@ def test_reference_from_segments_and_uem_over_the_recordings(script, data):
     )
     assert (data / "uem").read_text() == TABLES["uem"]
     (data / "rttm").unlink()
-    assert script("datadir.sh", "reference", "--labels", "language", data).returncode == 0
+    assert script("datadir.sh", "reference", "--task", "language", data).returncode == 0
     assert " hi <NA> <NA>" in (data / "rttm").read_text()
 
 

@@ -1,5 +1,6 @@
 """What reaches the terminal when a job dies: its exception, its message, or its signal."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -44,7 +45,7 @@ CASES = {
     "a rank that is killed": (
         1,
         "step 1/9\n" + LOST + TORCHRUN_END.format(code=-9),
-        "rank 1 on node7: ended by signal 9 (SIGKILL",
+        "rank 1 on node7: killed by signal 9 (SIGKILL)",
     ),
     "echoes of other ranks": (
         1,
@@ -75,7 +76,7 @@ CASES = {
         "OSError: disk",
     ),
     "shell": (127, "bash: line 2: nosuch: command not found\n", "nosuch: command not found"),
-    "killed": (137, "step 3\n", "(SIGKILL, as where memory runs out); its last line: step 3"),
+    "killed": (137, "step 3\n", "request more memory or use fewer jobs; its last line: step 3"),
     "killed by name": (-11, "", "signal 11 (SIGSEGV)"),
     "anything": (3, "10 %\r20 %\rterminate called\n\n", "terminate called"),
 }  # fmt: skip
@@ -173,3 +174,50 @@ def test_a_rank_of_torchrun_that_dies_is_named(repo_root, tmp_path, how, wanted)
     )  # fmt: skip
     assert done.returncode == 1
     assert wanted in done.stderr.splitlines()[-1]
+
+
+@pytest.fixture
+def memory(repo_root, monkeypatch):
+    monkeypatch.syspath_prepend(str(repo_root / "utils/runners"))
+    return importlib.import_module("memory")
+
+
+@pytest.mark.parametrize(
+    ("line", "folder", "events", "limit"),
+    [
+        ("0::/job", "sys/fs/cgroup/job", "memory.events", "memory.max"),
+        ("0::/elsewhere", "sys/fs/cgroup", "memory.events", "memory.max"),
+        ("4:memory:/j", "sys/fs/cgroup/memory/j", "memory.oom_control", "memory.limit_in_bytes"),
+    ],
+)
+def test_a_kill_for_want_of_memory_is_seen(memory, tmp_path, line, folder, events, limit):
+    group = tmp_path / folder
+    group.mkdir(parents=True)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(f"9:pids:/\n{line}\n")
+    (group / events).write_text("oom 1\noom_kill 3\n")
+    (group / limit).write_text(f"{4 << 30}\n")
+    before = memory.kills(tmp_path)
+    assert memory.evidence(before, tmp_path) == ""
+    (group / events).write_text("oom 2\noom_kill 4\n")
+    assert "4.0 GiB" in memory.evidence(before, tmp_path)
+    (group / limit).write_text("max\n")
+    assert memory.limit(tmp_path) is None
+
+
+def test_the_evidence_of_a_kill_is_part_of_the_reason(explain, tmp_path):
+    log = tmp_path / "x.log"
+    log.write_text("step 3\n# Out of memory: limit 4.0 GiB\n# Ended (code 137) at now\n")
+    assert "(SIGKILL)" in explain(log)
+    assert "limit 4.0 GiB" in explain(log)
+
+
+def test_the_runner_writes_the_evidence_into_the_log(repo_root, memory, tmp_path, monkeypatch):
+    jobs = importlib.import_module("jobs")
+    monkeypatch.setattr(memory, "evidence", lambda before: "limit 4.0 GiB")
+    for code, expected in ((137, True), (0, False)):
+        job = jobs.Job(log=str(tmp_path / f"{code}.log"), command=["bash", "-c", f"exit {code}"])
+        assert jobs.run_logged(job, 1, lambda _: None, {}) == code
+        assert ("# Out of memory: limit 4.0 GiB" in (tmp_path / f"{code}.log").read_text()) == (
+            expected
+        )

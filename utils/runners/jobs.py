@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import memory
 import reason
 
 OPERATORS = {"|", "||", "|&", "&&", ";", "(", ")"}
@@ -197,6 +198,7 @@ def run_logged(
     line = shell_line(job.words_of(index))
     shell = "set -o pipefail" if own_group else "set -o pipefail; trap : TERM"
     begin = time.time()
+    kills = memory.kills()
     with open(job.log_of(index), "w", encoding="utf-8", errors="surrogateescape") as log:
         log.write(f"# {line}\n# Host: {os.uname().nodename}\n")
         log.write(f"# Started at {time.ctime(begin)}\n#\n")
@@ -213,7 +215,10 @@ def run_logged(
         code = process.wait()
     seconds = time.time() - begin
     threads = job.options.get("num_threads", "1")
+    evidence = memory.evidence(kills) if code else ""
     with open(job.log_of(index), "a", encoding="utf-8") as log:
+        if evidence:
+            log.write(f"# Out of memory: {evidence}\n")
         log.write(f"# Accounting: time={seconds:.0f} threads={threads}\n")
         log.write(
             f"# Ended (code {code}) at {time.ctime()}, elapsed time {seconds:.1f} seconds\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 OWN = re.compile(r"^[^\s\[\]]+: error: ")
 ENDED = re.compile(r"^# Ended \(code (-?\d+)\)")
+MEMORY = re.compile(r"^# Out of memory: (.+)")  # written by jobs.py
 TRACEBACK = "Traceback (most recent call last):"
 RANK = re.compile(r"^\[rank\d+\]:\s?")
 EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(:|$)")
@@ -32,6 +33,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.code: int | None = None
+        self.memory = ""
         self.found: dict[int, str] = {}
         self._raising = self._chained = self._ignored = False
         self._torchrun: dict[str, str] = {}
@@ -41,6 +43,10 @@ class Reader:
         ended = ENDED.match(line)
         if ended:
             self.code = int(ended[1])
+            return
+        memory = MEMORY.match(line)
+        if memory:
+            self.memory = f"; {memory[1]}"
             return
         line = RANK.sub("", line.rpartition("\r")[2])
         if line.startswith("#") or not line.strip():
@@ -73,7 +79,7 @@ class Reader:
             if match[1] == "exitcode" and match[2].startswith("-"):
                 who = f"rank {self._torchrun.get('rank')} on {self._torchrun.get('host')}"
                 # The root cause is the last in torchrun's list; torchrun ended the others itself.
-                how = f"ended by {signal_name(-int(match[2]))}"
+                how = f"killed by {signal_name(-int(match[2]))}"
                 self._keep(KILLED, f"{who}: {how}", replace=True)
         return bool(match)
 
@@ -90,10 +96,10 @@ class Reader:
         number = -self.code if (self.code or 0) < 0 else (self.code or 0) - 128
         if number > 0:
             said = self.found.get(SAID)
-            how = f"ended by {signal_name(number)}"
+            how = f"killed by {signal_name(number)}"
             self.found.setdefault(KILLED, f"{how}; its last line: {said}" if said else how)
         kind = min(self.found, default=None)
-        return None if kind is None else (kind, self.found[kind][:LONGEST])
+        return None if kind is None else (kind, self.found[kind][:LONGEST] + self.memory)
 
 
 def signal_name(number: int) -> str:
@@ -102,8 +108,12 @@ def signal_name(number: int) -> str:
         name = signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-    hint = ", as where memory runs out" if number == signal.SIGKILL else ""
-    return f"signal {number} ({name}{hint})"
+    hint = (
+        ", probably for want of memory (see dmesg); request more memory or use fewer jobs"
+        if number == signal.SIGKILL
+        else ""
+    )
+    return f"signal {number} ({name}){hint}"
 
 
 def best_reason(logs: Iterable[str]) -> str:

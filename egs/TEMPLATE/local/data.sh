@@ -19,7 +19,8 @@ seed=1
 incomplete=error
 
 help_message="Usage: local/data.sh --audio DIR --rttm DIR [options]   (in the directory of the recipe)
-  --audio DIR,...        folders or files; a file's name without suffix is the recording
+  --audio DIR,...        folders or files; a file's name without suffix is the recording; a comma in
+                         a name is written \\\\, if there are several names
   --rttm DIR,...         folders or files; a recording where nobody speaks has an empty one
   --uem DIR,...          the annotated regions of each recording (default: all of it); training,
                          validation and scoring leave out what lies outside of them
@@ -36,6 +37,8 @@ help_message="Usage: local/data.sh --audio DIR --rttm DIR [options]   (in the di
 . ./path.sh
 # shellcheck disable=SC1091
 . utils/parse_options.sh
+# shellcheck disable=SC1091
+. utils/split_words.sh
 if [ "$#" -ne 0 ]; then
   printf '%s: unexpected argument "%s"\n%s\n' "$0" "$1" "$help_message" >&2
   exit 1
@@ -46,16 +49,17 @@ if [ -z "$audio" ] || [ -z "$rttm" ]; then
   exit 1
 fi
 
-IFS=, read -r -a audio <<< "$audio"
-IFS=, read -r -a rttm <<< "$rttm"
-more=()
+more=() audio_paths=() rttm_paths=() uem_paths=()
+split_list audio_paths "$audio"
+split_list rttm_paths "$rttm"
 if [ -n "$uem" ]; then
-  IFS=, read -r -a uem <<< "$uem"
-  more+=(--uem "${uem[@]}")
+  split_list uem_paths "$uem"
+  more+=(--uem "${uem_paths[@]}")
 fi
 [ -z "$groups" ] || more+=(--groups "$groups")
 [ -z "$split" ] || more+=(--split "$split")
 
-python3 -m diarize.bin.prepare folders --out "$data" --audio "${audio[@]}" --rttm "${rttm[@]}" \
+python3 -m diarize.bin.prepare folders --out "$data" --audio "${audio_paths[@]}" \
+  --rttm "${rttm_paths[@]}" \
   --names "$names" --speakers "$speakers" --dev-share "$dev_share" --test-share "$test_share" \
   --seed "$seed" --incomplete "$incomplete" "${more[@]}"

@@ -4,8 +4,9 @@
 # DIR is ami_excerpts; FILE is by default ../../speechocean762/diar1's exp/adapt or, without, model.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+. utils/split_words.sh
 
-root='' flavour=only_words expdir=exp datadir=data args=()
+root='' flavour=only_words expdir=exp datadir=data more='' args=()
 model=../../speechocean762/diar1/exp/adapt/final.pth
 [ -f "$model" ] || model=../../speechocean762/diar1/model/final.pth
 while [ "$#" -gt 0 ]; do
@@ -15,22 +16,24 @@ while [ "$#" -gt 0 ]; do
     --init-model) model=${2:-} ;;
     --expdir) expdir=${2:-} ;;
     --datadir) datadir=${2:-} ;;
+    --local-data-opts | --local_data_opts) more=${2:-} ;;
+    --help | -h) exec ./diar.sh --help ;;
     *) args+=("$1") && shift && continue ;;
   esac
   shift $(($# < 2 ? $# : 2))
 done
-[ -n "$root" ] || { echo "$0: error: --data-root: where is ami_excerpts?" >&2; exit 1; }
+[ -n "$root" ] || { echo "$0: error: --data-root is required, the directory ami_excerpts" >&2; exit 1; }
 [ -f "$model" ] || { echo "$0: error: --init-model: no file '$model'" >&2; exit 1; }
 case "$flavour" in
   only_words) rttm=rttm.ami_only_words ;;
   phrases) rttm=rttm ;;
   *) echo "$0: error: --flavour is only_words or phrases, not '$flavour'" >&2; exit 1 ;;
 esac
-data_opts=$(printf '%q ' --audio "$root/audio" --rttm "$root/train/$rttm,$root/dev/$rttm" \
-  --uem "$root/train/uem,$root/dev/uem" --split conf/split.list --dev-share 0.2 --test-share 0 \
-  --data "$datadir")
+escaped=${root//,/\\,}
+data_opts=$(quote_words --audio "$root/audio" --rttm "$escaped/train/$rttm,$escaped/dev/$rttm" \
+  --uem "$escaped/train/uem,$escaped/dev/uem" --split conf/split.list --dev-share 0.2 --test-share 0)
 diar() {
-  ./diar.sh --train-set train --valid-set dev --test-sets test --local-data-opts "$data_opts" \
+  ./diar.sh --train-set train --valid-set dev --test-sets test --local-data-opts "$data_opts$more" \
     --inference-nj 1 --expdir "$expdir" --datadir "$datadir" "$@" "${args[@]}"
 }
 diar --stop-stage 3

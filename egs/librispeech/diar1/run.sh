@@ -5,11 +5,13 @@
 # All options of diar.sh can be added.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+. utils/split_words.sh
 
-short=false args=()
+short=false data_opts='' args=()
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --short) short=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --local-data-opts | --local_data_opts) data_opts=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --librispeech) export LIBRISPEECH=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --musan) export MUSAN=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --rirs-noises) export RIRS_NOISES=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
@@ -17,14 +19,14 @@ while [ "$#" -gt 0 ]; do
   esac
 done
 part="--allow-counts recordings,speakers --train-parts train-clean-100 --hold-out 0.1"
-made=$(printf '%q ' --musan "${MUSAN:-synthetic}" --rirs-noises "${RIRS_NOISES:-synthetic}")
+made=$(quote_words --musan "${MUSAN:-synthetic}" --rirs-noises "${RIRS_NOISES:-synthetic}")
 case "$short" in
   true) options=(
-    --datadir data/short --expdir exp/short --local-data-opts "--data data/short $part $made"
+    --datadir data/short --expdir exp/short --local-data-opts "$part $made $data_opts"
     --simulate-config conf/simulate_short.conf --simulate-args "--max-duration 60"
     --config conf/train_short.yaml
   ) ;;
-  false) options=(--config conf/pretrain.yaml) ;;
+  false) options=(--config conf/pretrain.yaml --local-data-opts "$data_opts") ;;
   *) echo "$0: --short takes true or false, not '$short'" >&2; exit 1 ;;
 esac
 

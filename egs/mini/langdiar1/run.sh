@@ -6,21 +6,22 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-short=false args=()
+short=false data_opts='' args=()
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --short) short=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --local-data-opts | --local_data_opts) data_opts=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     *) args+=("$1") && shift ;;
   esac
 done
 case "$short" in
   true) options=(
     --datadir data/short --expdir exp/short
-    --local-data-opts "--short true --data data/short"
+    --local-data-opts "--short true $data_opts"
     --simulate-config conf/simulate_short.conf
     --args "--set train.steps=20 train.valid_interval=20" --inference-nj 1
   ) ;;
-  false) options=() ;;
+  false) options=(--local-data-opts "$data_opts") ;;
   *) echo "$0: --short takes true or false, not '$short'" >&2; exit 1 ;;
 esac
 

@@ -6,12 +6,14 @@
 # All options of diar.sh can be added.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+. utils/split_words.sh
 
-short=false hitachi=false args=()
+short=false hitachi=false data_opts='' args=()
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --short) short=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --hitachi) hitachi=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
+    --local-data-opts | --local_data_opts) data_opts=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --librispeech) export LIBRISPEECH=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --musan) export MUSAN=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
     --rirs-noises) export RIRS_NOISES=${2:-} && shift $(($# < 2 ? $# : 2)) ;;
@@ -19,16 +21,16 @@ while [ "$#" -gt 0 ]; do
   esac
 done
 parts="--train-parts train-clean-5 --dev-parts dev-clean-2 --test-parts dev-clean-2"
-made="--allow-counts recordings,speakers$(printf ' %q' --musan "${MUSAN:-synthetic}" \
+made="--allow-counts recordings,speakers $(quote_words --musan "${MUSAN:-synthetic}" \
   --rirs-noises "${RIRS_NOISES:-synthetic}")"
 case "$short,$hitachi" in
   true,*) options=(--datadir data/short --expdir exp/short --config conf/train_short.yaml
-    --local-data-opts "--data data/short $parts $made"
+    --local-data-opts "$parts $made $data_opts"
     --simulate-config conf/simulate_short.conf --simulate-args "--max-duration 60") ;;
   false,true) options=(--datadir data/hitachi --expdir exp/hitachi --config conf/train.yaml
-    --local-data-opts "--data data/hitachi $parts --speech-bounds none"
+    --local-data-opts "$parts --speech-bounds none $data_opts"
     --simulate-config conf/simulate_hitachi.conf) ;;
-  false,false) options=(--config conf/train.yaml --local-data-opts "$parts") ;;
+  false,false) options=(--config conf/train.yaml --local-data-opts "$parts $data_opts") ;;
   *) echo "$0: --short and --hitachi take true or false" >&2; exit 1 ;;
 esac
 

@@ -5,7 +5,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./db.sh
-root='' librispeech=${LIBRISPEECH:-} libri_train=true stage=1 expdir=exp datadir=data args=()
+. utils/split_words.sh
+root='' librispeech=${LIBRISPEECH:-} libri_train=true stage=1 expdir=exp datadir=data more='' args=()
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --data-root) root=${2:-} ;;
@@ -14,11 +15,13 @@ while [ "$#" -gt 0 ]; do
     --expdir) expdir=${2:-} ;;
     --datadir) datadir=${2:-} ;;
     --stage) stage=${2:-} ;;
+    --local-data-opts | --local_data_opts) more=${2:-} ;;
+    --help | -h) exec ./diar.sh --help ;;
     *) args+=("$1") && shift && continue ;;
   esac
   shift $(($# < 2 ? $# : 2))
 done
-data_opts=(--data "$datadir" --librispeech-train "$libri_train" ${root:+--data-root "$root"}
+data_opts=(--librispeech-train "$libri_train" ${root:+--data-root "$root"}
   ${librispeech:+--librispeech-root "$librispeech"})
 case "$libri_train ${librispeech:+given}" in
   "true given") sets="test libri_test" without=none ;;
@@ -27,10 +30,11 @@ case "$libri_train ${librispeech:+given}" in
   *) echo "$0: --librispeech-train is true or false, not '$libri_train'" >&2; exit 1 ;;
 esac
 mkdir -p "$datadir"
-awk -v without="$without" 'index($3, without) != 1' conf/simulate.conf > "$datadir/simulate.conf"
+awk -v without="$without" 'index($3, without) != 1' conf/simulate.conf > "$datadir/.simulate.$$"
+mv "$datadir/.simulate.$$" "$datadir/simulate.conf"
 part() { # NAME SET INIT options: one of the trainings
   ./diar.sh --valid-set dev --test-sets "$sets" --simulate-config "$datadir/simulate.conf" \
-    --local-data-opts "$(printf '%q ' "${data_opts[@]}")" \
+    --local-data-opts "$(quote_words "${data_opts[@]}")$more" \
     --simulate-args "--max-duration 90" --num-processes 2 --datadir "$datadir" --expdir "$expdir" \
     --stage "$stage" --config "conf/$1.yaml" --train-set "$2" --init-model "$3" "${@:4}" "${args[@]}"
 }

@@ -5,13 +5,13 @@ set -euo pipefail
 condition=both              # far, near or both
 far_channels=mean           # mean, sum, or the number of a channel from 0
 near_channels=sum           # mean or sum of a session's headsets
-audio=                      # directory of mixed audio; default: <data>/wav
+wav_dir=                    # directory of mixed audio; default: <data>/wav
 allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/data.sh [--condition far|near|both] [--far-channels mean|sum|0..7]
-  [--near-channels mean|sum] [--audio DIR] [--allow-counts CHECK,...] [--data data];
+  [--near-channels mean|sum] [--wav-dir DIR] [--allow-counts CHECK,...] [--data data];
   ALIMEETING stands in db.sh"
 . ./path.sh
 . ./db.sh
@@ -24,5 +24,5 @@ for name in $conditions; do
   channels=$far_channels
   [ "$name" != near ] || channels=$near_channels
   python3 -m diarize.bin.prepare alimeeting --root "$ALIMEETING" --condition "$name" \
-    --channels "$channels" --audio "${audio:-$data/wav}" --allow-counts "$allow_counts" --out "$data"
+    --channels "$channels" --wav-dir "${wav_dir:-$data/wav}" --allow-counts "$allow_counts" --out "$data"
 done

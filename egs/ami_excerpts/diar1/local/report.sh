@@ -8,7 +8,7 @@ set -euo pipefail
 exp=$2
 systems=()
 for tag in zero_shot finetune adapt; do
-  systems+=(--sys "$tag=$exp/$tag/infer_test/rttm")
+  systems+=(--systems "$tag=$exp/$tag/infer_test/rttm")
 done
 python3 -m diarize.bin.baselines --title "Beside what needs no model" --uem "$3/test/uem" \
   --ref "only words=$1/rttm.ami_only_words" --ref "phrases=$1/rttm" "${systems[@]}" \

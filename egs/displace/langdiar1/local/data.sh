@@ -4,16 +4,16 @@
 set -euo pipefail
 
 root=                       # default: DISPLACE of db.sh
-edition=2024                # 2023: set audio and labels, since its layout is not published
+edition=2024                # 2023: set audio and rttm, since its layout is not published
 audio=                      # globs below the root
-labels=
+rttm=
 split_seed=                 # of another 60/20/20 split (seed 1 if there is no list)
 split_list=conf/split.txt   # the split, if it exists and no seed is given
 allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
-help_message="Usage: local/data.sh [--root DIR] [--edition 2023|2024] [--audio GLOB] [--labels GLOB]
+help_message="Usage: local/data.sh [--root DIR] [--edition 2023|2024] [--audio GLOB] [--rttm GLOB]
   [--split-seed N] [--split-list FILE] [--allow-counts CHECK,...] [--data data]"
 . ./path.sh
 . ./db.sh
@@ -21,5 +21,5 @@ help_message="Usage: local/data.sh [--root DIR] [--edition 2023|2024] [--audio G
 . utils/parse_options.sh
 
 python3 -m diarize.bin.prepare displace --root "${root:-$DISPLACE}" --edition "$edition" \
-  ${audio:+--audio "$audio"} ${labels:+--labels "$labels"} ${split_seed:+--split-seed "$split_seed"} \
+  ${audio:+--audio "$audio"} ${rttm:+--rttm "$rttm"} ${split_seed:+--split-seed "$split_seed"} \
   --split-list "$split_list" --allow-counts "$allow_counts" --out "$data"

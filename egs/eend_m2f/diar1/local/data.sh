@@ -15,6 +15,8 @@ help_message="Usage: local/data.sh [--corpora ami_mix,ramc] [--prepare true|fals
 . ./db.sh
 # shellcheck source=/dev/null
 . utils/parse_options.sh
+# shellcheck source=/dev/null
+. utils/split_words.sh
 
 fail() { printf '%s: error: %s\n' "$0" "$*" >&2 && exit 1; }
 
@@ -46,8 +48,8 @@ check_roots() {
 if [ "$prepare" = true ]; then
   check_roots
   while read -r _ recipe _ _ _ options; do
-    read -r -a words <<< "$options"
-    [ -z "$allow_counts" ] || words+=(--local-data-opts "--allow-counts $allow_counts")
+    split_words words "$options"
+    [ -z "$allow_counts" ] || words+=(--local-data-opts "--allow-counts $(quote_words "$allow_counts")")
     "../../$recipe/run.sh" --stop-stage 1 "${words[@]}" >&2 < /dev/null
   done <<< "$lines"
 fi

@@ -31,23 +31,24 @@ python3 -m diarize.bin.prepare fleurs --root "${root:-$FLEURS}" --languages "$la
 
 # align SET: word times; characters are the words of text without blanks
 align() {
-  local dir=$data/${1}_utts options=(--cache "$align_cache") kind
+  local dir=$data/${1}_utts work=$data/.align.$$ options=(--cache "$align_cache") kind
   [ "$align_download" = false ] || options+=(--download)
   [ -z "$spelling" ] || options+=(--spelling "$spelling/$1.txt")
-  mkdir -p "$data/.align"
-  awk -v list=",$unspaced," -v out="$data/.align/" '
+  rm -rf "$work"
+  mkdir -p "$work"
+  awk -v list=",$unspaced," -v out="$work/" '
     { print $1 > (out (index(list, "," $2 ",") ? "characters" : "words")) }' "$dir/utt2lang"
   for kind in characters words; do
-    [ -f "$data/.align/$kind" ] || continue
-    utils/subset_data_dir.sh --utt-list "$data/.align/$kind" "$dir" "$data/.align/$kind.dir"
+    [ -f "$work/$kind" ] || continue
+    utils/subset_data_dir.sh --utt-list "$work/$kind" "$dir" "$work/$kind.dir"
     [ "$kind" = words ] || options+=(--characters)
-    python3 -m diarize.bin.align --data "$data/.align/$kind.dir" "${options[@]}" \
-      --out "$data/.align/$kind.ctm"
+    python3 -m diarize.bin.align --data "$work/$kind.dir" "${options[@]}" \
+      --out "$work/$kind.ctm"
     [ "$kind" = words ] || unset 'options[-1]'
   done
-  LC_ALL=C sort -s -k1,1 "$data"/.align/*.ctm > "$data/.ctm.tmp"
-  mv "$data/.ctm.tmp" "$dir/ctm"
-  rm -r "$data/.align"
+  LC_ALL=C sort -s -k1,1 "$work"/*.ctm > "$work/all"
+  mv "$work/all" "$dir/ctm"
+  rm -r "$work"
 }
 
 for name in train dev test; do

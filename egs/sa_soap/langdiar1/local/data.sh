@@ -4,13 +4,13 @@ set -euo pipefail
 
 root=                       # default: SOAPIES of db.sh
 pairs=engzul,engxho,engtsn,engsot
-split=official              # or episode: no episode in two sets
-split_seed=1                # of --split episode
+split_by=official           # or episode: no episode in two sets
+split_seed=1                # of --split-by episode
 allow_counts=               # checks that may fail, e.g. recordings,hours (diarize-prepare --help)
 data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
-help_message="Usage: local/data.sh [--root DIR] [--pairs engzul,...] [--split official|episode]
+help_message="Usage: local/data.sh [--root DIR] [--pairs engzul,...] [--split-by official|episode]
   [--split-seed N] [--allow-counts CHECK,...] [--data data]"
 . ./path.sh
 . ./db.sh
@@ -18,4 +18,4 @@ help_message="Usage: local/data.sh [--root DIR] [--pairs engzul,...] [--split of
 . utils/parse_options.sh
 
 python3 -m diarize.bin.prepare soapies --root "${root:-$SOAPIES}" --pairs "$pairs" \
-  --split "$split" --split-seed "$split_seed" --allow-counts "$allow_counts" --out "$data"
+  --split-by "$split_by" --split-seed "$split_seed" --allow-counts "$allow_counts" --out "$data"

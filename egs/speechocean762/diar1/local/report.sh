@@ -22,7 +22,7 @@ print(round(training_seconds(Path(sys.argv[1])) or 0))' "$expdir/$part/train_log
     echo
     python3 -m diarize.bin.baselines --title "$set beside what needs no model" --collar 0 \
       --ref "$datadir/$set/rttm" --uem "$datadir/$set/uem" \
-      --sys "adapt=$expdir/adapt/infer_$set/rttm"
+      --systems "adapt=$expdir/adapt/infer_$set/rttm"
   done
-} > "$expdir/.RESULTS.tmp"
-mv "$expdir/.RESULTS.tmp" "$expdir/RESULTS.md"
+} > "$expdir/.RESULTS.$$"
+mv "$expdir/.RESULTS.$$" "$expdir/RESULTS.md"
