@@ -15,7 +15,7 @@ def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
     add("--data", required=True, metavar="DIR", help="utterances with utt2lang and utt2spk")
     add("-o", "--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
     add("--num-mixtures", required=True, type=int, metavar="N", help="mixtures to draw")
-    add("--num-languages", type=int, default=2, metavar="K", help="per mixture, default 2")
+    add("--num-languages", type=int, default=2, metavar="N", help="per mixture, default 2")
     add(
         "--languages",
         type=_groups,

@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--rttm", nargs="+", required=True, metavar="PATH", help="directories or files")
     add("-u", "--uem", nargs="*", default=[], metavar="PATH",
         help="directories or files: the annotated regions; default: the whole recordings")
-    add("--channel", default="mix", metavar="N|mix|each",
+    add("--channel", default="mix", metavar="N|each|mix",
         help="of files with several channels: the number of one, from 1, their mean, or one "
         "recording <name>_ch<N> for each, with the RTTM lines of its channel (default mix)")
     add("--names", choices=("lines", "files"), default="lines",
