@@ -213,7 +213,8 @@ def make_parser() -> argparse.ArgumentParser:
             help="known numbers of speakers, instead of a query threshold",
         )
         command.add_argument("--config", metavar="YAML",
-                             help="with sections postprocess and tune, or a best.yaml (apply: that of the model)")
+                             help="with sections postprocess and tune, or a best.yaml "
+                             "(apply: that of the model)")
     return parser
 
 
