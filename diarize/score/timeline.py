@@ -118,10 +118,11 @@ def build_timeline(ref: Turns, sys: Turns, regions: Spans, zones: Spans = NO_SPA
         firsts.append(position[at : at + n])
         lasts.append(position[at + n : at + 2 * n])
         at += 2 * n
-    times = _running_maximum(times, groups)
+    times = _running_maximum(times, groups, np.concatenate((firsts[2], lasts[3])))
     duration = np.zeros(len(times))
     if len(times) > 1:
-        duration[:-1] = np.where(groups[1:] == groups[:-1], times[1:] - times[:-1], 0.0)
+        later = (groups[1:] == groups[:-1]) & (times[1:] > times[:-1])
+        duration[:-1] = np.where(later, times[1:] - times[:-1], 0.0)
     num = len(times)
     inside = _coverage(firsts[2], lasts[2], num) > 0
     if len(zones):
@@ -173,12 +174,19 @@ def _boundary_order(times: np.ndarray, groups: np.ndarray, ranks: np.ndarray) ->
     return order[np.argsort(key, kind="stable")]
 
 
-def _running_maximum(times: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return ``times`` made ascending in each group; they decrease only by rounding errors."""
+def _running_maximum(times: np.ndarray, groups: np.ndarray, begins: np.ndarray) -> np.ndarray:
+    """Return ``times`` made ascending in each group; they decrease only by rounding errors.
+
+    Those at the positions ``begins``, where the evaluation begins, remain, as in md-eval: the last
+    digit of a sum of exactly half a hundredth depends on them.
+    """
     back = np.flatnonzero((times[1:] < times[:-1]) & (groups[1:] == groups[:-1])) + 1
-    if len(back):
-        times = times.copy()
-    while len(back):
+    if not len(back):
+        return times
+    times = times.copy()
+    free = np.ones(len(times), bool)
+    free[begins] = False
+    while len(back := back[free[back]]):
         times[back] = times[back - 1]
         follow = back[back + 1 < len(times)] + 1
         back = follow[(times[follow] < times[follow - 1]) & (groups[follow] == groups[follow - 1])]

@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -14,7 +15,9 @@ from random_cases import Maker
 
 from diarize.io.nist import STATUS_RECORD
 from diarize.io.rttm import parse_rttm_fields
-from diarize.score.der import score_files
+from diarize.score.columns import problem_from_segments
+from diarize.score.der import Evaluation, score_files
+from diarize.segments import Segment
 
 CASES = int(os.environ.get("MD_EVAL_CASES", "500"))
 SEED = int(os.environ.get("MD_EVAL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
@@ -230,6 +233,16 @@ def test_a_half_hundredth_differs_from_md_eval_by_one_digit_at_most(real, ours, 
         args = ["-u", str(tmp_path / "u"), "-r", str(tmp_path / "r"), "-s", str(tmp_path / "s")]
         mine, theirs = ours(args).lines, real(args).lines
         assert mine == theirs or rounding(mine, theirs)
+
+
+def test_scoring_begins_at_the_end_of_an_overlap_to_the_last_bit():
+    """62.805 s of false alarm in an AMI meeting were printed as 62.80, by md-eval as 62.81."""
+    before = np.nextafter(1794.4, 0.0)  # the end of a turn, start plus duration
+    ref = [Segment("r", 1790.0, before, "a"), Segment("r", 1792.0, before, "b")]
+    hyp = [Segment("r", 1794.4, 1794.43, "x")]
+    problem = problem_from_segments(ref, hyp, {"r": [(0.0, 2000.0)]})
+    assert Evaluation(problem).sums(0.0, True)[0, 2] == 1794.43 - before
+    assert Evaluation(problem).sums(0.0, False)[0, 2] == 1794.43 - 1794.4
 
 
 def parsed(text: str) -> list:
