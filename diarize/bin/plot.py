@@ -11,6 +11,7 @@ from pathlib import Path
 from diarize.bin.common import add_allow_pipes, command_parser, run_command
 from diarize.errors import DiarizeError
 from diarize.io.filename import file_name
+from diarize.report.plots.figure import figure_format
 from diarize.report.plots.recording import PlotSources
 from diarize.report.plots.timeline import draw_picture
 
@@ -21,6 +22,9 @@ def run_timelines(args: argparse.Namespace) -> int:
     """Draw the requested recordings; returns 0."""
     if not (args.ref or args.hyp):
         raise DiarizeError("nothing to draw; add --ref, --hyp or both")
+    out = Path(args.out)
+    single = bool(out.suffix) and not out.is_dir() and not args.out.endswith("/")
+    suffix = figure_format(out) if single else f".{args.format}"
     sources = PlotSources(args.ref, args.hyp, args.uem, args.audio_scp, args.allow_pipes)
     known = sources.recordings()
     wanted = args.recording or known
@@ -29,15 +33,13 @@ def run_timelines(args: argparse.Namespace) -> int:
             raise DiarizeError(f"recording {recording} is in none of the files; check --recording")
     if not wanted:
         raise DiarizeError("the files contain no recording")
-    out = Path(args.out)
-    single = out.suffix.lower() == ".png"
     if single and len(wanted) > 1:
         raise DiarizeError(
             f"{len(wanted)} recordings do not fit in {out}; use a directory, or one --recording"
         )
     (out.parent if single else out).mkdir(parents=True, exist_ok=True)
     for recording in wanted:
-        path = out if single else out / file_name(recording, ".png")
+        path = out if single else out / file_name(recording, suffix)
         draw_picture(sources.picture(recording, args.start, args.end), path)
         print(path)
     return 0
@@ -47,6 +49,7 @@ def run_curves(args: argparse.Namespace) -> int:
     """Draw the curves of a training log; returns 0."""
     from diarize.report.plots.curves import draw_curves, read_log
 
+    figure_format(args.out)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     draw_curves(read_log(args.log), args.out, title=args.title or str(Path(args.log).parent))
     print(args.out)
@@ -65,7 +68,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--start", type=float, metavar="SECONDS", help="first second drawn")
     parser.add_argument("--end", type=float, metavar="SECONDS", help="last second drawn")
     parser.add_argument("-o", "--out", required=True, metavar="PATH",
-                        help="PNG, or a directory of PNGs named by id")
+                        help="PNG, PDF or SVG, or a directory of figures named by id")
+    parser.add_argument("--format", choices=("png", "pdf", "svg"), default="png",
+                        help="format in a directory (default: %(default)s)")
     return parser
 
 
@@ -74,7 +79,8 @@ def make_curves_parser() -> argparse.ArgumentParser:
     parser = command_parser(f"{PROG} curves", "Draw the curves of a training log.")
     parser.add_argument("--log", required=True, metavar="FILE",
                         help="train_log.jsonl of an experiment")
-    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="PNG to write")
+    parser.add_argument("-o", "--out", required=True, metavar="FILE",
+                        help="PNG, PDF or SVG to write")
     parser.add_argument("--title", metavar="TEXT",
                         help="title (default: the directory of the log)")
     return parser

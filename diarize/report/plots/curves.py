@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from diarize.errors import DiarizeError
-from diarize.io.atomic import atomic_write
+from diarize.report.plots.figure import figure_format, fonts_for, save_figure
 
 Series = dict[str, list[tuple[float, float]]]
 
@@ -85,7 +85,13 @@ def panel_of(kind: Any, name: str) -> int | None:
 
 
 def draw_curves(panels: list[Series], path: str | Path, title: str = "") -> None:
-    """Write the curves of ``read_log`` to the PNG ``path``, without empty panels."""
+    """Write the curves of ``read_log`` as PNG, PDF or SVG by suffix, without empty panels."""
+    figure_format(path)
+    with fonts_for([title, *(name for names in panels for name in names)]):
+        _draw_curves(panels, path, title)
+
+
+def _draw_curves(panels: list[Series], path: str | Path, title: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -99,8 +105,7 @@ def draw_curves(panels: list[Series], path: str | Path, title: str = "") -> None
     axes[-1].set_xlabel("step")
     if title:
         fig.suptitle(title, x=0.02, ha="left", size=12, weight="bold", parse_math=False)
-    with atomic_write(path, "wb") as handle:
-        fig.savefig(handle, format="png", metadata={"Software": None})
+    save_figure(fig, path)
 
 
 def _draw_panel(axis: Any, label: str, names: Series) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from diarize.io.atomic import atomic_write
 from diarize.report.colours import ERROR_COLOURS, EXTRA_COLOURS, SPEAKER_COLOURS
 from diarize.report.plots.errors import ErrorSpan, Region
+from diarize.report.plots.figure import figure_format, fonts_for, save_figure
 from diarize.segments import Segment, clip_segments, merge_segments
 
 INK, FAINT = "#222222", "#E4E4E4"
@@ -116,7 +116,14 @@ def format_time(seconds: float, step: float) -> str:
 
 
 def draw_picture(picture: Picture, path: str | Path) -> None:
-    """Write the picture of ``picture`` to the PNG ``path``, whole or not at all."""
+    """Write the picture of ``picture`` as PNG, PDF or SVG by suffix, whole or not at all."""
+    figure_format(path)
+    labels = {s.label for s in (*picture.reference, *picture.hypothesis)}
+    with fonts_for([*labels, picture.title, picture.subtitle, "…"]):
+        _draw(picture, path)
+
+
+def _draw(picture: Picture, path: str | Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -149,8 +156,7 @@ def draw_picture(picture: Picture, path: str | Path) -> None:
         fig.text(y=1 - 0.64 / height, s=picture.subtitle, size=10, color="#555555", **plain)
     unit = "time (s)" if step < 1 else "time (m:ss)"
     fig.text(0.5 + left / _WIDTH / 2, 0.2 / height, unit, size=9, color=INK, ha="center")
-    with atomic_write(path, "wb") as handle:
-        fig.savefig(handle, format="png", metadata={"Software": None})
+    save_figure(fig, path)
 
 
 def _by_appearance(segments: Sequence[Segment]) -> list[str]:
