@@ -21,6 +21,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -125,7 +126,13 @@ def _groups(
             corpus.check_languages(group)
         groups = list(options.groups)
     else:
-        groups = _orders(corpus.languages, options.num_languages)
+        # Each matrix language with every set of embedded ones.
+        groups = [
+            (matrix, *rest)
+            for matrix in corpus.languages
+            for rest in combinations(corpus.languages, options.num_languages - 1)
+            if matrix not in rest
+        ]
         if options.voices == "one" and conversions is None:
             groups = [g for g in groups if corpus.voices_of_all(g)] or groups
     if not groups:
@@ -141,17 +148,6 @@ def _groups(
                     f"{corpus.path}: too few voices in {':'.join(group)} for them to differ"
                 )
     return groups
-
-
-def _orders(languages: Sequence[str], size: int) -> list[tuple[str, ...]]:
-    """Return each matrix language with every set of embedded ones."""
-    from itertools import combinations
-
-    return [
-        (matrix, *rest)
-        for matrix in languages
-        for rest in combinations([other for other in languages if other != matrix], size - 1)
-    ]
 
 
 def _draw_all(
