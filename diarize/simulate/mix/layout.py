@@ -168,9 +168,10 @@ class MixtureLayout:
         low = np.maximum(rows.begin, start)
         high = np.minimum(rows.begin + rows.length, stop)
         runs: list[list] = []
-        for row in np.flatnonzero(high > low).tolist():
-            lo, hi, speaker = int(low[row]), int(high[row]), int(rows.speaker[row])
-            if rows.own[row] and runs and runs[-1][1:] == [lo, speaker, labels[row]]:
+        here = np.flatnonzero(high > low)
+        columns = (column[here].tolist() for column in (low, high, rows.speaker, rows.own))
+        for row, lo, hi, speaker, own in zip(here.tolist(), *columns, strict=True):
+            if own and runs and runs[-1][1:] == [lo, speaker, labels[row]]:
                 runs[-1][1] = hi
             else:
                 runs.append([lo, hi, speaker, labels[row]])
