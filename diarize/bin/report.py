@@ -158,11 +158,13 @@ def open_posteriors(path: str | None, recordings: list[str]):
 def posteriors_of(stored, recording: str, task: str):
     """Return the posteriors of a recording as a page needs them, None without any."""
     from diarize.report.page.heat import Posteriors
+    from diarize.tasks.postprocessors import postprocessor
 
     if stored is None:
         return None
     masks, activities = stored.load(recording)
-    return Posteriors(masks, activities, stored.grid.frame_seconds, task == "language")
+    vad_slot = postprocessor(task, "--task").num_fixed > 0
+    return Posteriors(masks, activities, stored.grid.frame_seconds, vad_slot)
 
 
 if __name__ == "__main__":

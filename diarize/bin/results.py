@@ -23,6 +23,7 @@ from diarize.io.atomic import atomic_write
 from diarize.report.language_results import more_fields, report_set
 from diarize.report.provenance import describe_run, preparation, training_seconds
 from diarize.report.results import find_best, result_line, results_page, score_set
+from diarize.tasks.postprocessors import postprocessor
 
 PROG = "diarize-results"
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     total = None if args.started is None else max(0.0, time.time() - args.started)
     about = describe_run(args.command, train, total) | preparation(root, names)
     languages = None
-    if args.task == "language":
+    if postprocessor(args.task, "--task").named:
         languages = [report_set(r.name, root / r.name, r.rttm) for r in sets]
     best = find_best(exp, args.valid)
     page = results_page(str(args.title or exp), sets, about, best, languages)

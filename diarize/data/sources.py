@@ -132,8 +132,8 @@ class DataDirSource:
         stored: bool = True,
         max_faults: int = 0,
     ) -> None:
-        need = labels == "speaker"
-        self.data = DataDir.load(path, allow_pipes=allow_pipes, need_reference=need)
+        self.data = DataDir.load(path, allow_pipes=allow_pipes)
+        self.data.require_reference(labels)
         self.sample_rate = sample_rate
         self.store: AudioStore | None = None
         self.keys: dict[str, AudioKey] = {}
@@ -151,8 +151,6 @@ class DataDirSource:
             check_faults(self.faults.values(), max_faults)
         self.recordings = [name for name in self.data.recordings if name not in self.faults]
         self.reference = self.data.reference(labels)
-        if labels == "language":
-            self._check_languages()
         self._check_pipes()
         uem = self.data.evaluated()
         self._stretches: dict[str, Stretches] | None = None
@@ -264,17 +262,6 @@ class DataDirSource:
                 fault = annotation_fault(name, total, total - inside, length)
                 if fault:
                     raise DiarizeError(f"{self.data.rttm or self.data.path / 'segments'}: {fault}")
-
-    def _check_languages(self) -> None:
-        """Raise DiarizeError for an RTTM with labels other than languages, such as speakers."""
-        known = set(self.data.utt2lang.values())
-        for segment in (s for found in self.reference.values() for s in found):
-            if known and segment.label not in known:
-                raise DiarizeError(
-                    f"{self.data.rttm}: recording {segment.recording}: {segment.label} is not a "
-                    "language of utt2lang, so this may be the RTTM of the speakers. Make that of "
-                    "the languages (utils/datadir.sh reference --labels language), or remove it"
-                )
 
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
         recording = self.recordings[index]

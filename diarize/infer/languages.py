@@ -125,6 +125,7 @@ class LanguagePostProcessor(PostProcessor):
     """Most probable kept language of each speech frame; query 0 decides about speech."""
 
     num_fixed = 1
+    named = True
 
     def runs(self, posteriors: np.ndarray, mask_threshold: float, median: int) -> LanguageRuns:
         return LanguageRuns(posteriors, mask_threshold, median)

@@ -9,6 +9,7 @@ from diarize.errors import DiarizeError
 
 _log = logging.getLogger(__name__)
 
+NOUNS = ("speakers", "languages")
 LIMITS = {"num": "exactly", "min": "at least", "max": "at most"}
 
 
@@ -25,7 +26,7 @@ def given_limits(args: argparse.Namespace) -> dict[str, int | None]:
     """Return the values of the options of `add_limits`."""
     return {
         f"{limit}_{noun}": getattr(args, f"{limit}_{noun}")
-        for noun in ("speakers", "languages")
+        for noun in NOUNS
         for limit in LIMITS
     }
 
@@ -38,16 +39,16 @@ def own_options(
     ``num_languages`` is ``num_speakers`` of a model for languages, and so on.  Raises DiarizeError
     for limits of the other task, below 1, or above ``num_queries``, those that the model has.
     """
-    own, other = ("languages", "speakers") if task == "language" else ("speakers", "languages")
+    own = f"{task}s"
     out = {}
     for name, value in options.items():
         if value is None:
             continue
         limit, _, noun = name.partition("_")
-        if limit not in LIMITS or noun not in (own, other):
+        if limit not in LIMITS or noun not in NOUNS:
             out[name] = value
             continue
-        if noun == other:
+        if noun != own:
             raise DiarizeError(
                 f"{name}: the model is for {own}; use {limit}_{own} (--{limit}-{own})"
             )

@@ -237,10 +237,12 @@ class PostProcessor(ABC):
 
     Tuning repeats only the steps that an option affects; validation of a training scores the
     masks of the first two.  The first ``num_fixed`` queries are
-    slots with a fixed meaning, which are never selected.
+    slots with a fixed meaning, which are never selected.  With ``named``, labels mean the same in
+    all recordings, so that they are scored by name, too.
     """
 
     num_fixed = 0
+    named = False
 
     @abstractmethod
     def runs(self, posteriors: np.ndarray, mask_threshold: float, median: int) -> Any:

@@ -10,7 +10,7 @@ from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
 from diarize.io.uem import read_uem
 from diarize.kaldi.reference import Overshoot, header_duration, read_reference, single_speaker_fault
-from diarize.kaldi.tables import read_tables
+from diarize.kaldi.tables import LABEL_TABLES, read_tables
 from diarize.kaldi.validate import Lines, segment_faults, table_faults
 from diarize.segments import Segment, merge_segments
 
@@ -78,8 +78,8 @@ class DataDir:
             uem=path / "uem" if (path / "uem").exists() else None,
             allow_pipes=allow_pipes,
         )
-        if need_reference and loaded.rttm is None:
-            loaded._need_segments()
+        if need_reference:
+            loaded.require_reference()
         return loaded
 
     @property
@@ -146,7 +146,8 @@ class DataDir:
         out: dict[str, list[Segment]] = {recording: [] for recording in self.wav_scp}
         for segment in segments:
             out[segment.recording].append(segment)
-        if labels == "speaker" and (self.rttm is None or not self.utt2lang):
+        by_speaker = LABEL_TABLES[labels] == "utt2spk"
+        if by_speaker and (self.rttm is None or not self.utt2lang):
             tables = {"reco2num_spk": self.reco2num_spk, "utt2spk": self.utt2spk}
             fault = single_speaker_fault(self.path, out, tables, from_rttm=self.rttm is not None)
             if fault:
@@ -163,9 +164,8 @@ class DataDir:
         return header_duration(self.wav_scp.get(recording, "|"), self.path)
 
     def _labelled_utterances(self, labels: str) -> list[Segment]:
-        tables = {"speaker": ("utt2spk", self.utt2spk), "language": ("utt2lang", self.utt2lang)}
-        name, table = tables[labels]
-        self._need_segments(name)
+        self.require_reference(labels)
+        table = getattr(self, LABEL_TABLES[labels])
         return [
             Segment(utt.recording, utt.start, utt.end, table[utt.id])
             for utt in self.utterances
@@ -183,8 +183,10 @@ class DataDir:
         for fault in segment_faults(Lines(self.path), tables, lengths) if lengths else ():
             raise DiarizeError(fault)
 
-    def _need_segments(self, name: str = "utt2spk") -> None:
-        if self.segments is None or not getattr(self, name):
+    def require_reference(self, labels: str = "speaker") -> None:
+        """Raise DiarizeError without an ``rttm``, and without ``segments`` that have ``labels``."""
+        name = LABEL_TABLES[labels]
+        if self.rttm is None and (self.segments is None or not getattr(self, name)):
             raise DiarizeError(
                 f"{self.path}: no reference: neither rttm nor segments with {name}; add one"
             )

@@ -10,6 +10,7 @@ from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
 from diarize.io.rttm import data_lines, parse_rttm_fields, read_turns
 from diarize.io.table import Report, line_of, raise_fault
+from diarize.kaldi.tables import LABEL_TABLES
 from diarize.segments import Segment, annotation_fault, merge_segments
 
 # Kaldi's extract-segments takes segments that end up to half a second late, and cuts them.
@@ -178,8 +179,7 @@ def turn_tables(segments: Iterable[Segment], labels: str = "speaker") -> dict[st
     # The lower separator sorts by speaker where one speaker's id continues another's.
     for separator in "-!":
         tables: dict[str, dict[str, str]] = {"segments": {}, "utt2spk": {}}
-        if labels == "language":
-            tables["utt2lang"] = {}
+        tables.setdefault(LABEL_TABLES[labels], {})
         for turn, first, last in turns:
             if last <= first:
                 continue
@@ -187,9 +187,8 @@ def turn_tables(segments: Iterable[Segment], labels: str = "speaker") -> dict[st
             utterance = f"{speaker}{separator}{first:08d}-{last:08d}"
             times = f"{first / 1000:.3f} {last / 1000:.3f}"
             tables["segments"][utterance] = f"{turn.recording} {times}"
+            tables[LABEL_TABLES[labels]][utterance] = turn.label
             tables["utt2spk"][utterance] = speaker
-            if labels == "language":
-                tables["utt2lang"][utterance] = turn.label
         ordered = [tables["utt2spk"][utterance] for utterance in sorted(tables["utt2spk"])]
         if ordered == sorted(ordered):
             break

@@ -24,6 +24,9 @@ from diarize.io.table import (
     write_table,
 )
 
+# Labels of a reference -> the table that has them for utterances.
+LABEL_TABLES = {"speaker": "utt2spk", "language": "utt2lang"}
+
 UTTERANCE, RECORDING, SPEAKER = "utterance", "recording", "speaker"
 # Recordings, or the files of reco2file_and_channel, or utterances.
 ANY_ID = "any"

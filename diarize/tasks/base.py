@@ -115,7 +115,7 @@ class QueryTask:
         skipped = self._leave_out(list(zip(train, sources, strict=True)), skip_bad)
         for source in sources:
             if isinstance(source, DataDirSource):
-                _require_speech(source)
+                self.check_reference(source)
         return sources, skipped
 
     def open_validation(self, valid: str, allow_pipes: bool = False) -> DataDirSource:
@@ -123,8 +123,16 @@ class QueryTask:
         data = self.options.data
         folder, rate = store_folder(valid, data.store_dir), self.grid.sample_rate
         source = DataDirSource(valid, rate, allow_pipes, self.labels, folder, data.store)
-        _require_speech(source)
+        self.check_reference(source)
         return source
+
+    def check_reference(self, source: DataDirSource) -> None:
+        """Raise DiarizeError for a reference without speech in the evaluated regions."""
+        if not source.has_speech():
+            raise DiarizeError(
+                f"{source.data.path}: no speech in its reference, within its uem; correct the "
+                "reference, or leave out the set"
+            )
 
     def _leave_out(self, sources: list[tuple[str, Source]], skip_bad: int) -> list[str]:
         """Take unusable recordings out of ``sources``; return a line for each of them."""
@@ -298,14 +306,6 @@ class QueryTask:
                 waiting = []
         if waiting:
             yield self.collate(waiting)
-
-
-def _require_speech(source: DataDirSource) -> None:
-    if not source.has_speech():
-        raise DiarizeError(
-            f"{source.data.path}: no speech in its reference, within its uem; correct the "
-            "reference, or leave out the set"
-        )
 
 
 def _skip_hint(text: str, count: int) -> str:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from diarize.data.examples import Batch, Example
 from diarize.data.languages import make_language_example
+from diarize.data.sources import DataDirSource
+from diarize.errors import DiarizeError
 from diarize.infer.languages import LANGUAGE
 from diarize.losses.language import LanguageCriterion, LanguageCriterionOptions
 from diarize.models.sage_ld import SageLd, SageLdOptions
@@ -62,6 +64,18 @@ class LanguageTask(QueryTask):
     def capacity(self) -> int:
         """Largest number of languages in a crop; query 0 is that of speech."""
         return super().capacity - 1
+
+    def check_reference(self, source: DataDirSource) -> None:
+        """Raise DiarizeError for a reference without speech, or of labels such as speakers."""
+        super().check_reference(source)
+        known = set(source.data.utt2lang.values())
+        for segment in (s for found in source.reference.values() for s in found):
+            if known and segment.label not in known:
+                raise DiarizeError(
+                    f"{source.data.rttm}: recording {segment.recording}: {segment.label} is not a "
+                    "language of utt2lang, so this may be the RTTM of the speakers; make that of "
+                    "the languages (utils/datadir.sh reference --labels language), or remove it"
+                )
 
     def collate(self, examples: list[Example]) -> Batch:
         """Return the examples as one batch; language indices are added if the model has a head."""

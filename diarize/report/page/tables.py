@@ -69,8 +69,8 @@ def page_tables(content: PageContent) -> str:
 def _score_table(content: PageContent) -> str:
     head = [Cell("collar"), number("DER"), number("missed"), number("false alarm"),
             number("confusion"), number("scored speech")]  # fmt: skip
-    language = content.task == "language"
-    if language:
+    by_name = any(row.named for row in content.scores)
+    if by_name:
         head.insert(1, Cell("labels"))
     rows = []
     for row in content.scores:
@@ -81,7 +81,7 @@ def _score_table(content: PageContent) -> str:
             for seconds in (times.miss, times.false_alarm, times.confusion)
         ]
         cells.append(number(f"{times.scored_speech:.2f} s"))
-        if language:
+        if by_name:
             cells.insert(1, Cell("by name" if row.named else "best mapping"))
         rows.append(cells)
     note = "As diarize-score computes them; overlapped speech is scored."
