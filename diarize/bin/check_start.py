@@ -115,7 +115,7 @@ def check_training(args: argparse.Namespace, task_name: str | None) -> "QueryTas
             "--init-model, or start from random weights by --init-model ''"
         )
     from diarize.config import apply_overrides, read_yaml
-    from diarize.infer.loader import model_files
+    from diarize.infer.pretrained import model_files
     from diarize.tasks.registry import build_task, parse_config
     from diarize.train.checkpoint import load_weights
 

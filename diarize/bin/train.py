@@ -68,7 +68,7 @@ def dry_run(config: "Config", args: argparse.Namespace) -> int:
 
     task = build_task(config)
     if args.init_model:
-        from diarize.infer.loader import model_files
+        from diarize.infer.pretrained import model_files
         from diarize.train.checkpoint import load_weights
 
         with model_files(args.init_model) as (model, _):
@@ -113,7 +113,7 @@ def train(config: "Config", args: argparse.Namespace) -> int:
 
 def initial_data(config: "Config", args: argparse.Namespace, task: "QueryTask") -> dict[str, Any]:
     """Load the initial weights, and return their identity and that of the data, for resumption."""
-    from diarize.infer.loader import model_files
+    from diarize.infer.pretrained import model_files
     from diarize.kaldi.contents import describe_data
     from diarize.train.checkpoint import load_model, load_weights
     from diarize.train.identity import describe_run, digest_weights
