@@ -529,3 +529,37 @@ def test_the_skip_options_of_espnet(recipe, option, stages):
     done = call(recipe / "run.sh", "--stage", first, "--stop-stage", last, option, "true")
     assert done.returncode == 0, done.stderr
     assert "stage" not in done.stderr
+
+
+def test_stage_8_writes_a_page_of_each_drawn_recording_and_an_index(recipe):
+    """The posteriors, the RTTM and the log are those that stages 4 to 7 would have left."""
+    from diarize.io.ark import ArkWriter
+    from diarize.io.rttm import write_rttm
+    from diarize.segments import Segment
+
+    exp = recipe / "exp/train"
+    for name in ("dev", "test"):
+        data, found = recipe / "data" / name, exp / f"infer_{name}"
+        write_voices(data, 2)
+        ids = [line.split()[0] for line in (data / "wav.scp").read_text().splitlines()]
+        write_rttm(data / "rttm", [Segment(i, 0.1, 0.4, "A") for i in ids])
+        (data / "uem").write_text("".join(f"{i} 1 0.0 0.5\n" for i in ids))
+        with ArkWriter(found, "posteriors") as masks, ArkWriter(found, "activities") as active:
+            for i in ids:
+                masks.write(i, np.full((50, 2), 0.9, np.float32))
+                active.write(i, np.array([0.9, 0.1], np.float32))
+        write_rttm(found / "rttm", [Segment(i, 0.0, 0.4, "1") for i in ids])
+    (exp / "train_log.jsonl").write_text('{"kind": "train", "step": 1, "loss": 2.0}\n')
+    words = ["--stage", "8", "--stop-stage", "8", "--valid-set", "dev", "--test-sets", "test"]
+    done = call(recipe / "run.sh", *words, "--tag", "train", "--num-images", "2")
+    assert done.returncode == 0, done.stderr
+    drawn = ["s0-u0", "s1-u0"]
+    names = {"curves.png", *(f"{name}.{suffix}" for name in drawn for suffix in ("html", "png"))}
+    assert {path.name for path in (exp / "images").iterdir()} == names
+    page = (exp / "images/s1-u0.html").read_text(encoding="utf-8")
+    assert "0.10 s (33.33 %)" in page  # false alarm
+    index = (exp / "report.html").read_text(encoding="utf-8")
+    assert all(f'href="images/{name}.html"' in index for name in drawn)
+    assert "33.33 %" in index
+    done = call(recipe / "run.sh", *words, "--tag", "train", "--num-images", "0")
+    assert done.returncode == 0, done.stderr
