@@ -60,7 +60,7 @@ def test_curves_are_bounded_and_end_at_the_last_step(exp):
     text = experiment_page(exp, exp / "report.html")
     lines = [line.split() for line in re.findall(r'points="([^"]*)"', text)]
     assert max(map(len, lines)) <= 1500
-    assert {line[-1].split(",")[0] for line in lines if len(line) > 100} == {"548.0"}
+    assert {line[-1].split(",")[0] for line in lines if len(line) > 100} == {"534.0"}
 
 
 def test_links_are_relative_to_the_page(exp, tmp_path):

@@ -7,8 +7,9 @@ from diarize.report.colours import SPEAKER_COLOURS
 from diarize.report.plots.curves import PANELS, Series, by_prominence, is_log_scale
 
 _WIDTH, _HEIGHT = 560, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 8, 26
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 26, 8, 26
 _MOST_POINTS = 1500
+_ERRORS = {"miss": "error-missed", "fa": "error-false-alarm", "conf": "error-confusion"}
 
 
 def curve_figures(panels: list[Series]) -> str:
@@ -23,7 +24,7 @@ def _figure(title: str, series: Series) -> str:
     points = {name: _thinned(series[name]) for name in names}
     across, up, parts = _axes(title, points, is_log_scale(title, series))
     for i, name in enumerate(names):
-        paint = f"var(--speaker-{i % len(SPEAKER_COLOURS)})"
+        paint = f"var(--{_colour(name, i)})"
         line = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points[name])
         parts.append(f'<polyline style="stroke:{paint}" points="{line}"/>')
         if len(points[name]) == 1:
@@ -32,8 +33,8 @@ def _figure(title: str, series: Series) -> str:
             parts.append(f'<circle {place} r="3" style="fill:{paint}"/>')
     last = {name: f"{series[name][-1][1]:.4g}" for name in names}
     legend = "".join(
-        f'<li><span class="swatch" style="background:var(--speaker-{i % len(SPEAKER_COLOURS)})">'
-        f"</span>{escape(name)} {value}</li>"
+        f'<li><span class="swatch" style="background:var(--{_colour(name, i)})"></span>'
+        f"{escape(name)} {value}</li>"
         for i, (name, value) in enumerate(last.items())
     )
     text = "; ".join(f"{name} {value}" for name, value in last.items())
@@ -44,6 +45,11 @@ def _figure(title: str, series: Series) -> str:
         + "".join(parts)
         + f'</svg><ul class="legend">{legend}</ul></figure>'
     )
+
+
+def _colour(name: str, index: int) -> str:
+    """Return the CSS variable of a series: an error has the colour that it has in timelines."""
+    return _ERRORS.get(name) or f"speaker-{index % len(SPEAKER_COLOURS)}"
 
 
 def _axes(title: str, points: Series, is_log: bool) -> tuple["_Scale", "_Scale", list[str]]:

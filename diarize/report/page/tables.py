@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from diarize.report.page.content import PageContent, SpeakerRow
+from diarize.report.page.content import PageContent
 from diarize.score.times import ErrorTimes
 
 
@@ -95,8 +95,10 @@ def rate(times: ErrorTimes, seconds: float) -> str:
 
 def _output_table(content: PageContent) -> str:
     rows = content.of_side("output")
-    head = [Cell(content.task), number("time"), number("share"), number("turns"),
-            number("confidence")]  # fmt: skip
+    head = [Cell(content.task), number("time"), number("share"), number("turns")]
+    known = any(row.confidence is not None for row in rows)
+    if known:
+        head.append(number("confidence"))
     if content.errors is not None:
         head.insert(1, Cell("mapped to"))
     total = sum(row.seconds for row in rows)
@@ -107,23 +109,26 @@ def _output_table(content: PageContent) -> str:
             number(f"{row.seconds:.2f} s"),
             number(f"{100 * row.seconds / total:.1f} %" if total else "–"),
             number(f"{len(row.turns)}"),
-            number("–" if row.confidence is None else f"{row.confidence:.2f}"),
         ]
+        if known:
+            cells.append(number("–" if row.confidence is None else f"{row.confidence:.2f}"))
         if content.errors is not None:
             cells.insert(1, Cell(label(row.partner) if row.partner else "–"))
         lines.append(cells)
     note = f"Shares are of the time of all {content.task}s."
-    if any(row.confidence is not None for row in rows):
+    if known:
         note += " Confidence: mean of the turns, weighted by their duration."
     return table(f"{content.task.capitalize()}s of the output", note, head, lines)
 
 
 def _reference_table(content: PageContent) -> str:
     head = [Cell(content.task), Cell("found as"), number("speech"), number("found"), number("JER")]
-    rows: dict[str, SpeakerRow] = {row.label: row for row in content.of_side("reference")}
+    results = {result.speaker: result for result in content.speakers}
     lines = []
-    for result in content.speakers:
-        row = rows[result.speaker]
+    for row in content.of_side("reference"):
+        if row.label not in results:  # no evaluated speech
+            continue
+        result = results[row.label]
         share = f" ({100 * result.found / result.speech:.1f} %)" if result.speech else ""
         lines.append([
             Cell(label(row.label, row.colour), is_head=True),

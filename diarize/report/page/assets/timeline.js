@@ -126,7 +126,15 @@ class Timeline {
   rowButton(row) {
     const swatch = element("span", { class: "swatch" });
     swatch.style.background = `var(--${row.colour})`;
-    const text = element("bdi", { text: row.label });
+    // Long labels are cut in the middle: their ends often differ, their beginnings do not.
+    const letters = Array.from(row.label);
+    const tail = letters.length > 12 ? 7 : 0;
+    const text = element(
+      "bdi",
+      {},
+      element("span", { class: "head", text: letters.slice(0, letters.length - tail).join("") }),
+      element("span", { text: letters.slice(letters.length - tail).join("") }),
+    );
     const hint = `Next turn of ${row.label} (${row.side})`;
     return element(
       "button",
@@ -310,7 +318,9 @@ class Timeline {
   // ---- drawing
 
   resize() {
-    this.width = Math.max(1, this.plot.clientWidth);
+    // Without a layout yet, or in a hidden frame, there is nothing to draw on.
+    if (!this.plot.clientWidth || !this.overview.clientWidth) return;
+    this.width = this.plot.clientWidth;
     this.scale = devicePixelRatio || 1;
     this.colours = {};
     for (const [canvas, width, height] of [
@@ -345,6 +355,7 @@ class Timeline {
   }
 
   draw() {
+    if (!this.width) return;
     const context = this.canvas.getContext("2d");
     context.setTransform(this.scale, 0, 0, this.scale, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
