@@ -7,9 +7,11 @@ Input files are ``<data-root>/<set>/{rttm,uem}``, ``<exp>/infer_<set>/rttm``, th
 ``<exp>/best.yaml`` or ``<exp>/infer_<valid>/best.yaml``, and ``<exp>/train_log.jsonl``.
 The last lines printed are one per set, without the validation set:
 ``RESULT task=speaker set=test collar=0.00 der=… miss=… fa=… conf=… count_acc=… train_s=…
-total_s=…`` (percent with 2 decimals, whole seconds; ``na`` for unknown values).  With
-``--task language`` two fields are added, ``named_der=… second_language=…``: the error by name, and
-the share of speech outside the main language, for sets of one language per recording.
+total_s=… recordings=… minutes=… der_95=low-high`` (percent with 2 decimals, whole seconds; ``na``
+for unknown values).  ``der_95`` is the 95 % interval of the DER by a bootstrap over recordings, for
+five recordings or more; a warning names a set that has fewer.  With ``--task language`` two fields
+are added, ``named_der=… second_language=…``: the error by name, and the share of speech outside the
+main language, for sets of one language per recording.
 """
 
 import argparse
@@ -73,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
     more = {found.name: f" {more_fields(found)}" for found in languages or []}
     shown = [result for result in sets if result.name != args.valid] or sets
     for result in shown:
+        if note := result.basis():
+            print(f"{PROG}: warning: {result.name}: {note}", file=sys.stderr)
         print(result_line(args.task, result, train, total) + more.get(result.name, ""))
     return 0
 

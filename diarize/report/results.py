@@ -16,9 +16,11 @@ from diarize.score.der import Evaluation
 from diarize.score.jer import JaccardErrors, jaccard_errors
 from diarize.score.reliability import Bin, calibration_error, reliability, score_turns
 from diarize.score.sanity_checks import require_inside, require_speech
+from diarize.score.significance import ConfidenceInterval, bootstrap
 from diarize.score.times import ErrorTimes, Scores, note_on_silence
 
 COLLARS = (0.0, 0.25)
+MIN_RECORDINGS = 5  # of a bootstrap over recordings
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,22 @@ class SetResult:
     def count_accuracy(self, speakers: int | None = None) -> float:
         """Return the percentage of recordings with the right number of speakers."""
         return 100 * count_accuracy(self.of(speakers))
+
+    def interval(self, collar: float) -> ConfidenceInterval | None:
+        """Return the 95 % interval of the DER over recordings; None for fewer than five."""
+        scores = self.scores[collar]
+        spoken = [name for name, times in scores if times.scored_speech > 0]
+        return bootstrap(scores) if len(spoken) >= MIN_RECORDINGS else None
+
+    def basis(self) -> str | None:
+        """Return a note on a figure that rests on too few recordings for an interval, or None."""
+        if self.interval(COLLARS[0]) is not None:
+            return None
+        return (
+            f"{len(self.counts)} recording{'s' if len(self.counts) > 1 else ''}, "
+            f"{self.seconds / 60:.1f} min: too few for an interval (from {MIN_RECORDINGS} "
+            "recordings with speech on); the DER says little about other recordings"
+        )
 
     def jer(self) -> float | None:
         """Return the mean Jaccard error over all reference speakers, in percent."""
@@ -103,14 +121,17 @@ def results_page(
             rows.append((
                 result.name, f"{len(result.counts)}", f"{result.seconds / 3600:.2f}",
                 f"{collar:.2f}",
-                *(percent(figures[k]) for k in ("der", "miss", "fa", "conf")),
+                percent(figures["der"]), _range(result.interval(collar)),
+                *(percent(figures[k]) for k in ("miss", "fa", "conf")),
                 percent(result.jer()), percent(result.count_accuracy()), f"`{result.rttm}`",
             ))  # fmt: skip
-    head = ("set", "recordings", "hours", "collar (s)", "DER", "miss", "false alarm", "confusion",
-            "JER", "count right", "RTTM")  # fmt: skip
+    head = ("set", "recordings", "hours", "collar (s)", "DER", "95 % interval", "miss",
+            "false alarm", "confusion", "JER", "count right", "RTTM")  # fmt: skip
     lines += markdown_table(head, rows)
-    notes = {result.name: note_on_silence(result.scores) for result in sets}
-    lines += [line for name, note in notes.items() if note for line in (f"{name}: {note}.", "")]
+    lines += ["The interval is that of the DER over recordings (percentile bootstrap).", ""]
+    for result in sets:
+        for note in filter(None, (result.basis(), note_on_silence(result.scores))):
+            lines += [f"{result.name}: {note}.", ""]
     if languages is not None:
         lines += language_sections(languages)
     for result in sets:
@@ -131,13 +152,22 @@ _PROTOCOL = {
 
 
 def result_line(task: str, result: SetResult, train: float | None, total: float | None) -> str:
-    """Return the RESULT line of a set (collar 0)."""
+    """Return the RESULT line of a set (collar 0), with what its figures rest on."""
     figures = percents(result.errors(0.0))
     scores = " ".join(f"{k}={percent(v)}" for k, v in figures.items())
     return (
         f"RESULT task={task} set={result.name} collar=0.00 {scores} "
-        f"count_acc={result.count_accuracy():.2f} train_s={_whole(train)} total_s={_whole(total)}"
+        f"count_acc={result.count_accuracy():.2f} train_s={_whole(train)} total_s={_whole(total)} "
+        f"recordings={len(result.counts)} minutes={result.seconds / 60:.1f} "
+        f"der_95={_range(result.interval(0.0))}"
     )
+
+
+def _range(interval: ConfidenceInterval | None) -> str:
+    """Return an interval in percent as ``low-high``, ``na`` for None."""
+    if interval is None:
+        return "na"
+    return f"{100 * interval.low:.2f}-{100 * interval.high:.2f}"
 
 
 def find_best(exp: Path, valid: str | None) -> tuple[Path, dict[str, Any]] | None:

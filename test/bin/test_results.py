@@ -50,11 +50,33 @@ def test_the_last_line_is_the_result_of_the_test_set(work, capsys):
     assert main(words("dev test", "--started", str(started), "--task", "speaker")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "exp/m/RESULTS.md written"
-    assert re.sub(r"total_s=100[0-5]$", "total_s=T", lines[1]) == (
+    assert re.sub(r"total_s=100[0-5] ", "total_s=T ", lines[1]) == (
         "RESULT task=speaker set=test collar=0.00 der=33.33 miss=5.56 fa=5.56 conf=22.22 "
-        "count_acc=33.33 train_s=121 total_s=T"
+        "count_acc=33.33 train_s=121 total_s=T recordings=3 minutes=0.7 der_95=na"
     )
     assert len(lines) == 2
+
+
+def test_a_figure_says_what_it_rests_on(work, capsys):
+    """One recording of 30 s gave "der=22.78", without a word."""
+    assert main(words("test")) == 0
+    shown = capsys.readouterr()
+    assert "warning: test: 3 recordings, 0.7 min" in shown.err
+    assert "test: 3 recordings, 0.7 min" in (work / "exp/m/RESULTS.md").read_text()
+    names = [f"r{i}" for i in range(8)]
+    write_rttm("data/test/rttm", [Segment(name, 0, 10, "ann") for name in names])
+    found = [Segment(name, 0, 10 - i, "x") for i, name in enumerate(names)]
+    write_rttm("exp/m/infer_test/rttm", found)
+    write_uem("data/test/uem", {name: [(0, 60)] for name in names})
+    assert main(words("test")) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    low, high = re.search(r"recordings=8 minutes=8\.0 der_95=(\S+)-(\S+)$", shown.out).groups()
+    # 35 % wrong; the standard error of the mean of 0, 10, ... 70 % is 8.7 %.
+    assert 17 <= float(low) <= 25
+    assert 45 <= float(high) <= 53
+    page = (work / "exp/m/RESULTS.md").read_text()
+    assert f"| 35.00 | {low}-{high} |" in page
 
 
 def test_times_that_are_not_known_are_na(work, capsys):
@@ -62,7 +84,7 @@ def test_times_that_are_not_known_are_na(work, capsys):
     assert main(words("dev")) == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
         "RESULT task=speaker set=dev collar=0.00 der=0.00 miss=0.00 fa=0.00 conf=0.00 "
-        "count_acc=100.00 train_s=na total_s=na"
+        "count_acc=100.00 train_s=na total_s=na recordings=3 minutes=0.7 der_95=na"
     )
 
 
@@ -79,9 +101,9 @@ def test_the_page(work):
     )
     assert re.search(r"^\| date \| \d{4}-\d\d-\d\d ", page, re.M)
     row = "| test | 3 | 0.01 | {} | 53.33 | 33.33 | `exp/m/infer_test/rttm` |"
-    assert row.format("0.00 | 33.33 | 5.56 | 5.56 | 22.22") in lines
+    assert row.format("0.00 | 33.33 | na | 5.56 | 5.56 | 22.22") in lines
     # The collar takes 1.5 s of 18 s of speech, 0.25 s of the miss and 0.5 s of the confusion.
-    assert row.format("0.25 | 31.82 | 4.55 | 6.06 | 21.21") in lines
+    assert row.format("0.25 | 31.82 | na | 4.55 | 6.06 | 21.21") in lines
     start = lines.index("## test by number of speakers")
     assert lines[start + 4 : start + 7] == [
         "| 0 | 1 | na | na | na | na | na | 0.00 |",
@@ -198,7 +220,7 @@ def test_training_seconds_pass_over_a_line_cut_short(tmp_path):
     assert provenance.training_seconds(log) == 5.0
 
 
-LANGUAGE_FIELDS = re.compile(r"count_acc=\S+ train_s=\S+ total_s=na ")
+LANGUAGE_FIELDS = re.compile(r"count_acc=\S+ train_s=\S+ total_s=na recordings=1 minutes=0.3 der_95=na ")
 
 
 @pytest.fixture
