@@ -13,6 +13,7 @@ import argparse
 import shutil
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,11 +117,13 @@ def check_training(args: argparse.Namespace, task_name: str | None) -> "QueryTas
         )
     from diarize.config import apply_overrides, read_yaml
     from diarize.infer.pretrained import model_files
-    from diarize.tasks.registry import build_task, parse_config
+    from diarize.tasks.initial import with_initial_model
+    from diarize.tasks.registry import build_task
     from diarize.train.checkpoint import load_weights
 
     mapping = apply_overrides(read_yaml(args.config), args.overrides)
-    config = parse_config(mapping, str(args.config))
+    with model_files(args.init_model) if args.init_model else nullcontext((None,)) as found:
+        config, _ = with_initial_model(mapping, str(args.config), found[0])
     if task_name and config.task != task_name:
         raise DiarizeError(
             f"{args.config}: its task is {config.task}, but the recipe has --task {task_name}; "

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,9 @@ def make_parser() -> argparse.ArgumentParser:
         "of them gives each a share of the examples, such as real:0.7 sim/mixture.scp:0.3")
     add("--valid", metavar="DIR", help="data directory with reference to validate on")
     add("-o", "--out", type=Path, metavar="DIR", help="directory of the experiment")
-    add("--init-model", type=Path, metavar="FILE", help="take weights from this model "
-        "(all, or the modules named under init_modules)")
+    add("--init-model", type=Path, metavar="MODEL", help="take weights from this model "
+        "(all, or the modules named under init_modules); what the configuration does not say of "
+        "model and criterion is taken from it as well")
     add("--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", dest="overrides",
         help="override the configuration, e.g. train.steps=100 model.decoder.queries=25")
     add_allow_pipes(parser)
@@ -50,10 +52,14 @@ def main(argv: list[str] | None = None) -> int:
 
     def body() -> int:
         from diarize.config import apply_overrides, read_yaml
-        from diarize.tasks.registry import parse_config
+        from diarize.infer.pretrained import model_files
+        from diarize.tasks.initial import with_initial_model
 
         mapping = apply_overrides(read_yaml(args.config), args.overrides)
-        config = parse_config(mapping, str(args.config))
+        with model_files(args.init_model) if args.init_model else nullcontext((None,)) as found:
+            config, notices = with_initial_model(mapping, str(args.config), found[0])
+        if int(os.environ.get("RANK", "0")) == 0:
+            print(*notices, sep="\n", end="\n" if notices else "", file=sys.stderr)
         return dry_run(config, args) if args.dry_run else train(config, args)
 
     return run_command(body, parser.prog)

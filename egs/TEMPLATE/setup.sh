@@ -1,10 +1,17 @@
 #!/usr/bin/env bash
-# setup.sh DIR: creates a recipe, with links to the template and the files to fill in.
+# setup.sh [--init-model MODEL] DIR: creates a recipe, with links to the template and the files to
+# fill in.  With an initial model, conf/finetune.yaml and conf/adapt.yaml are those for it.
 # Example: egs/TEMPLATE/setup.sh egs/mycorpus/diar1
 set -euo pipefail
 
+init_model=
+if [ "${1:-}" = --init-model ]; then
+  init_model=${2:-}
+  [ -e "$init_model" ] || { echo "$0: --init-model: no file or directory '$init_model'" >&2; exit 1; }
+  shift 2
+fi
 if [ "$#" -ne 1 ] || [ "$1" = --help ]; then
-  echo "Usage: $0 egs/CORPUS/diar1   (or langdiar1)" >&2
+  echo "Usage: $0 [--init-model MODEL] egs/CORPUS/diar1   (or langdiar1)" >&2
   exit 1
 fi
 template=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
@@ -30,6 +37,11 @@ done
 link "$depth/../utils" utils
 
 mkdir -p "$dir/conf" "$dir/local"
+if [ -n "$init_model" ]; then
+  # shellcheck source=/dev/null
+  (cd "$dir" && . ./path.sh && cd - > /dev/null &&
+    python3 "$template/fit_config.py" "$init_model" "$template/conf" "$dir/conf")
+fi
 for name in pretrain finetune adapt; do
   if [ ! -e "$dir/conf/$name.yaml" ] && [ -f "$template/conf/$name.yaml" ]; then
     cp "$template/conf/$name.yaml" "$dir/conf/"

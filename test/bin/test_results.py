@@ -220,7 +220,9 @@ def test_training_seconds_pass_over_a_line_cut_short(tmp_path):
     assert provenance.training_seconds(log) == 5.0
 
 
-LANGUAGE_FIELDS = re.compile(r"count_acc=\S+ train_s=\S+ total_s=na recordings=1 minutes=0.3 der_95=na ")
+LANGUAGE_FIELDS = re.compile(
+    r"count_acc=\S+ train_s=\S+ total_s=na recordings=1 minutes=0.3 der_95=na "
+)
 
 
 @pytest.fixture

@@ -1,0 +1,70 @@
+"""Configuration of a training that begins with the weights of another model."""
+
+from pathlib import Path
+from typing import Any
+
+from diarize.config import to_dict
+from diarize.errors import DiarizeError
+from diarize.tasks.registry import Config, parse_config
+from diarize.train.checkpoint import load_model
+
+SECTIONS = ("model", "criterion")
+
+
+def with_initial_model(
+    mapping: dict[str, Any], where: str, path: str | Path | None
+) -> tuple[Config, list[str]]:
+    """Return the configuration, its model and criterion completed from the initial model.
+
+    Keys of the sections ``model`` and ``criterion`` that ``mapping`` does not have are those of
+    the configuration in the model file ``path``; without a ``path`` they have their defaults.
+    The second value is a notice for each key that differs from its default for this reason.
+    Raises DiarizeError for a model of another task.
+    """
+    config = parse_config(mapping, where)
+    own = load_model(path)[1].get("config") if path else None
+    if not own:
+        return config, []
+    task = own.get("task", "speaker")
+    if task != config.task:
+        raise DiarizeError(
+            f"{path} is a model of the task {task}, {where} is for {config.task}; give another "
+            "initial model"
+        )
+    held = {section: own.get(section) or {} for section in SECTIONS}
+    speech_model = held["model"].get("ssl_conv")
+    if speech_model and speech_model.get("weights") and not config.init_modules:
+        # The file may be gone, and all weights come with the initial model.
+        held["model"] = {**held["model"], "ssl_conv": {**speech_model, "weights": "init"}}
+    merged = dict(mapping)
+    for section in SECTIONS:
+        merged[section] = _merge(held[section], mapping.get(section) or {})
+    full = parse_config(merged, f"{where}, with model and criterion of {path}")
+    taken = [
+        f"{key}={value!r}"
+        for section in SECTIONS
+        for key, value in _changes(
+            section, to_dict(getattr(config.options, section)),
+            to_dict(getattr(full.options, section)),
+        )
+    ]
+    return full, [f"from {path}: {', '.join(taken)}"] if taken else []
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with the values of ``over``, section by section."""
+    out = dict(base)
+    for key, value in over.items():
+        inner = out.get(key)
+        both = isinstance(inner, dict) and isinstance(value, dict)
+        out[key] = _merge(inner, value) if both else value
+    return out
+
+
+def _changes(prefix: str, old: Any, new: Any) -> list[tuple[str, Any]]:
+    """Return the dotted keys whose values differ, with the new values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            pair for key in new for pair in _changes(f"{prefix}.{key}", old.get(key), new[key])
+        ]
+    return [] if old == new else [(prefix, new)]
