@@ -195,7 +195,7 @@ def test_a_speaker_model_is_no_initial_model(world, tmp_path, capfd):
     init = ["--init-model", f"{other}/last.pth"]
     assert train.main([*command(world, tmp_path / "exp"), *init]) == 1
     error = capfd.readouterr().err
-    assert "does not fit this model" in error
+    assert "is a model of the task speaker" in error
     assert "Traceback" not in error
 
 
