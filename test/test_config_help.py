@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 import yaml
 
-from diarize.config import from_dict
+from diarize.bin.train import main as train_main
+from diarize.config import from_dict, read_yaml
 from diarize.config_help import commented_yaml, field_docs, keys
 from diarize.infer.config import InferenceConfig
-from diarize.tasks.registry import TASKS
+from diarize.tasks.registry import TASKS, parse_config
 from diarize.train.options import TrainOptions
 
 SECTIONS = [TASKS["speaker"][0], TASKS["language"][0], TrainOptions, InferenceConfig]
@@ -50,3 +51,15 @@ def test_keys_have_their_sections_and_types():
 def test_inherited_fields_are_described():
     data = TASKS["speaker"][0]().data
     assert {"crop_seconds", "store"} <= field_docs(type(data)).keys()
+
+
+@pytest.mark.parametrize("task", ["speaker", "language"])
+def test_the_printed_configuration_is_the_whole_and_is_read_back(task, tmp_path, capsys):
+    small, whole = tmp_path / "small.yaml", tmp_path / "whole.yaml"
+    small.write_text(f"task: {task}\ntrain: {{steps: 7}}\n")
+    assert train_main(["--config", str(small), "--print-config"]) == 0
+    whole.write_text(capsys.readouterr().out)
+    assert "# Number of optimiser steps." in whole.read_text()
+    first, second = (parse_config(read_yaml(path), "test") for path in (small, whole))
+    assert first == second
+    assert second.train.steps == 7

@@ -38,6 +38,8 @@ def make_parser() -> argparse.ArgumentParser:
         help="train without the recordings that cannot be decoded, or that have more speakers in "
         "a crop than the model has queries for, if there are at most N; they are listed "
         "(default: 0)")
+    add("--print-config", action="store_true",
+        help="print the whole configuration with defaults and descriptions, train nothing")
     add("--dry-run", action="store_true",
         help="print shapes and parameter counts, train nothing, write nothing")
     return parser
@@ -47,8 +49,10 @@ def main(argv: list[str] | None = None) -> int:
     """Return the exit status of the command."""
     parser = make_parser()
     args = parser.parse_args(argv)
-    if not args.dry_run and not (args.train and args.valid and args.out):
-        parser.error("--train, --valid and --out are required (but for --dry-run)")
+    training = not (args.dry_run or args.print_config)
+    if training and not (args.train and args.valid and args.out):
+        parser.error("--train, --valid and --out are required, except with --dry-run and "
+                     "--print-config")
 
     def body() -> int:
         from diarize.config import apply_overrides, read_yaml
@@ -60,9 +64,24 @@ def main(argv: list[str] | None = None) -> int:
             config, notices = with_initial_model(mapping, str(args.config), found[0])
         if int(os.environ.get("RANK", "0")) == 0:
             print(*notices, sep="\n", end="\n" if notices else "", file=sys.stderr)
+        if args.print_config:
+            print(full_config(config), end="")
+            return 0
         return dry_run(config, args) if args.dry_run else train(config, args)
 
     return run_command(body, parser.prog)
+
+
+def full_config(config: "Config") -> str:
+    """Return all keys of the configuration as YAML, with their descriptions as comments."""
+    from diarize.config_help import commented_yaml
+    from diarize.tasks.registry import Shared
+
+    shared = Shared(config.train, config.init_modules)
+    return (
+        f"# speaker or language.\ntask: {config.task}\n"
+        + commented_yaml(config.options) + commented_yaml(shared)
+    )  # fmt: skip
 
 
 def dry_run(config: "Config", args: argparse.Namespace) -> int:

@@ -39,7 +39,7 @@ def parse_config(mapping: dict[str, Any], where: str) -> Config:
     if name not in TASKS:
         raise DiarizeError(f"{where}: unknown task '{name}'; known: {', '.join(TASKS)}")
     common = {key: rest.pop(key) for key in ("train", "init_modules") if key in rest}
-    shared = from_dict(_Shared, common, where)
+    shared = from_dict(Shared, common, where)
     options = from_dict(TASKS[name][0], rest, where)
     return Config(name, options, shared.train, shared.init_modules)
 
@@ -69,9 +69,13 @@ def build_task(config: Config) -> QueryTask:
 
 
 @dataclass(frozen=True)
-class _Shared:
+class Shared:
+    """Sections of the configuration that all tasks have."""
+
     train: TrainOptions = field(default_factory=TrainOptions)
+    """Optimisation."""
     init_modules: list[str] = field(default_factory=list)
+    """Modules that are loaded from an initial model; empty: all."""
 
 
 def load_task(path: str | Path) -> QueryTask:
