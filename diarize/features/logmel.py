@@ -32,6 +32,8 @@ class LogMelOptions:
     """Each frame is the concatenation of this number of windows, hop / stack apart."""
     normalize: Literal["none", "mean"] = "mean"
     """mean: the mean of each recording is removed; none."""
+    remove_offset: bool = True
+    """Subtract the mean of each window from its samples, as remove_dc_offset of Kaldi."""
 
     def __post_init__(self) -> None:
         require_at_least(1, sample_rate=self.sample_rate, num_mels=self.num_mels, stack=self.stack)
@@ -63,6 +65,7 @@ class LogMel(nn.Module):
         # Zeros around the window make it as long as the transform.
         left = (self.fft_length - self.window_length) // 2
         right = self.fft_length - self.window_length - left
+        self._inside = slice(left, left + self.window_length)
         window = F.pad(torch.hann_window(self.window_length, periodic=False), (left, right))
         self.register_buffer("window", window, persistent=False)
         bank = melscale_fbanks(
@@ -99,8 +102,9 @@ class LogMel(nn.Module):
         left = (self.fft_length - hop) // 2
         right = (num_windows - 1) * hop + self.fft_length - left - waveforms.shape[1]
         with torch.no_grad(), torch.autocast(waveforms.device.type, enabled=False):
-            padded = F.pad(waveforms, (left, right))
-            mel = self._mel(padded.unfold(1, self.fft_length, hop))
+            padded = F.pad(waveforms, (left, right)).unfold(1, self.fft_length, hop)
+            inside = F.pad(inside, (left, right)).unfold(1, self.fft_length, hop)
+            mel = self._mel(padded, inside)
             mel = mel.clamp(min=self.options.floor).log().unflatten(1, (-1, stack)).flatten(2)
             valid = length_mask(lengths, mel.shape[1])[..., None]
             mel = mel.masked_fill(~valid, 0.0)
@@ -129,25 +133,36 @@ class LogMel(nn.Module):
         left = (size - hop) // 2
         out = self.bank.new_empty(total, self.options.num_mels)
         done, kept = 0, None
+        before = left  # zeros at the beginning of ``kept``
         for block in blocks:
             kept = F.pad(block, (left, 0)) if kept is None else torch.cat([kept, block])
             ready = min((kept.numel() - size) // hop + 1, total - done)
             if ready > 0:
-                self._fill(out[done : done + ready], kept, hop)
+                self._fill(out[done : done + ready], kept, hop, (before, kept.numel()))
                 kept = kept[ready * hop :]
+                before = max(0, before - ready * hop)
                 done += ready
         right = (total - done - 1) * hop + size - kept.numel()
-        self._fill(out[done:], F.pad(kept, (0, max(0, right))), hop)
+        self._fill(out[done:], F.pad(kept, (0, max(0, right))), hop, (before, kept.numel()))
         return out
 
-    def _fill(self, out: Tensor, samples: Tensor, hop: int) -> None:
-        """Write the log-mel energies of ``samples`` (n,) into ``out`` (windows, num_mels)."""
-        if len(out):
-            windows = samples[None].float().unfold(1, self.fft_length, hop)[:, : len(out)]
-            out.copy_(self._mel(windows)[0].clamp_(min=self.options.floor).log_())
+    def _fill(self, out: Tensor, samples: Tensor, hop: int, span: tuple[int, int]) -> None:
+        """Write the log-mel energies of ``samples`` (n,) into ``out`` (windows, num_mels).
 
-    def _mel(self, windows: Tensor) -> Tensor:
+        The samples of the recording are those in ``span``; the others are zeros.
+        """
+        if len(out):
+            place = torch.arange(samples.numel(), device=samples.device)
+            inside = (place >= span[0]) & (place < span[1])
+            windows, inside = (x[None].unfold(1, self.fft_length, hop)[:, : len(out)]
+                               for x in (samples.float(), inside))  # fmt: skip
+            out.copy_(self._mel(windows, inside)[0].clamp_(min=self.options.floor).log_())
+
+    def _mel(self, windows: Tensor, inside: Tensor) -> Tensor:
         """Return the energies (B, T, num_mels) of ``windows`` (B, T, fft_length).
+
+        ``inside``, of the same shape, is true for samples of the recording; the mean of a window
+        is that of these.
 
         Windows are processed in groups whose spectra fit into the cache: four times as fast on
         a CPU as all at once, and without memory for the spectra of an hour.
@@ -155,7 +170,19 @@ class LogMel(nn.Module):
         limit = 1 << (26 if windows.is_cuda else 18)
         step = max(1, limit // (windows.shape[0] * self.fft_length))
         parts = []
-        for part in windows.split(step, dim=1):
-            spectrum = torch.view_as_real(torch.fft.rfft(part * self.window))
+        for part, valid in zip(windows.split(step, 1), inside.split(step, 1), strict=True):
+            offset = self._offset(part, valid) if self.options.remove_offset else 0.0
+            spectrum = torch.view_as_real(torch.fft.rfft((part - offset) * self.window))
             parts.append(spectrum.square_().flatten(-2) @ self.bank)
         return torch.cat(parts, dim=1)
+
+    def _offset(self, windows: Tensor, inside: Tensor) -> Tensor:
+        """Return what is subtracted from ``windows``: their means, 0 outside of the recording."""
+        inside = inside[..., self._inside]
+        whole = bool(inside.all())
+        count = self.window_length if whole else inside.sum(-1, keepdim=True).clamp(min=1)
+        mean = windows[..., self._inside].sum(-1, keepdim=True) / count
+        if whole:
+            return mean
+        left = self._inside.start
+        return F.pad(mean * inside, (left, self.fft_length - left - self.window_length))

@@ -62,6 +62,7 @@ def _index(data: bytes | mmap.mmap, start: int, stop: int) -> MpegStream:
     runs: list[tuple[int, int]] = []
     promised: list[int] = []
     number = lost = last = at = 0
+    intact = True
     first = b""
     for offset, size, junk in _mpeg_frames(data, start, stop):
         lost, at = lost + junk, at or (offset if junk else 0)
@@ -71,6 +72,7 @@ def _index(data: bytes | mmap.mmap, start: int, stop: int) -> MpegStream:
         count = _xing_frames(data, offset)
         if count is not None:
             promised.append(count)
+            intact = intact and _is_intact(data, offset)
             continue
         first = first or data[offset : offset + 4]
         number += 1
@@ -89,7 +91,7 @@ def _index(data: bytes | mmap.mmap, start: int, stop: int) -> MpegStream:
         return MpegStream(fault=note)
     if first and _layer(first) != 3:
         return MpegStream(note=note, layer=_layer(first))
-    if not runs or (len(promised) == 1 and promised[0] - number in (0, 1)):
+    if not runs or (intact and len(promised) == 1 and promised[0] - number in (0, 1)):
         return MpegStream(((start, stop - start),) if start else None, note=note)
     stated = promised[0] * _frame_seconds(first) if promised else None
     return MpegStream((_xing_header(first, number), *runs), stated, note=note)
@@ -189,6 +191,29 @@ def _xing_frames(data: bytes, offset: int) -> int | None:
     if data[offset + 36 : offset + 40] == b"VBRI":
         return struct.unpack(">I", data[offset + 50 : offset + 54])[0]
     return None
+
+
+def _is_intact(data: bytes | mmap.mmap, offset: int) -> bool:
+    """Whether the Xing header at ``offset`` has the checksum (CRC-16) of its LAME extension.
+
+    Its encoder delay and padding are then right, which libsndfile removes.  True without one.
+    """
+    for check in (0, 2):
+        place = offset + 4 + check + _side_info(data[offset : offset + 4])
+        if data[place : place + 4] in (b"Xing", b"Info"):
+            # The fields of Xing and LAME up to the checksum are 154 bytes.
+            stated = int.from_bytes(data[place + 154 : place + 156], "big")
+            return stated in (0, _crc16(data[offset : place + 154]))
+    return True
+
+
+def _crc16(data: bytes) -> int:
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    return crc
 
 
 def _xing_header(head: bytes, number: int) -> bytes:

@@ -27,7 +27,7 @@ def test_a_click_is_seen_by_the_windows_around_it():
 
 
 def test_values_are_the_log_of_torchaudios_mel_spectrogram():
-    options = LogMelOptions(normalize="none")
+    options = LogMelOptions(normalize="none", remove_offset=False)
     torch.manual_seed(0)
     waveform = torch.randn(1, 4_000)
     features, _ = LogMel(options)(waveform, torch.tensor([4_000]))
@@ -39,6 +39,59 @@ def test_values_are_the_log_of_torchaudios_mel_spectrogram():
     padded = torch.nn.functional.pad(waveform, (120 + 56, 400))
     expected = reference(padded)[0].clamp(min=options.floor).log().T[:25]
     torch.testing.assert_close(features[0], expected, atol=1e-4, rtol=1e-4)
+
+
+def plain_features(samples, options):
+    """The features frame by frame, in double precision; the mean is that of each window."""
+    layer, hop = LogMel(options), 160
+    window = torch.hann_window(400, periodic=False, dtype=torch.float64)
+    bank = layer.bank[::2].double()
+    rows = []
+    for t in range((len(samples) + hop // 2) // hop):
+        first = t * hop + hop // 2 - 200
+        low, high = max(first, 0), min(first + 400, len(samples))
+        frame = torch.zeros(400, dtype=torch.float64)
+        inside = samples[low:high].double()
+        frame[low - first : high - first] = inside - inside.mean()
+        rows.append((torch.fft.rfft(frame * window, 512).abs() ** 2) @ bank)
+    return torch.stack(rows).clamp(min=options.floor).log()
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1, -0.5])
+@pytest.mark.parametrize("samples", [300, 4_000, 4_079, 4_080])
+def test_an_offset_is_removed_from_each_window(samples, offset):
+    """Also at the ends of a recording, by the mean of what lies inside of it."""
+    options = LogMelOptions(normalize="none")
+    torch.manual_seed(0)
+    waveform = 0.05 * torch.randn(2, 5_000)
+    waveform[0, :samples] += offset
+    features, lengths = LogMel(options)(waveform, torch.tensor([samples, 5_000]))
+    expected = plain_features(waveform[0, :samples], options)
+    torch.testing.assert_close(features[0, : lengths[0]], expected.float(), atol=1e-3, rtol=1e-4)
+    without = plain_features(waveform[0, :samples] - offset, options)
+    torch.testing.assert_close(features[0, : lengths[0]], without.float(), atol=2e-3, rtol=1e-4)
+
+
+class InBlocks:
+    """A recording that is read in blocks, as `Samples`."""
+
+    def __init__(self, samples, size):
+        self.samples, self.size, self.num_samples = samples, size, len(samples)
+
+    def blocks(self):
+        return iter(self.samples.split(self.size))
+
+
+@pytest.mark.parametrize("stack", [1, 4])
+@pytest.mark.parametrize("size", [100, 333, 1600, 100_000])
+@pytest.mark.parametrize("samples", [641, 1_000, 20_011])
+def test_a_stream_gives_the_features_of_the_whole(stack, size, samples):
+    layer = LogMel(LogMelOptions(stack=stack, hop_ms=10.0 * stack))
+    torch.manual_seed(0)
+    waveform = 0.1 * torch.randn(samples) + 0.1
+    whole, lengths = layer(waveform[None], torch.tensor([samples]))
+    read = layer.open_recording(InBlocks(waveform, size))(0, int(lengths[0]))
+    torch.testing.assert_close(read, whole, atol=1e-4, rtol=1e-4)
 
 
 def test_padding_changes_nothing():
@@ -59,7 +112,7 @@ def test_the_mean_is_removed_per_recording():
 @pytest.mark.parametrize("samples", [320, 639, 960, 8_000, 8_319, 8_320])
 def test_stacked_windows_are_those_of_the_smaller_hop(samples):
     """Frame t holds windows 4 t .. 4 t + 3 of the features without stacking, in order."""
-    options = {"hop_ms": 40.0, "num_mels": 7, "normalize": "none"}
+    options = {"hop_ms": 40.0, "num_mels": 7, "normalize": "none", "remove_offset": False}
     torch.manual_seed(0)
     waveform = torch.randn(1, samples)
     layer = LogMel(LogMelOptions(stack=4, **options))

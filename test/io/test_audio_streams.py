@@ -155,6 +155,16 @@ def test_mp3_with_a_true_header_is_left_to_libsndfile(put):
     assert put("a.mp3", content).info().num_samples == there
 
 
+@pytest.mark.parametrize("place", [26, 28, 40, 154, 156])
+def test_mp3_with_a_damaged_header_is_read_whole(put, place):
+    """A wrong size of the stream in its header made 3 s to 1.3 s."""
+    content = bytearray(encoded("MP3"))
+    content[place] ^= 0x4A
+    source = put("a.mp3", bytes(content))
+    assert SECONDS <= source.info().duration < SECONDS + 0.3
+    assert len(read_audio(source)) == source.info().num_samples
+
+
 def test_mp3_that_is_cut_short_is_refused(put):
     content = encoded("MP3")
     for part in (content[: len(content) // 2], without_header(content)[: len(content) // 2 + 5]):
