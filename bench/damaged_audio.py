@@ -7,7 +7,8 @@ of another format, or bytes removed or inserted.  Prints a table of outcomes by 
 status 1 if any file gave a traceback, hung, or lost or changed audio without a word:
 
     same      all samples as before the damage
-    noise     all of the length, other samples; only for formats without checksums
+    noise     all samples in number, with other values or at another rate by the header; only for
+              formats without checksums
     warned    another length, with a warning that names the file
     refused   one line that names the file
 """
@@ -113,13 +114,15 @@ class _Heard(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def outcome(path: Path, whole: np.ndarray, checked: bool, heard: _Heard) -> str:
-    """Return one of ``OUTCOMES``, or the description of a fault."""
+def outcome(path: Path, before: Path, checked: bool, heard: _Heard) -> str:
+    """Return one of ``OUTCOMES``, or the description of a fault; ``before``: the whole file."""
+    whole, values = read_audio(before), AudioSource(str(before)).info()
     heard.lines.clear()
     signal.alarm(LIMIT)
     try:
         samples = read_audio(path)
-        counted = AudioSource(str(path)).info().samples_at(RATE)
+        info = AudioSource(str(path)).info()
+        counted = info.samples_at(RATE)
     except DiarizeError as err:
         text = str(err)
         return "refused" if path.name in text and "\n" not in text else f"message: {text!r}"
@@ -133,7 +136,8 @@ def outcome(path: Path, whole: np.ndarray, checked: bool, heard: _Heard) -> str:
         return f"info states {counted} samples, {len(samples)} were read"
     if any(path.name in line for line in heard.lines):
         return "warned"
-    if abs(len(samples) - len(whole)) > SLACK * RATE:
+    lost = values.num_samples - info.num_samples * info.channels
+    if abs(lost) > SLACK * values.sample_rate:
         return f"{len(samples) / RATE:.3f} s of {len(whole) / RATE:.3f} s without a word"
     if len(samples) == len(whole) and np.array_equal(samples, whole):
         return "same"
@@ -152,10 +156,8 @@ def campaign(number: int, seed: int, folder: Path) -> tuple[dict[str, Counter], 
     rng = np.random.default_rng(seed)
     files = sounds()
     names = list(files)
-    whole = {}
     for suffix, data in files.items():
         (folder / f"whole.{suffix}").write_bytes(data)
-        whole[suffix] = read_audio(folder / f"whole.{suffix}")
     table: dict[str, Counter] = {suffix: Counter() for suffix in files}
     faults = []
     for index in range(number):
@@ -165,7 +167,7 @@ def campaign(number: int, seed: int, folder: Path) -> tuple[dict[str, Counter], 
         damage(data, rng, files[names[int(rng.integers(len(names)))]])
         path = folder / f"{index:04d}-{damage.__name__}.{suffix}"
         path.write_bytes(data)
-        found = outcome(path, whole[suffix], suffix in CHECKED, heard)
+        found = outcome(path, folder / f"whole.{suffix}", suffix in CHECKED, heard)
         if found not in OUTCOMES:
             faults.append(f"{path.name}: {found}")
             found = "fault"

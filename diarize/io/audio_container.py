@@ -150,6 +150,18 @@ def explain(content: Content, error: str) -> str:
     )
 
 
+def header_fault(content: Content) -> str:
+    """Return the fault of the header of a CAF or SPHERE file, '' for none and other formats."""
+    head, size = part_of(content, 0, 1024), size_of(content)
+    if head.startswith(b"caff"):
+        end = _end_of_chunks(content, *_CHUNKS["CAF"])
+        if end > size:
+            return f"cut short: the header promises {end} bytes, {size} are there"
+    if head.startswith(b"NIST_1A") and b"\nend_head" not in head:
+        return "damaged: the SPHERE header has no end_head"
+    return ""
+
+
 def sphere_samples(content: Content) -> int | None:
     """Return the number of samples that a SPHERE header states; libsndfile reads to the end."""
     found = re.search(rb"sample_count -i (\d+)", part_of(content, 0, 1024))
@@ -181,7 +193,7 @@ def find_excess(handle: soundfile.SoundFile, content: Content) -> str:
 def _end_of_chunks(
     content: Content, place: int, name: int, size: str, with_header: bool, align: int
 ) -> int:
-    """Return where the chunks from ``place`` on end.
+    """Return where the chunks from ``place`` on end, which may be beyond the end of the file.
 
     A header is a name of ``name`` bytes and a size of the struct format ``size``, which counts the
     header if ``with_header`` is true.
@@ -196,4 +208,4 @@ def _end_of_chunks(
             return end
         count += 0 if with_header else length
         place += max(length, count + -count % align)
-    return min(place, end)
+    return place

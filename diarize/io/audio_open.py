@@ -29,6 +29,7 @@ from diarize.io.audio_wav import wav_size
 
 _LOG = logging.getLogger(__name__)
 _UNKNOWN_LENGTH = 1 << 62
+_RATES = (2000, 768000)  # Hz, of audio
 _AGAIN = "fetch or write the file again"
 
 
@@ -122,6 +123,9 @@ def _make_plan(content: Content) -> _Plan:
         return _ogg_plan(content)
     if head[:4] == b"fLaC":
         return _flac_plan(content)
+    fault = audio_container.header_fault(content)
+    if fault:
+        return _Plan(fault=fault)
     if audio_ffmpeg.demuxer(content) == "mp3":
         plan = _mpeg_plan(content)
         if plan != _Plan():
@@ -188,6 +192,10 @@ def _check(handle: soundfile.SoundFile, content: Content | None, name: str) -> N
         raise DiarizeError(
             f"{name}: a {handle.format} stream that does not say how long it is; write it to "
             "a file again, for example with 'sox IN OUT.flac'"
+        )
+    if not _RATES[0] <= handle.samplerate <= _RATES[1]:
+        raise DiarizeError(
+            f"{name}: damaged: the header states a sample rate of {handle.samplerate} Hz; {_AGAIN}"
         )
     if content is None:
         return

@@ -294,6 +294,10 @@ def test_relative_paths_from_here_then_from_the_base(tmp_path, monkeypatch):
         ("a.ogg", {"subtype": "VORBIS"}),
         ("a.ogg", {"subtype": "OPUS"}),
         ("a.flac", {}),
+        ("a.caf", {}),
+        ("a.aiff", {}),
+        ("a.au", {}),
+        ("a.w64", {"format": "W64"}),
     ],
 )
 def test_truncated_files(put, name, options):
