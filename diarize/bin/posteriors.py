@@ -83,7 +83,6 @@ def compute(args: argparse.Namespace) -> int:
     from diarize.kaldi.datadir import DataDir
     from diarize.tasks.registry import load_task
 
-    make_folder(args.out)
     data = DataDir.load(args.data, allow_pipes=args.allow_pipes)
     recordings = data.recordings[(args.job or 1) - 1 :: args.num_jobs]
     sources = {name: data.source(name) for name in recordings}
@@ -96,6 +95,7 @@ def compute(args: argparse.Namespace) -> int:
         task = load_task(weights)
         made_with = {"model": digest(weights), "network": asdict(options)}
     predictor = make_predictor(task.model, task.grid, options)
+    make_folder(args.out)
     made_with["device"] = str(predictor.device)
     labels = getattr(task.model, "labels", [])
     names = [*NAMES, LANGUAGE_ID] if labels else list(NAMES)

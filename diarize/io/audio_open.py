@@ -29,7 +29,7 @@ from diarize.io.audio_wav import wav_size
 
 _LOG = logging.getLogger(__name__)
 _UNKNOWN_LENGTH = 1 << 62
-_RATES = (2000, 768000)  # Hz, of audio
+_RATES = (100, 768000)  # Hz; below and above, a header is damaged
 _AGAIN = "fetch or write the file again"
 
 

@@ -58,7 +58,7 @@ def split_part(
     training part.
     """
     listed, seed = args.split_list, args.split_seed
-    if seed is not None or listed is None or not Path(listed).exists():
+    if seed is not None or not listed or not Path(listed).exists():
         listed, seed = None, DEFAULT_SEED if seed is None else seed
     split = split_ids(part.ids, listed, seed, partial="recordings" in args.allow_counts)
     rule = describe_rule(seed) if listed is None else f"list {os.path.basename(listed)}"
