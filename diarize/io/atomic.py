@@ -1,5 +1,6 @@
 """Atomic writing of files and directories: complete or not at all."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,18 +10,21 @@ from typing import IO, Any
 
 from diarize.errors import DiarizeError
 
+_SUFFIX = ".diarize.tmp"
+# Directories in which this process has removed the temporary files of killed writers.
+_cleaned: set[Path] = set()
+
 
 @contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside ``path`` and move it there when the block succeeds.
 
     A reader of ``path`` sees the old file or the complete new one, also after a kill or a
-    power cut.  A device or FIFO, such as /dev/null, and the target of /dev/stdout are written
-    in place; a link remains a link.  Raises DiarizeError, naming ``path``, if it cannot be
-    written.
+    power cut.  The temporary file of a killed writer is removed when another process first
+    writes to its directory.  A device or FIFO, such as /dev/null, and the target of /dev/stdout
+    are written in place; a link remains a link.  Raises DiarizeError, naming ``path``, if it
+    cannot be written.
     """
-    import tempfile  # not needed by commands that only read, and slow to import
-
     path = Path(path)
     binary = "b" in mode
     stream = _stream_of(path)
@@ -30,7 +34,7 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
         return
     target = path.resolve() if path.is_symlink() else path
     try:
-        fd, tmp = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+        fd, lock, tmp = _locked_temporary(target)
     except OSError as err:
         raise DiarizeError(f"cannot write {path}: {err.strerror}") from err
     try:
@@ -50,6 +54,8 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO[Any]]:
         if isinstance(err, OSError):
             raise DiarizeError(f"cannot write {path}: {err.strerror or err}") from err
         raise
+    finally:
+        os.close(lock)
 
 
 def make_directory(path: str | os.PathLike) -> None:
@@ -88,6 +94,53 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _locked_temporary(target: Path) -> tuple[int, int, str]:
+    """Return a new temporary file beside ``target``: its descriptor, its lock, and its path.
+
+    The lock lasts until both descriptors are closed: an unlocked file has no writer.
+    """
+    import tempfile  # not needed by commands that only read, and slow to import
+
+    _remove_stale(target.parent)
+    while True:
+        fd, tmp = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=_SUFFIX)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # taken for stale by another process before it was locked
+            os.close(fd)
+            continue
+        except OSError:  # a file system without locks: nothing is removed there
+            pass
+        if os.path.exists(tmp):
+            return fd, os.dup(fd), tmp
+        os.close(fd)
+
+
+def _remove_stale(directory: Path) -> None:
+    """Remove the temporary files in ``directory`` whose writers were killed, once per process."""
+    place = Path(os.path.abspath(directory))
+    if place in _cleaned:
+        return
+    _cleaned.add(place)
+    try:
+        with os.scandir(place) as entries:
+            names = [e.name for e in entries if e.name[0] == "." and e.name.endswith(_SUFFIX)]
+    except OSError:  # the write reports it
+        return
+    for name in names:
+        try:
+            fd = os.open(place / name, os.O_RDWR | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(place / name)
+        except OSError:  # in use, or already removed
+            pass
+        finally:
+            os.close(fd)
 
 
 def _stream_of(path: Path) -> int | None:

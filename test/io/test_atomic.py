@@ -1,6 +1,8 @@
 """Whole files or none; what is no file stays what it is."""
 
+import errno
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -54,3 +56,43 @@ def test_an_error_inside_leaves_the_old_file(tmp_path):
         handle.write(str(1 / 0))
     assert path.read_text() == "old\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def run(code, path):
+    return subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode
+
+
+def test_the_temporary_file_of_a_killed_writer_is_removed_by_the_next_run(tmp_path):
+    """Of any target in the directory; those of a living writer and of other programs stay."""
+    kill = (
+        "import os, sys; from diarize.io.atomic import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as handle: os.kill(os.getpid(), 9)"
+    )
+    write = (
+        "import sys; from diarize.io.atomic import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as handle: handle.write('second')"
+    )
+    (tmp_path / ".other.abcdefgh.tmp").write_text("of another program")
+    with atomic_write(tmp_path / "first") as handle:
+        handle.write("first")
+        assert run(kill, tmp_path / "s0-0.wav") == -signal.SIGKILL
+        assert len(list(tmp_path.glob(".s0-0.wav.*.tmp"))) == 1
+        assert run(write, tmp_path / "second") == 0
+        assert not list(tmp_path.glob(".s0-0.wav.*.tmp"))
+        assert len(list(tmp_path.glob(".first.*.tmp"))) == 1
+    assert (tmp_path / "first").read_text() == "first"
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".other.abcdefgh.tmp", "first", "second"]
+
+
+def test_a_full_disk_leaves_no_temporary_file(tmp_path, monkeypatch):
+    def full(fd):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with (
+        pytest.raises(DiarizeError, match="table: No space left"),
+        atomic_write(tmp_path / "table") as handle,
+    ):
+        handle.write("x")
+    assert not list(tmp_path.iterdir())
