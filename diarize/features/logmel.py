@@ -13,6 +13,8 @@ from diarize.features.recording import Samples
 from diarize.nn.attention import length_mask
 from diarize.timebase import FrameGrid
 
+_MEAN_BLOCK = 1 << 16  # frames
+
 
 @dataclass(frozen=True)
 class LogMelOptions:
@@ -123,7 +125,9 @@ class LogMel(nn.Module):
         mel = self._stream(samples.blocks(), samples.num_samples)
         mel = mel.unflatten(0, (-1, self.options.stack)).flatten(1)
         if self.options.normalize == "mean":
-            mel -= mel.mean(0, dtype=torch.float64).float()
+            # In blocks: the mean in float64 would copy all features at twice their size.
+            total = sum(block.sum(0, dtype=torch.float64) for block in mel.split(_MEAN_BLOCK))
+            mel -= (total / len(mel)).float()
         return lambda first, last: mel[None, first:last]
 
     def _stream(self, blocks: Iterable[Tensor], num_samples: int) -> Tensor:

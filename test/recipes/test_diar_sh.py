@@ -563,3 +563,29 @@ def test_stage_8_writes_a_page_of_each_drawn_recording_and_an_index(recipe):
     assert "33.33 %" in index
     done = call(recipe / "run.sh", *words, "--tag", "train", "--num-images", "0")
     assert done.returncode == 0, done.stderr
+
+
+def test_packing_that_fails_leaves_no_temporary_file(repo_root, tmp_path):
+    """A full disk during stage 9, after an earlier run was killed there."""
+    exp = tmp_path / "exp"
+    for name in ("final.pth", "config.yaml", "RESULTS.md", "infer_dev/best.yaml"):
+        (exp / name).parent.mkdir(parents=True, exist_ok=True)
+        (exp / name).write_text("x")
+    (exp / "packed").mkdir()
+    (exp / "packed/.model.tmp").write_text("half")
+    script = """
+        set -euo pipefail
+        fail() { echo "error: $*" >&2; exit 1; }
+        log() { :; }
+        tar() { echo half > "$4"; return 2; }
+        exp=$1 valid_set=dev tag=m
+        . "$2"
+        stage_9
+    """
+    stages = repo_root / "egs/TEMPLATE/stages/evaluation.sh"
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", exp, stages], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "packed/m.tar.gz" in done.stderr
+    assert not list((exp / "packed").iterdir())
