@@ -75,6 +75,14 @@ def test_train_audio_and_labels_are_extended():
     assert rttm.make_parser().parse_args(words).labels == ["A", "B"]
 
 
+MODULES = {}
+
+
+def module_of(name):
+    """The module of a command or subcommand."""
+    return MODULES[name.split()[0]]
+
+
 def all_commands():
     """Name -> parser, of all commands and subcommands, from the entry points of setup.py."""
     tree = ast.parse((Path(__file__).parents[2] / "setup.py").read_text())
@@ -89,6 +97,7 @@ def all_commands():
             continue
         module = importlib.import_module(f"diarize.bin.{name}")
         found[command] = module.make_parser()
+        MODULES[command] = module.__name__
     found["diarize-plot curves"] = plot.make_curves_parser()
     for name, each in list(found.items()):
         for action in each._actions:
