@@ -6,7 +6,7 @@ diarize-baselines --ref data/dev/rttm --uem data/dev/uem --systems model=exp/x/i
 import argparse
 import sys
 
-from diarize.bin.common import command_parser, run_command
+from diarize.bin.common import command_parser, plain_text, run_command
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.rttm import read_rttm
@@ -27,7 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="outputs of systems (RTTM) for the same table")
     add("-c", "--collar", nargs="+", type=float, metavar="SECONDS",
         help="around reference boundaries, not scored (default: 0 0.25)")
-    add("--title", metavar="TEXT", help="heading of the table")
+    add("--title", type=plain_text, metavar="TEXT", help="heading of the table")
     add("-o", "--out", metavar="FILE", help="write the Markdown there instead of printing it")
     return out
 

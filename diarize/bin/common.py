@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,6 +11,9 @@ from typing import Any, NoReturn
 
 from diarize import __version__
 from diarize.errors import DiarizeError
+
+_LARGEST = 2**32 - 1  # of integers: every 32-bit seed, and no count that overflows
+_RATES = (1000, 768000)  # Hz, of audio files
 
 
 def run_command(body: Callable[[], int | None], prog: str) -> int:
@@ -64,18 +68,66 @@ def add_allow_pipes(parser: argparse.ArgumentParser) -> None:
                         help="run 'command |' entries of wav.scp in the shell")
 
 
+def integer(text: str) -> int:
+    """Return the integer of an option; of ``type=int`` in all commands."""
+    value = int(text)
+    if abs(value) > _LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; at most {_LARGEST}")
+    return value
+
+
+def finite(text: str) -> float:
+    """Return the finite number of an option; of ``type=float`` in all commands."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def limit(text: str) -> float:
+    """Return the number of an option that may be infinite, such as a last second."""
+    value = float(text)
+    if math.isnan(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
+
+
+def sample_rate(text: str) -> int:
+    """Return the sampling rate of an option, in Hz."""
+    value = int(text)
+    if not _RATES[0] <= value <= _RATES[1]:
+        raise argparse.ArgumentTypeError(f"{text} is not a sampling rate; {_RATES[0]} to "
+                                         f"{_RATES[1]} Hz are possible")
+    return value
+
+
+def plain_text(text: str) -> str:
+    """Return the text of an option that is written to files, which are UTF-8.
+
+    File names are not checked: those of the system may have any bytes.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{text!a} is not UTF-8") from None
+    return text
+
+
 class CommandParser(argparse.ArgumentParser):
     """Parser of the options of a command or subcommand.
 
     A list option (``nargs`` "+" or "*", ``action="append"``) may be repeated and collects the
     values of all occurrences.  Any other repeated option is an error, as is an empty value unless
-    the default is empty too.  Options are not abbreviated.  An error is one line on standard
+    the default is empty too.  Integers are limited to 32 bits, and numbers (``type=float``) are
+    finite.  Options are not abbreviated.  An error is one line on standard
     error, with status 2.
     """
 
     def __init__(self, **settings: Any) -> None:
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(**{"allow_abbrev": False, **settings})
+        self.register("type", int, integer)
+        self.register("type", float, finite)
         for name in (None, "store", "append", "extend"):
             lists = name in ("append", "extend")
             self.register("action", name, functools.partial(_Store, lists=lists))
@@ -113,7 +165,7 @@ class _Store(_Once):
     def __init__(self, option_strings: list[str], dest: str, lists: bool = False, **rest: Any):
         super().__init__(option_strings, dest, **rest)
         self.lists = lists or self.nargs in ("+", "*")
-        if self.type in (None, str, Path) and self.default != "":
+        if self.type in (None, str, Path, plain_text) and self.default != "":
             self.type = functools.partial(_not_empty, self.type or str)
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:

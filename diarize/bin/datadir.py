@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from diarize.bin.common import add_allow_pipes, command_parser, run_command
+from diarize.bin.common import add_allow_pipes, command_parser, plain_text, run_command
 from diarize.errors import DiarizeError
 from diarize.io.table import line_numbers, read_table
 from diarize.kaldi import ops
@@ -76,7 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub = command("copy", _copy, "copy a directory, renaming utterances and speakers")
     for flag in _AFFIXES:
         what = "utterance ids" if flag.startswith("utt") else "speaker ids"
-        sub.add_argument(f"--{flag}", default="", metavar="TEXT",
+        sub.add_argument(f"--{flag}", type=plain_text, default="", metavar="TEXT",
                          help=f"{flag.partition('-')[2]} of the {what} of the copy")
     sub.add_argument("--validate-opts", metavar="OPTIONS",
                      help="validate the copy with these options of 'validate'")

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from diarize.bin.common import add_allow_pipes, command_parser, run_command
+from diarize.bin.common import add_allow_pipes, command_parser, plain_text, run_command
 from diarize.errors import DiarizeError
 from diarize.io.filename import file_name
 from diarize.report.plots.figure import figure_format
@@ -81,7 +81,7 @@ def make_curves_parser() -> argparse.ArgumentParser:
                         help="train_log.jsonl of an experiment")
     parser.add_argument("-o", "--out", required=True, metavar="FILE",
                         help="PNG, PDF or SVG to write")
-    parser.add_argument("--title", metavar="TEXT",
+    parser.add_argument("--title", type=plain_text, metavar="TEXT",
                         help="title (default: the directory of the log)")
     return parser
 

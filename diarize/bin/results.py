@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from diarize.bin.common import command_parser, run_command
+from diarize.bin.common import command_parser, plain_text, run_command
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.report.language_results import more_fields, report_set
@@ -42,12 +42,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-root", required=True, metavar="DIR",
                         help="directory with <set>/{rttm,uem}")
     parser.add_argument("-o", "--out", required=True, metavar="FILE", help="RESULTS.md to write")
-    parser.add_argument("--command", default="", metavar="TEXT",
+    parser.add_argument("--command", type=plain_text, default="", metavar="TEXT",
                         help="command of the experiment, for the page")
     parser.add_argument("--started", type=float, metavar="EPOCH", help="start of the experiment")
     parser.add_argument("--task", choices=("speaker", "language"), default="speaker",
                         help="labels of the sets (default %(default)s)")
-    parser.add_argument("--title", metavar="TEXT",
+    parser.add_argument("--title", type=plain_text, metavar="TEXT",
                         help="title of the page (default: the experiment directory)")
     return parser
 

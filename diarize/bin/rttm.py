@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from diarize.bin.common import command_parser, run_command
+from diarize.bin.common import command_parser, limit, run_command
 from diarize.errors import DiarizeError
 from diarize.io.destination import Destination
 from diarize.io.formats import FORMATS, format_of, read_annotated_turns, read_annotation
@@ -53,9 +53,9 @@ def make_parser() -> argparse.ArgumentParser:
             verb.add_argument("--labels", nargs="+", metavar="LABEL", help="keep these")
             verb.add_argument("--min-duration", type=float, default=0.0, metavar="SECONDS",
                               help="of the shortest turn kept (default %(default)s)")
-            verb.add_argument("--start", type=float, default=-math.inf, metavar="SECONDS",
+            verb.add_argument("--start", type=limit, default=-math.inf, metavar="SECONDS",
                               help="first second kept (default: the beginning)")
-            verb.add_argument("--end", type=float, default=math.inf, metavar="SECONDS",
+            verb.add_argument("--end", type=limit, default=math.inf, metavar="SECONDS",
                               help="last second kept (default: the end)")
     return out
 

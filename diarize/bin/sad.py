@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 
-from diarize.bin.common import add_allow_pipes, command_parser, run_command
+from diarize.bin.common import add_allow_pipes, command_parser, run_command, sample_rate
 
 PROG = "diarize-sad"
 _REPORT_SECONDS = 10.0
@@ -36,7 +36,7 @@ def _add_detect(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="data directory, or a part of it")
     add("-o", "--out", required=True, metavar="FILE", help="a line for each utterance")
-    add("--sample-rate", type=int, default=16000, metavar="HZ", help="default 16000")
+    add("--sample-rate", type=sample_rate, default=16000, metavar="HZ", help="default 16000")
     add_allow_pipes(parser)
     for name, default, what in (
         ("split-pause", 0.0, "cut at pauses of SECONDS or more; 0: trim the ends only"),

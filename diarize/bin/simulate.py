@@ -19,7 +19,14 @@ directory ``store`` beside the manifest, which its jobs share and which may be r
 import argparse
 import sys
 
-from diarize.bin.common import add_allow_pipes, command_parser, run_command
+from diarize.bin.common import (
+    add_allow_pipes,
+    command_parser,
+    finite,
+    plain_text,
+    run_command,
+    sample_rate,
+)
 from diarize.bin.simulate_code_switch import add_code_switch, add_units
 from diarize.bin.simulate_conversations import add_conversations, add_statistics
 from diarize.bin.simulate_store import add_store
@@ -75,7 +82,7 @@ def _add_manifest(parser: argparse.ArgumentParser) -> None:
     add("--min-utts", type=int, default=10, metavar="N", help="per speaker, default 10")
     add("--max-utts", type=int, default=20, metavar="N", help="per speaker, default 20")
     add("--seed", type=int, default=0, metavar="N", help="random seed (default %(default)s)")
-    add("--prefix", default="mix_", metavar="TEXT",
+    add("--prefix", type=plain_text, default="mix_", metavar="TEXT",
         help="prefix of the mixtures\' ids (default %(default)s)")
     parser.set_defaults(run=_run_manifest)
 
@@ -90,7 +97,7 @@ def _add_write(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     _add_common(parser)
     add("--job", type=int, default=1, metavar="J", help="which job this is, from 1 (default)")
-    add("--sample-rate", type=int, default=16000, metavar="HZ", help="default 16000")
+    add("--sample-rate", type=sample_rate, default=16000, metavar="HZ", help="default 16000")
     add("--max-duration", type=float, metavar="SECONDS", help="cut mixtures to this length")
     add("--store", metavar="DIR", help="audio store (default: store beside the manifest)")
     add_allow_pipes(parser)
@@ -188,7 +195,7 @@ def _check_jobs(args: argparse.Namespace) -> None:
 
 def _numbers(text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(field) for field in text.replace(":", ",").split(","))
+        return tuple(finite(field) for field in text.replace(":", ",").split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas") from None
 

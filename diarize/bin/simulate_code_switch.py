@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 
-from diarize.bin.common import add_allow_pipes
+from diarize.bin.common import add_allow_pipes, finite, plain_text
 from diarize.errors import DiarizeError
 
 
@@ -58,7 +58,7 @@ def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
     add("--augment", type=float, default=0.5, metavar="P", help="of either; default 0.5")
     add("--snr", type=_range, default="5-20", metavar="DB-DB", help="default %(default)s")
     add("--seed", type=int, default=0, metavar="N", help="random seed (default %(default)s)")
-    add("--prefix", default="cs_", metavar="TEXT",
+    add("--prefix", type=plain_text, default="cs_", metavar="TEXT",
         help="prefix of the mixtures\' ids (default %(default)s)")
     add_allow_pipes(parser)
     parser.set_defaults(run=lambda args: _run(args, prog))
@@ -150,6 +150,6 @@ def _groups(text: str) -> tuple[tuple[str, ...], ...]:
 def _range(text: str) -> tuple[float, float]:
     low, _, high = text.partition("-")
     try:
-        return float(low), float(high or low)
+        return finite(low), finite(high or low)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no number and no range low-high") from None

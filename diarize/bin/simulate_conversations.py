@@ -5,6 +5,8 @@ import math
 import sys
 from collections.abc import Callable
 
+from diarize.bin.common import integer, limit, plain_text
+
 
 def add_statistics(parser: argparse.ArgumentParser, prog: str) -> None:
     """Add the options of ``statistics`` and its function to ``parser``."""
@@ -13,9 +15,10 @@ def add_statistics(parser: argparse.ArgumentParser, prog: str) -> None:
     add("-o", "--out", required=True, metavar="FILE", help="statistics to write, as JSON")
     add("--num-speakers", type=number_range, default=(1, 10**6), metavar="K[-K]",
         help="learn from recordings with so many speakers only (default: all)")  # fmt: skip
-    add("--max-pause", type=float, default=math.inf, metavar="SECONDS",
+    add("--max-pause", type=limit, default=math.inf, metavar="SECONDS",
         help="after a longer pause a conversation begins anew (default: no limit)")  # fmt: skip
-    add("--source", metavar="TEXT", help="what the reference is; default: the names of the files")
+    add("--source", type=plain_text, metavar="TEXT",
+        help="what the reference is; default: the names of the files")
     parser.set_defaults(run=lambda args: _run_statistics(args, prog))
 
 
@@ -38,7 +41,7 @@ def add_conversations(
     add("--min-utts", type=int, default=10, metavar="N", help="turns per speaker, default 10")
     add("--max-utts", type=int, default=20, metavar="N", help="turns per speaker, default 20")
     add("--seed", type=int, default=0, metavar="N", help="random seed (default %(default)s)")
-    add("--prefix", default="conv_", metavar="TEXT",
+    add("--prefix", type=plain_text, default="conv_", metavar="TEXT",
         help="prefix of the mixtures\' ids (default %(default)s)")
     parser.set_defaults(run=lambda args: _run_conversations(args, prog))
 
@@ -47,7 +50,7 @@ def number_range(text: str) -> tuple[int, int]:
     """Return (low, high) of ``2`` or ``1-4``."""
     low, _, high = text.partition("-")
     try:
-        found = int(low), int(high or low)
+        found = integer(low), integer(high or low)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no number and no range low-high") from None
     if not 1 <= found[0] <= found[1]:

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from diarize.bin.common import add_allow_pipes
+from diarize.bin.common import add_allow_pipes, sample_rate
 
 
 def add_store(parser: argparse.ArgumentParser, prog: str) -> None:
@@ -24,7 +24,7 @@ def add_store(parser: argparse.ArgumentParser, prog: str) -> None:
     add("--verify", action="store_true", help="compare all checksums instead, and change nothing")
     add("--job", type=int, default=1, metavar="J", help="with --levels: this job, from 1 (default)")
     add("--num-jobs", type=int, default=1, metavar="N", help="with --levels: jobs, default 1")
-    add("--sample-rate", type=int, default=16000, metavar="HZ", help="default 16000")
+    add("--sample-rate", type=sample_rate, default=16000, metavar="HZ", help="default 16000")
     add_allow_pipes(parser)
     parser.set_defaults(run=lambda args: _run(args, prog))
 

@@ -170,7 +170,7 @@ def _read_torch(path: Path) -> State:
             payload = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as err:
         raise DiarizeError(f"cannot read {path}: {err.strerror or err}") from err
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as err:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError) as err:
         reason = " ".join(str(err).split())[:160] or type(err).__name__
         raise DiarizeError(
             f"{path} is damaged, or holds more than tensors and plain values and is not opened "

@@ -47,4 +47,4 @@ def _filter(up: int, down: int) -> np.ndarray:
 @lru_cache(maxsize=64)
 def notice(from_rate: int, to_rate: int) -> None:
     """Report the resampling of audio, once per process and pair of rates."""
-    _LOG.warning("resampling audio of %d Hz to %d Hz (said once)", from_rate, to_rate)
+    _LOG.warning("resampling audio of %d Hz to %d Hz (shown once)", from_rate, to_rate)

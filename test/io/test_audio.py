@@ -145,14 +145,14 @@ def test_a_part_at_another_rate_is_the_cut_of_the_whole(tmp_path_factory, rate, 
     np.testing.assert_allclose(part, whole[start : start + length], atol=1e-6)
 
 
-def test_resampling_is_said_once_per_rate(put, caplog):
+def test_resampling_is_reported_once_per_rate(put, caplog):
     resample.notice.cache_clear()
     with caplog.at_level(logging.WARNING, logger="diarize"):
         for _ in range(3):
             read_audio(put(noise(800), rate=8000))
         read_audio(put(noise(800), rate=RATE))
     assert [record.getMessage() for record in caplog.records] == [
-        "resampling audio of 8000 Hz to 16000 Hz (said once)"
+        "resampling audio of 8000 Hz to 16000 Hz (shown once)"
     ]
 
 

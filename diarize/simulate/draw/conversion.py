@@ -41,7 +41,7 @@ def load_converter(text: str) -> Convert:
     module, _, name = text.partition(":")
     try:
         function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as err:
+    except (ImportError, AttributeError, TypeError, ValueError) as err:
         raise DiarizeError(
             f"voice conversion '{text}' is neither a command with {{wav}} {{reference}} {{out}} "
             f"nor a function module:name: {err}"
