@@ -21,9 +21,12 @@ def fails(capfd):
 
     def run(main, *argv):
         capfd.readouterr()
-        status = main([str(a) for a in argv])
+        try:
+            status = main([str(a) for a in argv])
+        except SystemExit as exit_:  # a fault of the options
+            status = exit_.code
         out, err = capfd.readouterr()
-        assert status == 1, err
+        assert status in (1, 2), err
         assert (err.count("\n"), out) == (1, ""), err
         return err
 
@@ -136,7 +139,8 @@ def test_a_bad_inference_config_is_refused_by_both_commands(world, fails, tmp_pa
 @pytest.mark.parametrize("option", ["--query-threshold", "--mask-threshold"])
 def test_thresholds_of_the_command_line_are_checked(world, fails, option):
     words = fails(infer.main, world / "r0.wav", "--model", world / "exp", option, "nan")
-    assert "command line" in words
+    assert option in words
+    assert "not a finite number" in words
 
 
 def test_a_number_of_speakers_takes_the_place_of_the_limits_in_the_config(world, tmp_path, capfd):
@@ -196,13 +200,14 @@ def test_a_longest_duration_without_end_is_refused(fails, world, tmp_path):
         f'"utts": ["{world}/r0.wav"], "intervals": [0.1]}}]}}\n'
     )
     command = ["write", "--manifest", manifest, "--out", tmp_path / "out"]
-    assert "cannot cut to inf s" in fails(simulate.main, *command, "--max-duration", math.inf)
+    words = fails(simulate.main, *command, "--max-duration", math.inf)
+    assert "--max-duration: 'inf'" in words
 
 
 @pytest.mark.parametrize(("option", "value"), [("--start", "nan"), ("--end", "inf")])
 def test_a_picture_without_bounds_is_refused(fails, world, tmp_path, option, value):
     command = ["--ref", world / "data" / "rttm", "--out", tmp_path / "images", option, value]
-    assert "check --start and --end" in fails(plot.main, *command)
+    assert f"{option}: '{value}'" in fails(plot.main, *command)
 
 
 def test_durations_of_no_recordings_are_refused(fails, tmp_path):
