@@ -175,18 +175,13 @@ class LogMel(nn.Module):
         step = max(1, limit // (windows.shape[0] * self.fft_length))
         parts = []
         for part, valid in zip(windows.split(step, 1), inside.split(step, 1), strict=True):
-            offset = self._offset(part, valid) if self.options.remove_offset else 0.0
-            spectrum = torch.view_as_real(torch.fft.rfft((part - offset) * self.window))
+            centred = self._centred(part, valid) if self.options.remove_offset else part
+            spectrum = torch.view_as_real(torch.fft.rfft(centred * self.window))
             parts.append(spectrum.square_().flatten(-2) @ self.bank)
         return torch.cat(parts, dim=1)
 
-    def _offset(self, windows: Tensor, inside: Tensor) -> Tensor:
-        """Return what is subtracted from ``windows``: their means, 0 outside of the recording."""
-        inside = inside[..., self._inside]
-        whole = bool(inside.all())
-        count = self.window_length if whole else inside.sum(-1, keepdim=True).clamp(min=1)
-        mean = windows[..., self._inside].sum(-1, keepdim=True) / count
-        if whole:
-            return mean
-        left = self._inside.start
-        return F.pad(mean * inside, (left, self.fft_length - left - self.window_length))
+    def _centred(self, windows: Tensor, inside: Tensor) -> Tensor:
+        """Return ``windows`` without their means, 0 outside of the recording."""
+        own = inside[..., self._inside].sum(-1, keepdim=True)
+        mean = windows[..., self._inside].sum(-1, keepdim=True) / own.clamp(min=1)
+        return (windows - mean).mul_(inside)

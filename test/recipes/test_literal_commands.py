@@ -63,6 +63,8 @@ def test_own_recordings_with_the_model_that_is_included(root, home):
     initial = load_model(root / MODEL / "final.pth")
     assert trained[1]["step"] == 1
     assert trained[0].keys() == initial[0].keys()
+    # The key is younger than the model.
+    assert trained[1]["config"]["model"]["features"].pop("remove_offset")
     assert trained[1]["config"]["model"] == initial[1]["config"]["model"]
     conf = yaml.safe_load((recipe / "conf/adapt.yaml").read_text())
     assert conf["model"]["decoder"]["queries"] == 5

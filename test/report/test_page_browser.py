@@ -236,7 +236,7 @@ def test_errors_shown_are_the_seconds_of_diarize_score(view, meeting, collar):
         page.click("#error-list summary")
         seconds = {"missed": 0.0, "false alarm": 0.0, "confusion": 0.0}
         rows = page.locator("#error-list tbody tr")
-        assert rows.count() > 10
+        rows.nth(10).wait_for(state="attached")
         for _, _, length, kind, count in rows.evaluate_all(
             "all => all.map(row => [...row.cells].map(cell => cell.textContent))"
         ):
