@@ -22,7 +22,6 @@ from diarize.io.rttm import blocks_of_lines
 # Perl's `die` exits with errno, else 255: ENOTTY is left from opening a file, ENOENT is genuine.
 STATUS_RECORD, STATUS_MISSING, STATUS_OTHER = 25, 2, 255
 
-_OTHER = b"other"
 SUBTYPES: dict[bytes, frozenset[bytes]] = {
     b"SEGMENT": frozenset((b"<na>", b"eval")),
     b"NOSCORE": frozenset((b"<na>",)),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
+from diarize.io.filename import file_name
 from diarize.prepare.mixdown import write_mono
 
 
@@ -26,7 +27,7 @@ class ChannelFile(NamedTuple):
         """Return the file, or ``folder/ch<N>/recording.wav`` with the channel, which is written."""
         if self.channel is None:
             return self.path.resolve()
-        place = folder / f"ch{self.channel}" / f"{recording}.wav"
+        place = folder / f"ch{self.channel}" / file_name(recording, ".wav")
         if place.exists() and place.stat().st_mtime < self.path.stat().st_mtime:
             place.unlink()  # of an older file
         write_mono(place, [self.path], str(self.channel - 1))

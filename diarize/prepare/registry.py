@@ -51,10 +51,3 @@ def channel_choice(text: str) -> str:
             f"must be mean, sum or the number of a channel from 0, not {text!r}"
         )
     return text
-
-
-def true_or_false(text: str) -> bool:
-    """Return the value of an option that is ``true`` or ``false``, as in the shell scripts."""
-    if text not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"must be true or false, not {text!r}")
-    return text == "true"

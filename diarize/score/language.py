@@ -17,7 +17,7 @@ from diarize.score.der import Evaluation
 from diarize.score.mapping import match
 from diarize.score.timeline import Spans
 from diarize.score.times import ErrorTimes
-from diarize.segments import Regions, Segment, segments_to_mask
+from diarize.segments import Regions, Segment, by_recording, segments_to_mask
 from diarize.timebase import FrameGrid
 
 WINDOW = 10.0
@@ -81,7 +81,7 @@ def score_windows(
     size = grid.to_frame(window)
     if size < 1:
         raise DiarizeError(f"a window of {window} s is shorter than a frame")
-    refs, syss = _by_recording(ref), _by_recording(sys)
+    refs, syss = by_recording(ref), by_recording(sys)
     wrong, frames = [], []
     for recording in sorted(uem):
         for start, end in uem[recording]:
@@ -130,7 +130,7 @@ def second_language(
     reference speech.
     """
     grid = grid or FrameGrid()
-    refs, syss = _by_recording(ref), _by_recording(sys)
+    refs, syss = by_recording(ref), by_recording(sys)
     second = speech = 0
     for recording, regions in uem.items():
         found: dict[str, int] = {}
@@ -143,13 +143,6 @@ def second_language(
                 found[label] = found.get(label, 0) + int(active)
         second += sum(found.values()) - max(found.values(), default=0)
     return second * grid.frame_seconds, speech * grid.frame_seconds
-
-
-def _by_recording(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
-    out: dict[str, list[Segment]] = {}
-    for segment in segments:
-        out.setdefault(segment.recording, []).append(segment)
-    return out
 
 
 def _mask(
