@@ -105,7 +105,7 @@ class LogMel(nn.Module):
         right = (num_windows - 1) * hop + self.fft_length - left - waveforms.shape[1]
         with torch.no_grad(), torch.autocast(waveforms.device.type, enabled=False):
             padded = F.pad(waveforms, (left, right)).unfold(1, self.fft_length, hop)
-            inside = F.pad(inside, (left, right)).unfold(1, self.fft_length, hop)
+            inside = F.pad(inside.float(), (left, right)).unfold(1, self.fft_length, hop)
             mel = self._mel(padded, inside)
             mel = mel.clamp(min=self.options.floor).log().unflatten(1, (-1, stack)).flatten(2)
             valid = length_mask(lengths, mel.shape[1])[..., None]
@@ -157,7 +157,7 @@ class LogMel(nn.Module):
         """
         if len(out):
             place = torch.arange(samples.numel(), device=samples.device)
-            inside = (place >= span[0]) & (place < span[1])
+            inside = ((place >= span[0]) & (place < span[1])).float()
             windows, inside = (x[None].unfold(1, self.fft_length, hop)[:, : len(out)]
                                for x in (samples.float(), inside))  # fmt: skip
             out.copy_(self._mel(windows, inside)[0].clamp_(min=self.options.floor).log_())
@@ -165,8 +165,8 @@ class LogMel(nn.Module):
     def _mel(self, windows: Tensor, inside: Tensor) -> Tensor:
         """Return the energies (B, T, num_mels) of ``windows`` (B, T, fft_length).
 
-        ``inside``, of the same shape, is true for samples of the recording; the mean of a window
-        is that of these.
+        ``inside``, of the same shape, is 1 for samples of the recording, 0 for others; the mean
+        of a window is that of the former.
 
         Windows are processed in groups whose spectra fit into the cache: four times as fast on
         a CPU as all at once, and without memory for the spectra of an hour.
@@ -175,13 +175,14 @@ class LogMel(nn.Module):
         step = max(1, limit // (windows.shape[0] * self.fft_length))
         parts = []
         for part, valid in zip(windows.split(step, 1), inside.split(step, 1), strict=True):
-            centred = self._centred(part, valid) if self.options.remove_offset else part
-            spectrum = torch.view_as_real(torch.fft.rfft(centred * self.window))
+            spectrum = torch.view_as_real(torch.fft.rfft(self._windowed(part, valid)))
             parts.append(spectrum.square_().flatten(-2) @ self.bank)
         return torch.cat(parts, dim=1)
 
-    def _centred(self, windows: Tensor, inside: Tensor) -> Tensor:
-        """Return ``windows`` without their means, 0 outside of the recording."""
+    def _windowed(self, windows: Tensor, inside: Tensor) -> Tensor:
+        """Return ``windows`` without their means, times the analysis window."""
+        if not self.options.remove_offset:
+            return windows * self.window
         own = inside[..., self._inside].sum(-1, keepdim=True)
         mean = windows[..., self._inside].sum(-1, keepdim=True) / own.clamp(min=1)
-        return (windows - mean).mul_(inside)
+        return (windows - mean).mul_(inside).mul_(self.window)
