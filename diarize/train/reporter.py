@@ -17,19 +17,20 @@ class Reporter:
     """Log of a training in ``directory``, from ``step`` (0: the start) on.
 
     One JSON object per line: ``{"kind": "train" | "valid" | "event", "step": n, ...}``.
-    Lines of later steps, which a killed run wrote and did not save, are removed.
+    Lines that a killed run wrote after its last checkpoint are removed: those of later steps,
+    and with ``pending_validation`` the validation of ``step``, which is about to be repeated.
     """
 
     def __init__(
         self, directory: Path, steps: int, step: int, tensorboard: bool = True,
-        stream: IO[str] | None = None,
+        pending_validation: bool = False, stream: IO[str] | None = None,
     ) -> None:
         self.path = directory / LOG_NAME
         self.steps = steps
         self._stream = stream or sys.stderr
         self._tty = self._stream.isatty()
         self._open_line = False
-        drop_lines_after(self.path, step)
+        drop_lines_after(self.path, step, pending_validation)
         self._board = _open_board(directory / "tensorboard", step) if tensorboard else None
 
     def event(self, step: int, text: str) -> None:
@@ -108,14 +109,20 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
-def drop_lines_after(path: Path, step: int) -> None:
-    """Keep the complete lines of ``path`` up to ``step``; step 0 removes all lines."""
+def drop_lines_after(path: Path, step: int, pending_validation: bool = False) -> None:
+    """Keep the complete lines of ``path`` up to ``step``; step 0 removes all lines.
+
+    With ``pending_validation`` a validation of ``step`` itself is removed, too.
+    """
     if not path.exists():
         return
     kept = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            good = step > 0 and json.loads(line)["step"] <= step
+            record = json.loads(line)
+            good = step > 0 and record["step"] <= step
+            if pending_validation and (record["kind"], record["step"]) == ("valid", step):
+                good = False
         except (ValueError, KeyError, TypeError):
             good = False  # incomplete line of a killed run
         if good:

@@ -92,7 +92,8 @@ class _Run:
             if "config" in self.meta:
                 write_yaml(self.out / "config.yaml", self.meta["config"])
             self.reporter = Reporter(
-                self.out, self.options.steps, self.progress.step, self.options.tensorboard
+                self.out, self.options.steps, self.progress.step, self.options.tensorboard,
+                self.progress.pending_validation,
             )
         self._busy = self._waiting = 0.0
         self._logged = self._saved = self.progress.step

@@ -5,9 +5,11 @@ import os
 import signal
 import time
 
+import pytest
 import torch
 
-from diarize.train.checkpoint import load_model
+from diarize.train import trainer
+from diarize.train.checkpoint import load_model, save_training
 from diarize.train.options import OptimizerOptions
 from diarize.train.trainer import Trainer
 
@@ -112,6 +114,27 @@ def test_a_kill_in_validation_loses_no_step(start_toy, weights, tmp_path):
     lines = (tmp_path / "cut/train_log.jsonl").read_text().splitlines()
     found = [(r["kind"], r["step"]) for r in map(json.loads, lines) if r["kind"] != "event"]
     assert found[4:] == [("valid", 4), ("train", 5), ("train", 6), ("valid", 6)]
+
+
+def test_a_kill_after_the_line_of_a_validation_does_not_repeat_the_line(
+    toy, options, monkeypatch, tmp_path
+):
+    """Between the line in the log and the checkpoint that says that the validation is done."""
+    plan = options(steps=6, valid_interval=4, log_interval=1, optimizer=OptimizerOptions(lr=1e-4))
+    with monkeypatch.context() as patch:
+        def killed(path, model, optimizer, progress, meta):
+            if progress.step == 4 and not progress.pending_validation:
+                raise SystemExit(137)
+            save_training(path, model, optimizer, progress, meta)
+
+        patch.setattr(trainer, "save_training", killed)
+        with pytest.raises(SystemExit):
+            Trainer(toy.ToyTask(), plan, tmp_path).run()
+    assert '"valid", "step": 4' in (tmp_path / "train_log.jsonl").read_text()
+    assert Trainer(toy.ToyTask(), plan, tmp_path).run() == 0
+    lines = (tmp_path / "train_log.jsonl").read_text().splitlines()
+    found = [(r["kind"], r["step"]) for r in map(json.loads, lines) if r["kind"] != "event"]
+    assert found[3:] == [("train", 4), ("valid", 4), ("train", 5), ("train", 6), ("valid", 6)]
 
 
 def test_sigterm_to_all_processes_of_the_job_saves(start_toy, tmp_path):
