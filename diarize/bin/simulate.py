@@ -28,7 +28,7 @@ from diarize.bin.common import (
     sample_rate,
 )
 from diarize.bin.simulate_code_switch import add_code_switch, add_units
-from diarize.bin.simulate_conversations import add_conversations, add_statistics
+from diarize.bin.simulate_conversations import add_conversations, add_placing, add_statistics
 from diarize.bin.simulate_store import add_store
 from diarize.errors import DiarizeError
 
@@ -72,6 +72,7 @@ def _add_manifest(parser: argparse.ArgumentParser) -> None:
     add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
     add("--rir-data", metavar="DIR", help="data directory of impulse responses (default: none)")
     add("--rir-prob", type=float, default=0.5, metavar="P", help="default 0.5 per speaker")
+    add_placing(parser)
     add(
         "--snrs",
         type=_numbers,
@@ -118,7 +119,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def _run_manifest(args: argparse.Namespace) -> None:
     from diarize.kaldi.datadir import DataDir
-    from diarize.simulate.draw.common import audio_files
+    from diarize.simulate.draw.common import audio_files, rooms_of
     from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
     from diarize.simulate.manifest import write_manifest
 
@@ -130,11 +131,14 @@ def _run_manifest(args: argparse.Namespace) -> None:
         max_utts=args.max_utts,
         rir_prob=args.rir_prob,
         snrs=args.snrs,
+        one_room=args.one_room,
+        level_spread=args.level_spread,
         seed=args.seed,
         prefix=args.prefix,
     )
     noises, rirs = audio_files(args.noise_data), audio_files(args.rir_data)
-    mixtures = make_manifest(DataDir.load(args.data), options, noises, rirs)
+    rooms = rooms_of(args.rir_data) if args.one_room else []
+    mixtures = make_manifest(DataDir.load(args.data), options, noises, rirs, rooms)
     count = write_manifest(args.out, mixtures)
     print(
         f"{PROG}: {count} mixtures of {args.num_speakers} speakers in {args.out}", file=sys.stderr

@@ -5,7 +5,7 @@ import math
 import sys
 from collections.abc import Callable
 
-from diarize.bin.common import integer, limit, plain_text
+from diarize.bin.common import finite, integer, limit, plain_text
 
 
 def add_statistics(parser: argparse.ArgumentParser, prog: str) -> None:
@@ -36,6 +36,7 @@ def add_conversations(
     add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
     add("--rir-data", metavar="DIR", help="data directory of impulse responses (default: none)")
     add("--rir-prob", type=float, default=0.5, metavar="P", help="default 0.5 per speaker")
+    add_placing(parser)
     add("--snrs", type=numbers, default="5,10,15,20", metavar="DB,DB,...",
         help="default %(default)s")  # fmt: skip
     add("--min-utts", type=int, default=10, metavar="N", help="turns per speaker, default 10")
@@ -44,6 +45,16 @@ def add_conversations(
     add("--prefix", type=plain_text, default="conv_", metavar="TEXT",
         help="prefix of the mixtures\' ids (default %(default)s)")
     parser.set_defaults(run=lambda args: _run_conversations(args, prog))
+
+
+def add_placing(parser: argparse.ArgumentParser) -> None:
+    """Add the options of rooms and levels that mixtures and conversations share."""
+    add = parser.add_argument
+    add("--one-room", type=finite, default=0.0, metavar="P",
+        help="probability that all speakers are in one room, which is the speaker in utt2spk of "
+        "--rir-data (default %(default)s)")  # fmt: skip
+    add("--level-spread", type=finite, default=0.0, metavar="DB",
+        help="standard deviation of the speakers' levels (default %(default)s)")
 
 
 def number_range(text: str) -> tuple[int, int]:
@@ -76,7 +87,7 @@ def _run_statistics(args: argparse.Namespace, prog: str) -> None:
 
 def _run_conversations(args: argparse.Namespace, prog: str) -> None:
     from diarize.kaldi.datadir import DataDir
-    from diarize.simulate.draw.common import audio_files
+    from diarize.simulate.draw.common import audio_files, rooms_of
     from diarize.simulate.draw.conversations import ConversationOptions, make_conversations
     from diarize.simulate.draw.turn_taking import read_statistics
     from diarize.simulate.manifest import write_manifest
@@ -88,12 +99,16 @@ def _run_conversations(args: argparse.Namespace, prog: str) -> None:
         max_utts=args.max_utts,
         rir_prob=args.rir_prob,
         snrs=args.snrs,
+        one_room=args.one_room,
+        level_spread=args.level_spread,
         seed=args.seed,
         prefix=args.prefix,
     )
     noises, rirs = audio_files(args.noise_data), audio_files(args.rir_data)
     statistics = read_statistics(args.stats)
-    mixtures = make_conversations(DataDir.load(args.data), statistics, options, noises, rirs)
+    rooms = rooms_of(args.rir_data) if args.one_room else []
+    data = DataDir.load(args.data)
+    mixtures = make_conversations(data, statistics, options, noises, rirs, rooms)
     count = write_manifest(args.out, mixtures)
     low, high = options.speakers
     what = f"{low}" if low == high else f"{low} to {high}"

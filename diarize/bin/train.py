@@ -127,8 +127,8 @@ def train(config: "Config", args: argparse.Namespace) -> int:
     identity = {key: mapping[key] for key in mapping if key != "train"}
     # Options of the implementation, which do not change the mixtures.
     how = ["store", "store_dir"]
-    # Earlier trainings have neither key, and drew crops by recording.
-    how += [] if mapping["data"]["bucket"] else ["bucket"]
+    # Earlier trainings have none of these keys, and drew crops by recording.
+    how += [key for key in ("bucket", "channel") if not mapping["data"][key]]
     how += ["sampling"] if mapping["data"]["sampling"] == "recording" else []
     identity["data"] = {key: x for key, x in mapping["data"].items() if key not in how}
     identity |= {"train_weights": weights} if weights else {}

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from diarize.data.channel import random_channel
 from diarize.data.examples import Example
 from diarize.data.sources import Source
 from diarize.data.stretches import Stretches, clip_stretches, crop_bounds
@@ -40,11 +41,17 @@ class CropOptions:
     """duration: recordings are drawn in proportion to their annotated length, so that all seconds
     are equally frequent; recording: all equally often.
     """
+    channel: float = 0.0
+    """Probability that a crop passes a random recording channel: equalisation, drifting level,
+    clipping, noise, codecs.
+    """
 
     def __post_init__(self) -> None:
         if self.crop_seconds <= 0:
             raise ValueError(f"crop_seconds must be positive, not {self.crop_seconds}")
         require_at_least(0, bucket=self.bucket)
+        if not 0 <= self.channel <= 1:
+            raise ValueError(f"channel must be a probability, 0 to 1, not {self.channel}")
         if self.speed is not None and not 0.5 <= self.speed[0] <= self.speed[1] <= 2.0:
             raise ValueError(f"speed must be a range within 0.5 to 2, not {list(self.speed)}")
 
@@ -151,6 +158,11 @@ class RandomCrops:
         evaluated = [(a / rate, b / rate) for a, b in inside]
         if percent != 100:
             waveform, segments = change_speed(waveform, segments, percent)
+        if self.options.channel:
+            # Numbers of its own, so that the option changes neither crops nor speeds.
+            rng = np.random.default_rng([self.seed, 3, index])
+            if rng.random() < self.options.channel:
+                waveform = random_channel(waveform, self.grid.sample_rate, rng)
         return self.make(
             source.name(item),
             waveform[: self.crop_samples],

@@ -290,3 +290,18 @@ def test_examples_of_languages_know_what_is_annotated():
     assert example.evaluated.sum() == 13
     plain = make_example("r", wave, segments, GRID)
     assert plain.evaluated is None
+
+
+def test_a_channel_changes_neither_crops_nor_labels():
+    plain = crops_of(Silence([500, 900]), speed=(0.9, 1.1))
+    changed = crops_of(Silence([500, 900]), speed=(0.9, 1.1), channel=0.5)
+    same = 0
+    for index in range(40):
+        one, other = plain[index], changed[index]
+        assert one.name == other.name
+        assert one.waveform.shape == other.waveform.shape
+        np.testing.assert_array_equal(one.activity, other.activity)
+        same += np.array_equal(one.waveform, other.waveform)
+    assert 8 <= same <= 32
+    with pytest.raises(ValueError, match="channel"):
+        CropOptions(channel=1.5)

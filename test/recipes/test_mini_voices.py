@@ -281,6 +281,15 @@ def test_room_responses_begin_with_the_direct_sound():
         assert left < -25
 
 
+def test_places_in_a_room_share_its_decay_and_begin_with_that_of_one():
+    from voices.acoustics import room_response, room_responses
+
+    first, *others = room_responses(np.random.default_rng(5), 4)
+    np.testing.assert_array_equal(first, room_response(np.random.default_rng(5)))
+    assert {len(place) for place in others} == {len(first)}
+    assert not any(np.array_equal(first[:640], place[:640]) for place in others)
+
+
 def test_noises_have_their_level_and_colour():
     from voices.acoustics import NOISE_KINDS, noise
 

@@ -10,8 +10,9 @@ from scipy import stats
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
 from diarize.kaldi.datadir import DataDir
-from diarize.simulate.draw.common import audio_files
+from diarize.simulate.draw.common import audio_files, rooms_of
 from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
+from diarize.simulate.manifest import check_mixture
 
 OPTIONS = MixtureOptions(num_mixtures=300, num_speakers=2, beta=2.0, seed=3)
 
@@ -148,3 +149,51 @@ def test_relative_paths_beside_wav_scp(tmp_path, monkeypatch):
     (folder / "a.wav").unlink()
     with pytest.raises(DiarizeError, match=r"recording a: a\.wav: .*neither.*data"):
         make_manifest(DataDir.load(folder), options)
+
+
+def place_options(**more):
+    return replace(OPTIONS, num_mixtures=200, num_speakers=3, min_utts=1, max_utts=2, **more)
+
+
+def test_one_room_puts_each_speaker_at_a_place_of_its_own(make_corpus):
+    data = make_corpus(num_speakers=4)
+    rooms = [[f"a{n}" for n in range(4)], [f"b{n}" for n in range(3)]]
+    rirs = [name for room in rooms for name in room]
+    plain = list(make_manifest(data, place_options(), rirs=rirs))
+    placed = list(make_manifest(data, place_options(one_room=0.5), rirs=rirs, rooms=rooms))
+    together = 0
+    for (_, one), (_, other) in zip(plain, placed, strict=True):
+        before, after = ([s["rir"] for s in m["speakers"]] for m in (one, other))
+        for speaker, same in zip(one["speakers"], other["speakers"], strict=True):
+            assert {**speaker, "rir": None} == {**same, "rir": None}
+        if after != before:
+            assert len(set(after)) == 3
+            assert len({name[0] for name in after}) == 1
+            together += 1
+    assert 75 <= together <= 125
+
+
+def test_levels_are_spread_by_speaker(make_corpus):
+    data = make_corpus(num_speakers=4)
+    levels = []
+    for _, mixture in make_manifest(data, place_options(level_spread=3.0)):
+        check_mixture(mixture, "here")
+        for speaker in mixture["speakers"]:
+            assert len({utt["gain"] for utt in speaker["utts"]}) == 1
+            levels.append(speaker["utts"][0]["gain"])
+    assert np.mean(levels) == pytest.approx(0.0, abs=0.5)
+    assert np.std(levels) == pytest.approx(3.0, rel=0.1)
+
+
+def test_rooms_are_the_speakers_of_the_responses(make_corpus):
+    data = make_corpus(num_speakers=2, num_utts=3)
+    rooms = rooms_of(data.path)
+    assert [len(room) for room in rooms] == [3, 3]
+    assert sorted(name for room in rooms for name in room) == sorted(audio_files(data.path))
+    assert rooms_of(None) == []
+
+
+@pytest.mark.parametrize("options", [{"one_room": 1.1}, {"level_spread": -1.0}])
+def test_impossible_rooms_and_levels_are_refused(options):
+    with pytest.raises(DiarizeError, match=next(iter(options))):
+        place_options(**options)

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
@@ -61,6 +61,8 @@ class SpeakerOptions(DrawOptions):
 
     ``min_utts`` to ``max_utts`` utterances are drawn for each speaker.  ``rir_prob`` is the
     probability that a speaker is reverberated, ``snrs`` are the possible SNRs of the noise in dB.
+    ``one_room`` is the probability that all speakers are in one room, each at a place of its own;
+    ``level_spread`` is the standard deviation of the speakers' levels in dB.
     """
 
     _: KW_ONLY
@@ -68,6 +70,8 @@ class SpeakerOptions(DrawOptions):
     max_utts: int = 20
     rir_prob: float = 0.5
     snrs: tuple[float, ...] = (5.0, 10.0, 15.0, 20.0)
+    one_room: float = 0.0
+    level_spread: float = 0.0
 
     def checks(self) -> Iterable[tuple[str, bool, str]]:
         return (
@@ -75,7 +79,39 @@ class SpeakerOptions(DrawOptions):
             ("max_utts", self.max_utts >= self.min_utts, f"at least min_utts={self.min_utts}"),
             ("rir_prob", 0 <= self.rir_prob <= 1, "between 0 and 1"),
             ("snrs", bool(self.snrs) and all(map(math.isfinite, self.snrs)), "numbers in dB"),
+            ("one_room", 0 <= self.one_room <= 1, "between 0 and 1"),
+            ("level_spread", 0 <= self.level_spread < math.inf, "0 or more dB"),
         )
+
+    def place(self, index: int, speakers: list[dict], rooms: Sequence[Sequence[str]]) -> None:
+        """Put the ``speakers`` of mixture ``index`` in one of the ``rooms``, and at their levels.
+
+        A room is a list of impulse responses, one for each place.  The random numbers are others
+        than those of `mixtures`, so that neither option changes speakers, utterances or times.
+        """
+        if not (self.one_room or self.level_spread):
+            return
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(index, 1)))
+        coin, pick = rng.random(2)
+        gains = np.round(self.level_spread * rng.standard_normal(len(speakers)), 2).tolist()
+        if rooms and coin < self.one_room:
+            room = rooms[int(pick * len(rooms))]
+            places = np.resize(rng.permutation(len(room)), len(speakers))
+            for speaker, place in zip(speakers, places, strict=True):
+                speaker["rir"] = room[place]
+        if self.level_spread:
+            for speaker, gain in zip(speakers, gains, strict=True):
+                speaker["utts"] = [with_gain(utt, gain) for utt in speaker["utts"]]
+
+
+def with_gain(utt: str | list, gain: float) -> dict:
+    """Return an utterance in manifest form with a ``gain`` in dB.
+
+    >>> with_gain(["a.wav", 0.0, 1.5], -3.0)
+    {'file': 'a.wav', 'start': 0.0, 'end': 1.5, 'gain': -3.0}
+    """
+    times = zip(("file", "start", "end"), [utt] if isinstance(utt, str) else utt, strict=False)
+    return {**dict(times), "gain": gain}
 
 
 def utterances_by_speaker(data: DataDir) -> dict[str, list[tuple[str | list, Utterance]]]:
@@ -107,3 +143,18 @@ def audio_files(path: str | os.PathLike | None) -> list[str]:
     if not data.recordings:
         raise DiarizeError(f"{data.path}: no recordings in it")
     return [data.source(recording).resolved() for recording in data.recordings]
+
+
+def rooms_of(path: str | os.PathLike | None) -> list[list[str]]:
+    """Return the impulse responses of each room of data directory ``path``; [] for None.
+
+    The room is the speaker in utt2spk.  Raises DiarizeError if there is none.
+    """
+    files = audio_files(path)
+    if path is None:
+        return []
+    data = DataDir.load(path)
+    rooms: dict[str, list[str]] = {}
+    for recording, file in zip(data.recordings, files, strict=True):
+        rooms.setdefault(data.utt2spk.get(recording, recording), []).append(file)
+    return list(rooms.values())

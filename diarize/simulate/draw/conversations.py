@@ -59,10 +59,12 @@ def make_conversations(
     options: ConversationOptions,
     noises: Sequence[str] = (),
     rirs: Sequence[str] = (),
+    rooms: Sequence[Sequence[str]] = (),
 ) -> Iterator[tuple[str, dict]]:
     """Yield (id, mixture) for each conversation, ids ``<prefix>0000001``... in C order.
 
-    ``noises`` and ``rirs`` are audio files, which do not change speakers, utterances and times.
+    ``noises`` and ``rirs`` are audio files, ``rooms`` those of `SpeakerOptions.place`; they do
+    not change speakers, utterances and times.
     Conversation i depends on ``options.seed`` and i alone.  One conversation is in memory at a
     time.  Raises DiarizeError for too few speakers in ``data``, and for ``statistics`` that
     lack a required distribution.
@@ -84,7 +86,7 @@ def make_conversations(
         raise DiarizeError("statistics: no pause between turns of one speaker was ever seen")
     if high > 1 and statistics.turn_hold == 1:
         raise DiarizeError("statistics: the speaker never changes: no conversation of several")
-    return _draw_all(pools, statistics, options, noises, rirs)
+    return _draw_all(pools, statistics, options, noises, rirs, rooms)
 
 
 def _draw_all(
@@ -93,6 +95,7 @@ def _draw_all(
     options: ConversationOptions,
     noises: Sequence[str],
     rirs: Sequence[str],
+    rooms: Sequence[Sequence[str]],
 ) -> Iterator[tuple[str, dict]]:
     low, high = options.speakers
     for index, name, rng in options.mixtures():
@@ -104,6 +107,7 @@ def _draw_all(
         coins, picks = rng.random(number), rng.random(number + 2)
         for row, coin, pick in zip(rows, coins, picks, strict=False):
             row["rir"] = rirs[int(pick * len(rirs))] if rirs and coin < options.rir_prob else None
+        options.place(index, rows, rooms)
         yield name, {
             "speakers": rows,
             "noise": noises[int(picks[-2] * len(noises))] if noises else None,

@@ -49,13 +49,15 @@ def make_manifest(
     options: MixtureOptions,
     noises: Sequence[str] = (),
     rirs: Sequence[str] = (),
+    rooms: Sequence[Sequence[str]] = (),
 ) -> Iterator[tuple[str, dict]]:
     """Yield (id, mixture) for each mixture, ids ``<prefix>0000001``... in C order.
 
     Mixture i depends on ``options.seed`` and i alone.  A longer manifest therefore begins
     with the shorter one, and noise and reverberation change neither speakers nor utterances
     nor silences.  A speaker with too few utterances repeats them after all have been used.
-    ``noises`` and ``rirs`` are audio files.  Raises DiarizeError if ``data`` has too few speakers.
+    ``noises`` and ``rirs`` are audio files, ``rooms`` those of `SpeakerOptions.place`.
+    Raises DiarizeError if ``data`` has too few speakers.
     """
     voices = {
         name: [item for item, _ in found] for name, found in utterances_by_speaker(data).items()
@@ -65,10 +67,20 @@ def make_manifest(
             f"{data.path}: {len(voices)} speakers, but {options.num_speakers} are wanted in "
             "each mixture; give a larger data directory or a smaller --num-speakers"
         )
-    return (
-        (name, _draw(voices, noises, rirs, options, rng) | {"recid": name})
-        for _, name, rng in options.mixtures()
-    )
+    return _draw_all(voices, noises, rirs, rooms, options)
+
+
+def _draw_all(
+    voices: dict[str, list],
+    noises: Sequence[str],
+    rirs: Sequence[str],
+    rooms: Sequence[Sequence[str]],
+    options: MixtureOptions,
+) -> Iterator[tuple[str, dict]]:
+    for index, name, rng in options.mixtures():
+        mixture = _draw(voices, noises, rirs, options, rng)
+        options.place(index, mixture["speakers"], rooms)
+        yield name, mixture | {"recid": name}
 
 
 def _draw(

@@ -15,11 +15,34 @@ def room_response(rng: np.random.Generator, sample_rate: int = 16000) -> np.ndar
     40 ms are those of the image method (Allen and Berkley 1979) with equal walls; then
     noise that decays by 60 dB in 0.15 to 0.6 s, as Eyring's formula ties to the walls.
     """
+    return room_responses(rng, 1, sample_rate)[0]
+
+
+def room_responses(
+    rng: np.random.Generator, positions: int, sample_rate: int = 16000
+) -> list[np.ndarray]:
+    """Return the responses of ``positions`` talkers in one room, as `room_response` each.
+
+    The room, its decay and the microphone are common; the first response is that of
+    `room_response`.
+    """
     size = rng.uniform([3.0, 2.5, 2.4], [9.0, 7.0, 3.8])
     decay = rng.uniform(0.15, 0.6)  # s, RT60
+    source, ear = (size * rng.uniform(_MARGIN, 1 - _MARGIN) for _ in range(2))
+    out = [_response(size, decay, source, ear, rng, sample_rate)]
+    while len(out) < positions:
+        source = size * rng.uniform(_MARGIN, 1 - _MARGIN)
+        out.append(_response(size, decay, source, ear, rng, sample_rate))
+    return out
+
+
+def _response(
+    size: np.ndarray, decay: float, source: np.ndarray, ear: np.ndarray,
+    rng: np.random.Generator, sample_rate: int,
+) -> np.ndarray:
+    """Return the response from ``source`` to ``ear`` in a room of ``size`` (3,), in metres."""
     surface = 2 * (size[0] * size[1] + size[0] * size[2] + size[1] * size[2])
     wall = np.sqrt(np.exp(-0.161 * size.prod() / (surface * decay)))  # of the pressure
-    source, ear = (size * rng.uniform(_MARGIN, 1 - _MARGIN) for _ in range(2))
     steps = np.arange(-4, 5)
     mirror = np.stack(np.meshgrid(*[steps] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     odd = mirror % 2
