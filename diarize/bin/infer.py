@@ -28,8 +28,10 @@ def make_parser() -> argparse.ArgumentParser:
     add("--data", type=Path, metavar="DIR",
         help="Kaldi data directory instead; its reco2num_spk is used, and the output is "
         "restricted to its segments")
-    add("--ignore", nargs="+", choices=("segments", "reco2num_spk"), default=[],
-        help="files of --data that are not used")
+    for name, text in (("use", "taken"), ("ignore", "not used")):
+        add(f"--{name}", nargs="+", choices=("segments", "reco2num_spk"), default=[],
+            help=f"files of --data that are {text}; one of both options is required for such files "
+            "beside a reference (rttm, or utt2spk with speakers)")
     add_allow_pipes(parser)
     add("--model", type=Path, required=True, metavar="PATH",
         help="experiment or packed model (directory, .tar.gz), or a model file (.pth)")
@@ -56,8 +58,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if bool(args.audio) == bool(args.data):
         parser.error("audio files, or --data with a data directory, are required, not both")
-    if args.ignore and not args.data:
-        parser.error("--ignore needs --data")
+    if (args.use or args.ignore) and not args.data:
+        parser.error("--use and --ignore require --data")
+    if both := set(args.use) & set(args.ignore):
+        parser.error(f"--use and --ignore both name {sorted(both)[0]}")
     return run_command(lambda: infer(args), parser.prog)
 
 
@@ -73,7 +77,9 @@ def infer(args: argparse.Namespace) -> int:
     failures = Failures(PROG)
     channel = parse_channel(args.channel)
     if args.data:
-        inputs = open_data(args.data, channel, failures, args.ignore, args.allow_pipes)
+        inputs = open_data(
+            args.data, channel, failures, args.ignore, args.use, args.allow_pipes
+        )
     else:
         inputs = open_files(args.audio, channel, failures)
     kaldi = bool(args.data) and place.folder and not args.format

@@ -9,6 +9,9 @@ from diarize.infer.inputs import Input, file_input, kaldi_input, segment_regions
 from diarize.infer.stored import some_names
 from diarize.kaldi.datadir import DataDir
 
+# Files of a data directory with speech bounds and numbers of speakers, known or oracle.
+ORACLE_FILES = ("segments", "reco2num_spk")
+
 
 class Failures:
     """Recordings that failed, each reported on standard error at once.
@@ -66,17 +69,21 @@ def open_data(
     channel: str,
     failures: Failures,
     ignore: Sequence[str] = (),
+    use: Sequence[str] = (),
     allow_pipes: bool = False,
 ) -> list[Input]:
     """Return the recordings of a data directory that can be opened; the others are failures.
 
     Recordings are processed as a whole.  The output is restricted to the union of their
     ``segments``, and ``reco2num_spk`` is the number of speakers of each, unless ``ignore`` names
-    the file; standard error says what is used.
+    the file; standard error says what is used.  Beside a reference both may stem from the
+    annotation: they must be named in ``use`` or ``ignore``.  Raises DiarizeError where they are
+    not, for a file of ``use`` that is not there, and for a directory without recordings.
     """
     data = DataDir.load(path, allow_pipes)
     if not data.recordings:
         raise DiarizeError(f"{path}/wav.scp: no recording")
+    _check_choice(data, use, ignore)
     regions = None if "segments" in ignore else segment_regions(data)
     counts = {} if "reco2num_spk" in ignore else data.reco2num_spk
     if regions is not None:
@@ -92,6 +99,20 @@ def open_data(
     return _opened(
         data.recordings, lambda name: kaldi_input(data, name, channel, regions, counts), failures
     )
+
+
+def _check_choice(data: DataDir, use: Sequence[str], ignore: Sequence[str]) -> None:
+    there = [name for name in ORACLE_FILES if (data.path / name).exists()]
+    for name in use:
+        if name not in there:
+            raise DiarizeError(f"{data.path}: no {name}, which --use names")
+    files = " ".join(name for name in there if name not in (*use, *ignore))
+    if files and data.reference_file:
+        raise DiarizeError(
+            f"{data.path}: a reference ({data.reference_file}) beside "
+            f"{files.replace(' ', ' and ')}, which may stem from it; state '--ignore {files}' "
+            f"for output from the audio alone, or '--use {files}' for an oracle experiment"
+        )
 
 
 def _opened(

@@ -154,6 +154,26 @@ class DataDir:
                 raise DiarizeError(fault)
         return {recording: sorted(found) for recording, found in out.items()}, overshoot
 
+    @cached_property
+    def reference_file(self) -> str | None:
+        """The name of the file that makes the directory a reference, None without one.
+
+        It is ``rttm``, else ``utt2spk`` or ``utt2lang`` where they name the speakers or languages
+        of ``segments``.  They do not if each utterance has its recording or itself as speaker, as
+        in Kaldi's directories for diarization, and each recording one language.
+        """
+        if self.rttm is not None:
+            return "rttm"
+        languages: dict[str, str] = {}
+        for key, value in (self.segments or {}).items():
+            recording = value.split()[0]
+            if self.utt2spk.get(key, key) not in (key, recording):
+                return "utt2spk"
+            language = self.utt2lang.get(key, "")
+            if languages.setdefault(recording, language) != language:
+                return "utt2lang"
+        return None
+
     def evaluated(self) -> dict[str, list[tuple[float, float]]] | None:
         """Return the evaluated regions of each recording in seconds, None without a ``uem``."""
         return None if self.uem is None else read_uem(self.uem)

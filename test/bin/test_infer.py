@@ -13,6 +13,7 @@ from diarize.bin import infer, posteriors
 from diarize.io.ark import read_scp
 from diarize.io.audio import write_wav
 from diarize.io.formats import read_annotated_turns, read_annotation
+from diarize.kaldi.datadir import DataDir
 
 ALL = ("--query-threshold", "0", "--mask-threshold", "0")  # each query is always active
 
@@ -229,6 +230,54 @@ def test_segments_and_numbers_are_ignored_on_request(kaldi, command, capsys, tmp
     assert len(rows) == 15
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("rttm", "SPEAKER r0 1 0.2 0.5 <NA> <NA> ann <NA> <NA>\n"),
+        ("utt2spk", "r0-1 ann\nr0-2 bob\nr0-3 ann\nr1-1 ann\n"),
+        ("utt2lang", "r0-1 eng\nr0-2 fra\nr0-3 eng\nr1-1 eng\n"),
+    ],
+)
+def test_bounds_and_numbers_beside_a_reference_need_a_choice(
+    kaldi, command, capsys, tmp_path, name, text
+):
+    """They may be those of the annotation, and the output would be an oracle's by accident."""
+    (kaldi / name).write_text(text)
+    words = ["--data", str(kaldi), *command, "--out", str(tmp_path / "o.json")]
+    assert infer.main(words) == 1
+    err = capsys.readouterr().err
+    assert f"{kaldi}: a reference ({name})" in err
+    assert "--ignore segments reco2num_spk" in err
+    assert infer.main([*words, "--use", "segments"]) == 1
+    assert "--use reco2num_spk" in capsys.readouterr().err
+    assert not (tmp_path / "o.json").exists()
+    assert infer.main([*words, "--use", "segments", "--ignore", "reco2num_spk"]) == 0
+    err = capsys.readouterr().err
+    assert "restricted to 4 segments" in err
+    assert "numbers of speakers" not in err
+
+
+def test_a_file_that_use_names_must_be_there(kaldi, command, capsys, tmp_path):
+    (kaldi / "reco2num_spk").unlink()
+    words = ["--data", str(kaldi), *command, "--out", str(tmp_path / "o.json")]
+    assert infer.main([*words, "--use", "segments", "reco2num_spk"]) == 1
+    assert f"{kaldi}: no reco2num_spk" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("speakers", "languages"),
+    [("r0-1 r0\nr0-2 r0\n", ""), ("r0-1 r0-1\nr0-2 r0-2\n", "r0-1 eng\nr0-2 eng\n")],
+)
+def test_utterances_without_speakers_are_no_reference(tmp_path, speakers, languages):
+    """Kaldi's diarization recipes write the recording, others the utterance as speaker."""
+    (tmp_path / "wav.scp").write_text("r0 r0.wav\n")
+    (tmp_path / "segments").write_text("r0-1 r0 0 1\nr0-2 r0 1 -1\n")
+    (tmp_path / "utt2spk").write_text(speakers)
+    if languages:
+        (tmp_path / "utt2lang").write_text(languages)
+    assert DataDir.load(tmp_path).reference_file is None
+
+
 def test_more_known_speakers_than_queries_are_said(kaldi, command, caplog, tmp_path):
     (kaldi / "reco2num_spk").write_text("r0 9\nr1 1\nr2 1\n")
     assert infer.main(["--data", str(kaldi), *command, "--out", str(tmp_path / "out")]) == 0
@@ -251,7 +300,8 @@ def test_channels_are_those_of_the_rttm(world, command, tmp_path):
 
 def test_the_wrong_mix_of_inputs_is_a_usage_error(world, command, capsys):
     for words in ([], [str(world / "r0.wav"), "--data", str(world / "data")],
-                  [str(world / "r0.wav"), "--ignore", "segments"]):  # fmt: skip
+                  [str(world / "r0.wav"), "--ignore", "segments"],
+                  ["--data", str(world), "--use", "segments", "--ignore", "segments"]):  # fmt: skip
         with pytest.raises(SystemExit) as found:
             infer.main([*words, *command])
         assert found.value.code == 2
