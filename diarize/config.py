@@ -182,7 +182,7 @@ def from_dict(cls: type[T], mapping: dict[str, Any] | None, where: str) -> T:
             raise DiarizeError(f"{where}: the key '{name}' is missing")
     try:
         return cls(**values)
-    except ValueError as err:
+    except DiarizeError as err:
         raise DiarizeError(f"{where}: {err}") from err
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-GROUND = {"errors", "timebase", "segments"}
+GROUND = {"errors", "checks", "timebase", "segments"}
 
 # Part of the package -> the parts that it may import; its own modules always.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "checks": {"errors"},
     "timebase": {"errors"},
     "segments": {"errors", "timebase"},
     "progress": set(),
@@ -24,10 +25,10 @@ ALLOWED: dict[str, set[str]] = {
     # From the archives of corpora to data directories: files in, files out.
     "prepare": GROUND | {"io", "kaldi"},
     "data": GROUND | {"config", "io", "kaldi", "simulate"},
-    "features": {"errors", "timebase", "nn"},
+    "features": {"errors", "checks", "timebase", "nn"},
     "nn": {"errors"},
-    "losses": {"errors", "nn.outputs", "nn.precision", "nn.attention.length_mask"},
-    "models": {"errors", "timebase", "config", "features", "nn"},
+    "losses": {"errors", "checks", "nn.outputs", "nn.precision", "nn.attention.length_mask"},
+    "models": {"errors", "checks", "timebase", "config", "features", "nn"},
     "report": GROUND | {"config", "io", "score"},
     # A model is handed in; what it gives, and how long a piece of a sequence is, are known.
     "infer": GROUND
@@ -42,8 +43,8 @@ ALLOWED: dict[str, set[str]] = {
     # How a mask is scored while training, and what a saved model looks like.
     | {"train.mask_der", "train.checkpoint", "train.options"},
 }
-WITHOUT_TORCH = ("errors", "timebase", "segments", "config", "config_help", "io", "kaldi", "score",
-                 "simulate", "prepare", "report")
+WITHOUT_TORCH = ("errors", "checks", "timebase", "segments", "config", "config_help", "io", "kaldi",
+                 "score", "simulate", "prepare", "report")
 # Forced alignment runs a network; the mixer convolves with torch's FFT, faster than scipy's.
 WITH_TORCH = {"diarize.prepare.align", "diarize.simulate.mix.mixer",
               "diarize.simulate.disk"}

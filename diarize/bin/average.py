@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from diarize import checks
 from diarize.bin.common import command_parser, run_command
 
 
@@ -15,7 +16,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--exp", type=Path, required=True, metavar="DIR",
                         help="directory of the training (with best/)")
-    parser.add_argument("--num", type=int, default=10, metavar="N",
+    parser.add_argument("--num", type=checks.count, default=10, metavar="N",
                         help="number of checkpoints (default: %(default)s)")
     parser.add_argument("-o", "--out", type=Path, metavar="FILE",
                         help="model file to write (default: DIR/final.pth)")
@@ -26,8 +27,6 @@ def main(argv: list[str] | None = None) -> int:
     """Return the exit status of the command."""
     parser = make_parser()
     args = parser.parse_args(argv)
-    if args.num < 1:
-        parser.error("--num must be at least 1")
 
     def body() -> None:
         from diarize.train.average import average_best

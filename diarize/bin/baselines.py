@@ -6,6 +6,7 @@ diarize-baselines --ref data/dev/rttm --uem data/dev/uem --systems model=exp/x/i
 import argparse
 import sys
 
+from diarize import checks
 from diarize.bin.common import command_parser, plain_text, run_command
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
@@ -25,7 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("-u", "--uem", required=True, metavar="PATH", help="evaluated regions of all recordings")
     add("--systems", nargs="+", default=[], metavar="NAME=PATH",
         help="outputs of systems (RTTM) for the same table")
-    add("-c", "--collar", nargs="+", type=float, metavar="SECONDS",
+    add("-c", "--collar", nargs="+", type=checks.amount, metavar="SECONDS",
         help="around reference boundaries, not scored (default: 0 0.25)")
     add("--title", type=plain_text, metavar="TEXT", help="heading of the table")
     add("-o", "--out", metavar="FILE", help="write the Markdown there instead of printing it")

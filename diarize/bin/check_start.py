@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diarize import checks
 from diarize.bin.common import CommandParser, add_allow_pipes, command_parser, run_command
 from diarize.errors import DiarizeError
 
@@ -43,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--valid", metavar="DIR", help="validation set whose recordings are decoded")
     add("--test", nargs="+", default=[], action="extend", metavar="DIR",
         help="other data directories whose recordings are decoded")
-    add("--skip-bad", type=int, default=0, metavar="N",
+    add("--skip-bad", type=checks.natural, default=0, metavar="N",
         help="unusable training recordings that are accepted, as for diarize-train")
     add_allow_pipes(out)
     return out

@@ -2,7 +2,6 @@
 
 import argparse
 import functools
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,10 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from diarize import __version__
+from diarize.checks import finite, integer
 from diarize.errors import DiarizeError
-
-_LARGEST = 2**32 - 1  # of integers: every 32-bit seed, and no count that overflows
-_RATES = (1000, 768000)  # Hz, of audio files
 
 
 def run_command(body: Callable[[], int | None], prog: str) -> int:
@@ -66,39 +63,6 @@ def add_allow_pipes(parser: argparse.ArgumentParser) -> None:
     """Add ``--allow-pipes``, as in all commands that read the audio of a data directory."""
     parser.add_argument("--allow-pipes", action="store_true",
                         help="run 'command |' entries of wav.scp in the shell")
-
-
-def integer(text: str) -> int:
-    """Return the integer of an option; of ``type=int`` in all commands."""
-    value = int(text)
-    if abs(value) > _LARGEST:
-        raise argparse.ArgumentTypeError(f"{text} is out of range; at most {_LARGEST}")
-    return value
-
-
-def finite(text: str) -> float:
-    """Return the finite number of an option; of ``type=float`` in all commands."""
-    value = float(text)
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
-    return value
-
-
-def limit(text: str) -> float:
-    """Return the number of an option that may be infinite, such as a last second."""
-    value = float(text)
-    if math.isnan(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return value
-
-
-def sample_rate(text: str) -> int:
-    """Return the sampling rate of an option, in Hz."""
-    value = int(text)
-    if not _RATES[0] <= value <= _RATES[1]:
-        raise argparse.ArgumentTypeError(f"{text} is not a sampling rate; {_RATES[0]} to "
-                                         f"{_RATES[1]} Hz are possible")
-    return value
 
 
 def plain_text(text: str) -> str:

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from diarize import checks
 from diarize.bin.common import add_allow_pipes, command_parser, plain_text, run_command
 from diarize.errors import DiarizeError
 from diarize.io.table import line_numbers, read_table
@@ -57,7 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub = command("split", _split, "make dir/splitN/1..N, speakers kept together")
     sub.add_argument("--per-utt", action="store_true", help="make dir/splitNutt, by utterance")
     sub.add_argument("dir")
-    sub.add_argument("parts", type=int)
+    sub.add_argument("parts", type=checks.count)
 
     sub = command("subset", _subset, "a part of a directory: SRC N DST, or SRC DST with a list")
     how = sub.add_mutually_exclusive_group()
@@ -86,7 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("target")
 
     sub = command("split-by-language", _by_language, "one directory per label of an RTTM")
-    sub.add_argument("--min-duration", type=float, default=0.0, metavar="SECONDS",
+    sub.add_argument("--min-duration", type=checks.amount, default=0.0, metavar="SECONDS",
                      help="of the shortest turn kept (default %(default)s)")
     add_allow_pipes(sub)
     sub.add_argument("source")
@@ -115,7 +116,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--task", choices=("speaker", "language"), default="speaker",
                      help="labels of the reference (default %(default)s)")
     add_allow_pipes(sub)
-    sub.add_argument("--skip-bad", type=int, default=0, metavar="N",
+    sub.add_argument("--skip-bad", type=checks.natural, default=0, metavar="N",
                      help="remove recordings whose audio cannot be read, if there are at most N; "
                      "the original files go to .backup (default: 0)")
     sub.add_argument("dir")
@@ -155,8 +156,6 @@ def _fix(args: argparse.Namespace) -> None:
 
 
 def _split(args: argparse.Namespace) -> None:
-    if args.parts < 1:
-        raise DiarizeError(f"the number of parts must be at least 1, not {args.parts}")
     ops.split_data_dir(args.dir, args.parts, args.per_utt)
 
 

@@ -13,6 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from diarize import checks
 from diarize.bin.common import add_allow_pipes, command_parser, run_command
 from diarize.infer.limits import add_limits, given_limits
 from diarize.io.formats import FORMATS
@@ -42,12 +43,14 @@ def make_parser() -> argparse.ArgumentParser:
     add("--channel", default="mix", metavar="N|each|mix",
         help="one channel, each on its own, or their mean (default: %(default)s)")
     add("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N (default: auto)")
-    add("--max-memory", type=float, metavar="GB", help="memory that may be used (default: 4)")
-    add("--window", type=float, metavar="SECONDS",
+    add("--max-memory", type=checks.amount, metavar="GB",
+        help="memory that may be used (default: 4)")
+    add("--window", type=checks.size, metavar="SECONDS",
         help="longer recordings are processed in windows of this length")
-    add("--query-threshold", type=float, metavar="P",
+    add("--query-threshold", type=checks.probability, metavar="P",
         help="activity above which a query is a speaker or language")
-    add("--mask-threshold", type=float, metavar="P", help="mask probability of an active frame")
+    add("--mask-threshold", type=checks.probability, metavar="P",
+        help="mask probability of an active frame")
     add_limits(parser)
     return parser
 

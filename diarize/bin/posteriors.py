@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diarize import checks
 from diarize.bin.common import add_allow_pipes, command_parser, run_command
 
 if TYPE_CHECKING:
@@ -31,13 +32,15 @@ def make_parser() -> argparse.ArgumentParser:
     add("--model", type=Path, metavar="FILE", help="model file, or an experiment's directory")
     add("--data", type=Path, metavar="DIR", help="Kaldi data directory")
     add("--config", type=Path, metavar="YAML", help="inference configuration (section network)")
-    add("--job", type=int, metavar="J", help="do part J (from 1) of --num-jobs; --merge ends it")
-    add("--num-jobs", type=int, default=1, metavar="N", help="parts (default: %(default)s)")
-    add("--merge", type=int, metavar="N", help="only join what N jobs have written")
+    add("--job", type=checks.count, metavar="J",
+        help="do part J (from 1) of --num-jobs; --merge ends it")
+    add("--num-jobs", type=checks.count, default=1, metavar="N",
+        help="parts (default: %(default)s)")
+    add("--merge", type=checks.count, metavar="N", help="only join what N jobs have written")
     add_allow_pipes(parser)
     add("--device", metavar="NAME", help="overrides network.device: auto, cpu, cuda, cuda:N")
-    add("--max-memory", type=float, metavar="GB", help="overrides network.max_memory")
-    add("--window", type=float, metavar="SECONDS",
+    add("--max-memory", type=checks.amount, metavar="GB", help="overrides network.max_memory")
+    add("--window", type=checks.size, metavar="SECONDS",
         help="longer recordings are processed in windows of this length")
     add("--storage", choices=("float32", "int16"), help="overrides network.storage")
     return parser
@@ -49,14 +52,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.merge is None and not (args.model and args.data):
         parser.error("--model and --data are required (but for --merge)")
-    if args.merge is not None and args.merge < 1:
-        parser.error(f"--merge must be at least 1, not {args.merge}")
-    if args.num_jobs < 1:
-        parser.error(f"--num-jobs must be at least 1, not {args.num_jobs}")
     if args.job is None and args.num_jobs > 1:
         parser.error("--num-jobs needs --job")
-    if args.job is not None and not 1 <= args.job <= args.num_jobs:
-        parser.error(f"--job {args.job} is not between 1 and --num-jobs {args.num_jobs}")
+    if args.job is not None and args.job > args.num_jobs:
+        parser.error(f"--job {args.job} is above --num-jobs {args.num_jobs}")
     return run_command(lambda: compute(args) if args.merge is None else merge(args), parser.prog)
 
 

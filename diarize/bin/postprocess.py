@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from diarize import checks
 from diarize.bin.common import command_parser, run_command
 from diarize.config import dump_yaml, write_yaml
 from diarize.errors import DiarizeError
@@ -196,11 +197,13 @@ def make_parser() -> argparse.ArgumentParser:
     add("-u", "--uem", metavar="PATH", help="keep only the output within these regions")
     add("-o", "--out", required=True, metavar="PATH",
         help="directory for RTTM and Kaldi files, or a file")
-    add("--query-threshold", type=float, metavar="P",
+    add("--query-threshold", type=checks.probability, metavar="P",
         help="activity above which a query is a speaker")
-    add("--mask-threshold", type=float, metavar="P", help="mask probability of an active frame")
-    add("--median", type=int, metavar="N", help="frames of the median filter, odd; 1 is off")
-    add("--min-duration", type=float, metavar="SECONDS",
+    add("--mask-threshold", type=checks.probability, metavar="P",
+        help="mask probability of an active frame")
+    add("--median", type=checks.count, metavar="N",
+        help="frames of the median filter, odd; 1 is off")
+    add("--min-duration", type=checks.amount, metavar="SECONDS",
         help="of the shortest turn kept")
     add_limits(apply)
     for command in (tune, apply):

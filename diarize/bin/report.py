@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from diarize import checks
 from diarize.bin.common import add_allow_pipes, command_parser, run_command
 from diarize.errors import DiarizeError
 
@@ -40,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "-c",
         "--collar",
-        type=float,
+        type=checks.amount,
         default=0.0,
         metavar="SECONDS",
         help="around reference boundaries, where no error is shown (default: %(default)s)",

@@ -17,7 +17,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from diarize.bin.common import command_parser, limit, run_command
+from diarize import checks
+from diarize.bin.common import command_parser, run_command
 from diarize.errors import DiarizeError
 from diarize.io.destination import Destination
 from diarize.io.formats import FORMATS, format_of, read_annotated_turns, read_annotation
@@ -46,16 +47,16 @@ def make_parser() -> argparse.ArgumentParser:
             verb.add_argument("--to", choices=sorted(FORMATS),
                               help="format to write (default: by the suffix of --out)")
         if name == "merge":
-            verb.add_argument("--gap", type=float, default=0.0, metavar="SECONDS",
+            verb.add_argument("--gap", type=checks.amount, default=0.0, metavar="SECONDS",
                               help="join turns of a label that are as near (default %(default)s)")
         if name == "filter":
             verb.add_argument("--recording", nargs="+", metavar="ID", help="keep these")
             verb.add_argument("--labels", nargs="+", metavar="LABEL", help="keep these")
-            verb.add_argument("--min-duration", type=float, default=0.0, metavar="SECONDS",
+            verb.add_argument("--min-duration", type=checks.amount, default=0.0, metavar="SECONDS",
                               help="of the shortest turn kept (default %(default)s)")
-            verb.add_argument("--start", type=limit, default=-math.inf, metavar="SECONDS",
+            verb.add_argument("--start", type=checks.limit, default=-math.inf, metavar="SECONDS",
                               help="first second kept (default: the beginning)")
-            verb.add_argument("--end", type=limit, default=math.inf, metavar="SECONDS",
+            verb.add_argument("--end", type=checks.limit, default=math.inf, metavar="SECONDS",
                               help="last second kept (default: the end)")
     return out
 
@@ -119,8 +120,6 @@ def convert(args: argparse.Namespace) -> None:
 
 def merge(args: argparse.Namespace) -> None:
     """Write all segments, with close segments of a label joined, without confidences."""
-    if not args.gap >= 0:
-        raise DiarizeError(f"--gap must be 0 or more seconds, not {args.gap}")
     out = Destination.parse(args.out)
     out.check()
     out.write(merge_segments(read_all(args), args.gap))

@@ -12,7 +12,8 @@ import argparse
 import sys
 import time
 
-from diarize.bin.common import add_allow_pipes, command_parser, run_command, sample_rate
+from diarize import checks
+from diarize.bin.common import add_allow_pipes, command_parser, run_command
 
 PROG = "diarize-sad"
 _REPORT_SECONDS = 10.0
@@ -36,7 +37,7 @@ def _add_detect(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="data directory, or a part of it")
     add("-o", "--out", required=True, metavar="FILE", help="a line for each utterance")
-    add("--sample-rate", type=sample_rate, default=16000, metavar="HZ", help="default 16000")
+    add("--sample-rate", type=checks.sample_rate, default=16000, metavar="HZ", help="default 16000")
     add_allow_pipes(parser)
     for name, default, what in (
         ("split-pause", 0.0, "cut at pauses of SECONDS or more; 0: trim the ends only"),
@@ -44,7 +45,7 @@ def _add_detect(parser: argparse.ArgumentParser) -> None:
         ("min-speech", 0.1, "shorter bursts are no speech"),
         ("pad", 0.05, "added at both ends"),
     ):
-        add(f"--{name}", type=float, default=default, metavar="SECONDS",
+        add(f"--{name}", type=checks.amount, default=default, metavar="SECONDS",
             help=f"{what}; default %(default)s")  # fmt: skip
     for name, default, what in (
         ("min-drop", 15.0, "from the level of speech down to the threshold, at least"),
@@ -62,7 +63,7 @@ def _add_apply(parser: argparse.ArgumentParser) -> None:
     add("--parts", required=True, nargs="+", metavar="FILE", help="what all jobs of detect wrote")
     add("-o", "--out", required=True, metavar="DIR", help="data directory to make")
     add("--cut", action="store_true", help="utterances were cut: <utterance>-<start>-<end>")
-    add("--max-silent", type=float, default=0.01, metavar="SHARE",
+    add("--max-silent", type=checks.probability, default=0.01, metavar="SHARE",
         help="of utterances without speech, more is an error; default %(default)s")  # fmt: skip
     parser.set_defaults(run=_run_apply)
 

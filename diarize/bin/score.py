@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 
+from diarize import checks
 from diarize.bin.common import command_parser, run_command
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
@@ -39,7 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--table-format", choices=FORMATS, help="format of the table of --systems (default: text)")
     add("-u", "--uem", **more,
         help="UEM of the evaluated regions, likewise; false alarm counts in all its recordings")
-    add("-c", "--collar", type=float, nargs="+", metavar="SECONDS",
+    add("-c", "--collar", type=checks.amount, nargs="+", metavar="SECONDS",
         help="around reference boundaries, not scored (default: 0 0.25)")
     add(
         "-1",
@@ -58,12 +59,13 @@ def make_parser() -> argparse.ArgumentParser:
     add("--compare", metavar="RTTM", help="output of system B, for a paired test against A (-s)")
     add(
         "--bootstrap",
-        type=int,
+        type=checks.natural,
         default=0,
         metavar="N",
         help="confidence interval of the DER from N rounds (0: none)",
     )
-    add("--seed", type=int, default=0, metavar="N", help="random seed of --bootstrap and --compare")
+    add("--seed", type=checks.natural, default=0, metavar="N",
+        help="random seed of --bootstrap and --compare")
     add("--breakdown", action="store_true", help="add tables by number of speakers")
     add("--by-speaker", action="store_true", help="add a table by reference speaker")
     add("--switches", action="store_true", help="add a table of switches of label (languages)")

@@ -10,6 +10,7 @@ computed with the best mapping of languages and by their names.
 import argparse
 import json
 
+from diarize import checks
 from diarize.bin.common import command_parser, run_command
 from diarize.io.atomic import atomic_write
 from diarize.report.language_scores import ScoredFiles, make_report, text_report
@@ -28,9 +29,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="reference with languages as labels: RTTM files or directories of RTTM files")
     add("-s", "--sys", "--hyp", dest="sys", **more, help="system output, likewise")
     add("-u", "--uem", **more, help="UEM of the whole recordings, likewise")
-    add("-c", "--collar", type=float, nargs="+", metavar="SECONDS",
+    add("-c", "--collar", type=checks.amount, nargs="+", metavar="SECONDS",
         help="around reference boundaries, not scored (default: 0 0.25)")
-    add("--window", type=float, default=language.WINDOW, metavar="SECONDS",
+    add("--window", type=checks.size, default=language.WINDOW, metavar="SECONDS",
         help="length of a window (default %(default)s)")
     add("--kinds", metavar="RTTM", help="kinds of sentences, such as kinds.rttm of simulated sets")
     add("--json", metavar="FILE", help="write all results as JSON")

@@ -19,14 +19,8 @@ directory ``store`` beside the manifest, which its jobs share and which may be r
 import argparse
 import sys
 
-from diarize.bin.common import (
-    add_allow_pipes,
-    command_parser,
-    finite,
-    plain_text,
-    run_command,
-    sample_rate,
-)
+from diarize import checks
+from diarize.bin.common import add_allow_pipes, command_parser, plain_text, run_command
 from diarize.bin.simulate_code_switch import add_code_switch, add_units
 from diarize.bin.simulate_conversations import add_conversations, add_placing, add_statistics
 from diarize.bin.simulate_store import add_store
@@ -66,12 +60,14 @@ def _add_manifest(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="data directory of single speakers")
     add("-o", "--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
-    add("--num-mixtures", required=True, type=int, metavar="N", help="mixtures to draw")
-    add("--num-speakers", required=True, type=int, metavar="K", help="speakers per mixture")
-    add("--beta", required=True, type=float, metavar="SECONDS", help="mean silence")
+    add("--num-mixtures", required=True, type=checks.count, metavar="N", help="mixtures to draw")
+    add("--num-speakers", required=True, type=checks.count, metavar="K",
+        help="speakers per mixture")
+    add("--beta", required=True, type=checks.amount, metavar="SECONDS", help="mean silence")
     add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
     add("--rir-data", metavar="DIR", help="data directory of impulse responses (default: none)")
-    add("--rir-prob", type=float, default=0.5, metavar="P", help="default 0.5 per speaker")
+    add("--rir-prob", type=checks.probability, default=0.5, metavar="P",
+        help="default 0.5 per speaker")
     add_placing(parser)
     add(
         "--snrs",
@@ -80,9 +76,10 @@ def _add_manifest(parser: argparse.ArgumentParser) -> None:
         metavar="DB,DB,...",
         help="default %(default)s",
     )
-    add("--min-utts", type=int, default=10, metavar="N", help="per speaker, default 10")
-    add("--max-utts", type=int, default=20, metavar="N", help="per speaker, default 20")
-    add("--seed", type=int, default=0, metavar="N", help="random seed (default %(default)s)")
+    add("--min-utts", type=checks.count, default=10, metavar="N", help="per speaker, default 10")
+    add("--max-utts", type=checks.count, default=20, metavar="N", help="per speaker, default 20")
+    add("--seed", type=checks.natural, default=0, metavar="N",
+        help="random seed (default %(default)s)")
     add("--prefix", type=plain_text, default="mix_", metavar="TEXT",
         help="prefix of the mixtures\' ids (default %(default)s)")
     parser.set_defaults(run=_run_manifest)
@@ -97,9 +94,10 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 def _add_write(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     _add_common(parser)
-    add("--job", type=int, default=1, metavar="J", help="which job this is, from 1 (default)")
-    add("--sample-rate", type=sample_rate, default=16000, metavar="HZ", help="default 16000")
-    add("--max-duration", type=float, metavar="SECONDS", help="cut mixtures to this length")
+    add("--job", type=checks.count, default=1, metavar="J",
+        help="which job this is, from 1 (default)")
+    add("--sample-rate", type=checks.sample_rate, default=16000, metavar="HZ", help="default 16000")
+    add("--max-duration", type=checks.size, metavar="SECONDS", help="cut mixtures to this length")
     add("--store", metavar="DIR", help="audio store (default: store beside the manifest)")
     add_allow_pipes(parser)
     parser.set_defaults(run=_run_write)
@@ -114,7 +112,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--manifest", required=True, metavar="FILE", help="from 'manifest', or hitachi's")
     add("-o", "--out", required=True, metavar="DIR", help="data directory to make")
-    add("--num-jobs", type=int, default=1, metavar="N", help="default 1")
+    add("--num-jobs", type=checks.count, default=1, metavar="N", help="default 1")
 
 
 def _run_manifest(args: argparse.Namespace) -> None:
@@ -170,7 +168,6 @@ def _run_write(args: argparse.Namespace) -> None:
     from diarize.simulate.disk import WriteOptions, write_job
     from diarize.simulate.manifest import Manifest
 
-    _check_jobs(args)
     torch.set_num_threads(1)  # the jobs are the parallelism
     options = WriteOptions(args.sample_rate, args.max_duration, args.allow_pipes, args.store)
     manifest = Manifest(args.manifest)
@@ -187,19 +184,13 @@ def _run_finish(args: argparse.Namespace) -> None:
     from diarize.simulate.disk import finish
     from diarize.simulate.manifest import Manifest
 
-    _check_jobs(args)
     count = finish(Manifest(args.manifest), args.out, args.num_jobs)
     print(f"{PROG}: {count} mixtures in {args.out}", file=sys.stderr)
 
 
-def _check_jobs(args: argparse.Namespace) -> None:
-    if args.num_jobs < 1:
-        raise DiarizeError(f"--num-jobs must be at least 1, not {args.num_jobs}")
-
-
 def _numbers(text: str) -> tuple[float, ...]:
     try:
-        return tuple(finite(field) for field in text.replace(":", ",").split(","))
+        return tuple(checks.finite(field) for field in text.replace(":", ",").split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas") from None
 

@@ -5,7 +5,8 @@ import logging
 import os
 import sys
 
-from diarize.bin.common import add_allow_pipes, finite, plain_text
+from diarize import checks
+from diarize.bin.common import add_allow_pipes, plain_text
 from diarize.errors import DiarizeError
 
 
@@ -14,8 +15,8 @@ def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="utterances with utt2lang and utt2spk")
     add("-o", "--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
-    add("--num-mixtures", required=True, type=int, metavar="N", help="mixtures to draw")
-    add("--num-languages", type=int, default=2, metavar="N", help="per mixture, default 2")
+    add("--num-mixtures", required=True, type=checks.count, metavar="N", help="mixtures to draw")
+    add("--num-languages", type=checks.count, default=2, metavar="N", help="per mixture, default 2")
     add(
         "--languages",
         type=_groups,
@@ -23,10 +24,11 @@ def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
         metavar="M:E,...",
         help="mixtures' languages, matrix first: hi:en,ta:en (default: all that the data allow)",
     )
-    add("--seconds", type=_range, default="10-20", metavar="S-S", help="default %(default)s")
+    add("--seconds", type=checks.number_range(checks.finite, 0), default="10-20", metavar="S-S",
+        help="default %(default)s")
     add(
         "--intra",
-        type=float,
+        type=checks.probability,
         default=0.5,
         metavar="P",
         help="share of sentences with a switch within them, which needs word times; default 0.5",
@@ -52,12 +54,16 @@ def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
         "Python function module:name",
     )
     add("--converted-dir", metavar="DIR", help="of converted utterances (default: OUT.converted)")
-    add("--decoys", type=float, default=0.0, metavar="P", help="cuts without a switch; default 0")
+    add("--decoys", type=checks.probability, default=0.0, metavar="P",
+        help="cuts without a switch; default 0")
     add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
     add("--rir-data", metavar="DIR", help="data directory of impulse responses (default: none)")
-    add("--augment", type=float, default=0.5, metavar="P", help="of either; default 0.5")
-    add("--snr", type=_range, default="5-20", metavar="DB-DB", help="default %(default)s")
-    add("--seed", type=int, default=0, metavar="N", help="random seed (default %(default)s)")
+    add("--augment", type=checks.probability, default=0.5, metavar="P",
+        help="of either; default 0.5")
+    add("--snr", type=checks.number_range(checks.finite), default="5-20", metavar="DB-DB",
+        help="default %(default)s")
+    add("--seed", type=checks.natural, default=0, metavar="N",
+        help="random seed (default %(default)s)")
     add("--prefix", type=plain_text, default="cs_", metavar="TEXT",
         help="prefix of the mixtures\' ids (default %(default)s)")
     add_allow_pipes(parser)
@@ -70,7 +76,7 @@ def add_units(parser: argparse.ArgumentParser, prog: str) -> None:
     add("--data", required=True, metavar="DIR", help="data directory with text and utt2lang")
     add("--language", required=True, metavar="LANG", help="whose transcripts are taken")
     add("-o", "--out", required=True, metavar="FILE", help="sentencepiece model to write")
-    add("--size", type=int, default=1000, metavar="N", help="of the vocabulary, at most")
+    add("--size", type=checks.count, default=1000, metavar="N", help="of the vocabulary, at most")
     parser.set_defaults(run=lambda args: _run_units(args, prog))
 
 
@@ -145,11 +151,3 @@ def _groups(text: str) -> tuple[tuple[str, ...], ...]:
     if not all(all(group) for group in groups):
         raise argparse.ArgumentTypeError(f"{text!r}: languages are joined by ':', groups by ','")
     return groups
-
-
-def _range(text: str) -> tuple[float, float]:
-    low, _, high = text.partition("-")
-    try:
-        return finite(low), finite(high or low)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number and no range low-high") from None

@@ -5,7 +5,8 @@ import math
 import sys
 from collections.abc import Callable
 
-from diarize.bin.common import finite, integer, limit, plain_text
+from diarize import checks
+from diarize.bin.common import plain_text
 
 
 def add_statistics(parser: argparse.ArgumentParser, prog: str) -> None:
@@ -13,9 +14,10 @@ def add_statistics(parser: argparse.ArgumentParser, prog: str) -> None:
     add = parser.add_argument
     add("--rttm", required=True, nargs="+", metavar="FILE", help="reference of conversations")
     add("-o", "--out", required=True, metavar="FILE", help="statistics to write, as JSON")
-    add("--num-speakers", type=number_range, default=(1, 10**6), metavar="K[-K]",
+    add("--num-speakers", type=checks.number_range(checks.integer, 1), default=(1, 10**6),
+        metavar="K[-K]",
         help="learn from recordings with so many speakers only (default: all)")  # fmt: skip
-    add("--max-pause", type=limit, default=math.inf, metavar="SECONDS",
+    add("--max-pause", type=checks.limit, default=math.inf, metavar="SECONDS",
         help="after a longer pause a conversation begins anew (default: no limit)")  # fmt: skip
     add("--source", type=plain_text, metavar="TEXT",
         help="what the reference is; default: the names of the files")
@@ -30,18 +32,23 @@ def add_conversations(
     add("--data", required=True, metavar="DIR", help="data directory of single speakers")
     add("--stats", required=True, metavar="FILE", help="from 'statistics'")
     add("-o", "--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
-    add("--num-mixtures", required=True, type=int, metavar="N", help="mixtures to draw")
-    add("--num-speakers", required=True, type=number_range, metavar="K[-K]",
+    add("--num-mixtures", required=True, type=checks.count, metavar="N", help="mixtures to draw")
+    add("--num-speakers", required=True, type=checks.number_range(checks.integer, 1),
+        metavar="K[-K]",
         help="speakers in a conversation; of a range each number in turn")  # fmt: skip
     add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
     add("--rir-data", metavar="DIR", help="data directory of impulse responses (default: none)")
-    add("--rir-prob", type=float, default=0.5, metavar="P", help="default 0.5 per speaker")
+    add("--rir-prob", type=checks.probability, default=0.5, metavar="P",
+        help="default 0.5 per speaker")
     add_placing(parser)
     add("--snrs", type=numbers, default="5,10,15,20", metavar="DB,DB,...",
         help="default %(default)s")  # fmt: skip
-    add("--min-utts", type=int, default=10, metavar="N", help="turns per speaker, default 10")
-    add("--max-utts", type=int, default=20, metavar="N", help="turns per speaker, default 20")
-    add("--seed", type=int, default=0, metavar="N", help="random seed (default %(default)s)")
+    add("--min-utts", type=checks.count, default=10, metavar="N",
+        help="turns per speaker, default 10")
+    add("--max-utts", type=checks.count, default=20, metavar="N",
+        help="turns per speaker, default 20")
+    add("--seed", type=checks.natural, default=0, metavar="N",
+        help="random seed (default %(default)s)")
     add("--prefix", type=plain_text, default="conv_", metavar="TEXT",
         help="prefix of the mixtures\' ids (default %(default)s)")
     parser.set_defaults(run=lambda args: _run_conversations(args, prog))
@@ -50,23 +57,11 @@ def add_conversations(
 def add_placing(parser: argparse.ArgumentParser) -> None:
     """Add the options of rooms and levels that mixtures and conversations share."""
     add = parser.add_argument
-    add("--one-room", type=finite, default=0.0, metavar="P",
+    add("--one-room", type=checks.probability, default=0.0, metavar="P",
         help="probability that all speakers are in one room, which is the speaker in utt2spk of "
         "--rir-data (default %(default)s)")  # fmt: skip
-    add("--level-spread", type=finite, default=0.0, metavar="DB",
+    add("--level-spread", type=checks.amount, default=0.0, metavar="DB",
         help="standard deviation of the speakers' levels (default %(default)s)")
-
-
-def number_range(text: str) -> tuple[int, int]:
-    """Return (low, high) of ``2`` or ``1-4``."""
-    low, _, high = text.partition("-")
-    try:
-        found = integer(low), integer(high or low)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number and no range low-high") from None
-    if not 1 <= found[0] <= found[1]:
-        raise argparse.ArgumentTypeError(f"{text!r}: at least 1, low to high")
-    return found
 
 
 def _run_statistics(args: argparse.Namespace, prog: str) -> None:

@@ -12,7 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from diarize.bin.common import add_allow_pipes, sample_rate
+from diarize import checks
+from diarize.bin.common import add_allow_pipes
 
 
 def add_store(parser: argparse.ArgumentParser, prog: str) -> None:
@@ -22,9 +23,11 @@ def add_store(parser: argparse.ArgumentParser, prog: str) -> None:
     add("--store", type=Path, metavar="DIR", help="audio store (default: beside the manifest)")
     add("--levels", action="store_true", help="compute the levels of noise and reverberant speech")
     add("--verify", action="store_true", help="compare all checksums instead, and change nothing")
-    add("--job", type=int, default=1, metavar="J", help="with --levels: this job, from 1 (default)")
-    add("--num-jobs", type=int, default=1, metavar="N", help="with --levels: jobs, default 1")
-    add("--sample-rate", type=sample_rate, default=16000, metavar="HZ", help="default 16000")
+    add("--job", type=checks.count, default=1, metavar="J",
+        help="with --levels: this job, from 1 (default)")
+    add("--num-jobs", type=checks.count, default=1, metavar="N",
+        help="with --levels: jobs, default 1")
+    add("--sample-rate", type=checks.sample_rate, default=16000, metavar="HZ", help="default 16000")
     add_allow_pipes(parser)
     parser.set_defaults(run=lambda args: _run(args, prog))
 
@@ -33,15 +36,14 @@ def _run(args: argparse.Namespace, prog: str) -> int:
     """Return the exit status: 1 if checksums differ."""
     import torch
 
-    from diarize.errors import DiarizeError
     from diarize.simulate.manifest import Manifest
     from diarize.simulate.mix.layout import open_layout
     from diarize.simulate.mix.mixer import Mixer
     from diarize.simulate.mix.store import StoreOptions, damaged_shards
 
     folder = args.store or args.manifest.parent / "store"
-    if not 1 <= args.job <= args.num_jobs:
-        raise DiarizeError(f"--job {args.job} of {args.num_jobs}: jobs are numbered from 1")
+    checks.require(args.job <= args.num_jobs, "--job", args.job,
+                   f"--num-jobs ({args.num_jobs}) or less")
     if args.verify:
         damaged = damaged_shards(folder)
         for shard in damaged:

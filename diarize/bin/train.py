@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diarize import checks
 from diarize.bin.common import add_allow_pipes, command_parser, run_command
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", dest="overrides",
         help="override the configuration, e.g. train.steps=100 model.decoder.queries=25")
     add_allow_pipes(parser)
-    add("--skip-bad", type=int, default=0, metavar="N",
+    add("--skip-bad", type=checks.natural, default=0, metavar="N",
         help="train without the recordings that cannot be decoded, or that have more speakers in "
         "a crop than the model has queries for, if there are at most N; they are listed "
         "(default: 0)")

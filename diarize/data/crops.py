@@ -9,11 +9,12 @@ from typing import Literal
 
 import numpy as np
 
+from diarize.checks import fraction, non_negative, positive, require
 from diarize.data.channel import random_channel
 from diarize.data.examples import Example
 from diarize.data.sources import Source
 from diarize.data.stretches import Stretches, clip_stretches, crop_bounds
-from diarize.errors import DiarizeError, require_at_least
+from diarize.errors import DiarizeError
 from diarize.io.audio import resample
 from diarize.segments import Regions, Segment, segments_to_mask
 from diarize.timebase import FrameGrid
@@ -47,13 +48,11 @@ class CropOptions:
     """
 
     def __post_init__(self) -> None:
-        if self.crop_seconds <= 0:
-            raise ValueError(f"crop_seconds must be positive, not {self.crop_seconds}")
-        require_at_least(0, bucket=self.bucket)
-        if not 0 <= self.channel <= 1:
-            raise ValueError(f"channel must be a probability, 0 to 1, not {self.channel}")
-        if self.speed is not None and not 0.5 <= self.speed[0] <= self.speed[1] <= 2.0:
-            raise ValueError(f"speed must be a range within 0.5 to 2, not {list(self.speed)}")
+        positive(crop_seconds=self.crop_seconds)
+        non_negative(bucket=self.bucket)
+        fraction(channel=self.channel)
+        low, high = self.speed or (1.0, 1.0)
+        require(0.5 <= low <= high <= 2.0, "speed", self.speed, "a range within 0.5 to 2")
 
 
 def parse_weights(arguments: Sequence[str]) -> tuple[list[str], list[float] | None]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from diarize.errors import DiarizeError, require_at_least
+from diarize.checks import at_least, positive
+from diarize.errors import DiarizeError
 from diarize.features.recording import Samples
 from diarize.nn.attention import length_mask
 from diarize.timebase import FrameGrid
@@ -38,12 +39,11 @@ class LogMelOptions:
     """Subtract the mean of each window from its samples, as remove_dc_offset of Kaldi."""
 
     def __post_init__(self) -> None:
-        require_at_least(1, sample_rate=self.sample_rate, num_mels=self.num_mels, stack=self.stack)
+        at_least(1, sample_rate=self.sample_rate, num_mels=self.num_mels, stack=self.stack)
         # At least one sample each.
         shortest = 1000 / self.sample_rate
-        require_at_least(shortest, window_ms=self.window_ms, hop_ms=self.hop_ms)
-        if not self.floor > 0:
-            raise ValueError(f"floor must be above 0, not {self.floor}: its logarithm is taken")
+        at_least(shortest, window_ms=self.window_ms, hop_ms=self.hop_ms)
+        positive(floor=self.floor)  # its logarithm is computed
 
 
 class LogMel(nn.Module):

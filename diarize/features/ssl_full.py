@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from diarize.checks import require
 from diarize.errors import DiarizeError
 from diarize.features.recording import Samples
 from diarize.features.ssl_conv import CHANNELS, FROM_INIT_MODEL, SslConv, SslConvOptions
@@ -32,8 +33,8 @@ class SslFullOptions:
     """Layer whose output is used, from 1; null: the whole model with its final layer norm."""
 
     def __post_init__(self) -> None:
-        if self.layer is not None and not 1 <= self.layer <= self.layers:
-            raise ValueError(f"layer must lie in 1..{self.layers}, not {self.layer}")
+        require(self.layer is None or 1 <= self.layer <= self.layers, "layer", self.layer,
+                f"from 1 to {self.layers}")
 
 
 class SslFull(nn.Module):

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from diarize.checks import at_least, non_negative, require
 from diarize.config import from_dict, read_yaml
-from diarize.errors import require_at_least
 from diarize.infer.postprocess import PostprocessOptions
 from diarize.infer.tune import TuneOptions
 
@@ -40,16 +40,13 @@ class NetworkOptions:
     """float32, or int16: Kaldi's compressed matrix of two bytes per value."""
 
     def __post_init__(self) -> None:
-        require_at_least(0, min_activity=self.min_activity, min_queries=self.min_queries)
-        for name in ("max_memory", "max_whole", "batch_seconds"):
-            if getattr(self, name) is not None:
-                require_at_least(0, **{name: getattr(self, name)})
-        require_at_least(10, window=self.window)
-        require_at_least(1, overlap=self.overlap)
-        if self.overlap > self.window / 2:
-            raise ValueError(f"overlap {self.overlap} is above half of the window {self.window}")
-        if self.max_whole is not None and self.max_whole < self.window:
-            raise ValueError(f"max_whole {self.max_whole} is below the window {self.window}")
+        non_negative(min_activity=self.min_activity, min_queries=self.min_queries)
+        non_negative(max_memory=self.max_memory, batch_seconds=self.batch_seconds)
+        at_least(10, window=self.window)
+        require(1 <= self.overlap <= self.window / 2, "overlap", self.overlap,
+                f"from 1 to half of the window ({self.window:g})")
+        require(self.max_whole is None or self.max_whole >= self.window, "max_whole",
+                self.max_whole, f"the window ({self.window:g}) or more")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from diarize import checks
 from diarize.errors import DiarizeError
 
 _log = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     for noun, which in (("speakers", ""), ("languages", ", with a model for languages")):
         for limit, words in LIMITS.items():
             parser.add_argument(
-                f"--{limit}-{noun}", type=int, metavar="N", help=f"{words} N {noun}{which}"
+                f"--{limit}-{noun}", type=checks.count, metavar="N", help=f"{words} N {noun}{which}"
             )
 
 
@@ -52,8 +53,7 @@ def own_options(
             raise DiarizeError(
                 f"{name}: the model is for {own}; use {limit}_{own} (--{limit}-{own})"
             )
-        if value < 1:
-            raise DiarizeError(f"{name} must be 1 or more, not {value}")
+        checks.at_least(1, **{name: value})
         if num_queries and limit != "max" and value > num_queries:
             raise DiarizeError(
                 f"{name} is {value}, but the model has {num_queries} queries, each for one of the "

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from diarize.checks import fraction, inner_fraction, non_negative, require
 from diarize.errors import DiarizeError
 from diarize.infer.confidence import calibrated, turn_probabilities
 from diarize.segments import Segment, Turn
@@ -60,28 +61,18 @@ class PostprocessOptions:
     """
 
     def __post_init__(self) -> None:
-        for name in ("query_threshold", "mask_threshold", "language_id_threshold"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 <= value <= 1.0:
-                raise ValueError(f"{name} must lie in 0..1, not {value}")
-        if self.median < 1 or self.median % 2 == 0:
-            raise ValueError(f"median must be an odd number of frames, 1 for off: {self.median}")
-        for name in ("min_duration", "min_gap"):
-            if not 0.0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be 0 s or more, not {getattr(self, name)}")
-        for name in ("num_speakers", "min_speakers", "max_speakers"):
-            if getattr(self, name) is not None and getattr(self, name) < 0:
-                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
-        if self.num_speakers is not None and (self.min_speakers, self.max_speakers) != (None, None):
-            raise ValueError("num_speakers excludes min_speakers and max_speakers")
-        if None not in (self.min_speakers, self.max_speakers) and (
-            self.min_speakers > self.max_speakers
-        ):
-            raise ValueError(
-                f"min_speakers {self.min_speakers} is above max_speakers {self.max_speakers}"
-            )
-        if self.merge_iou is not None and not 0.0 < self.merge_iou < 1.0:
-            raise ValueError(f"merge_iou must lie between 0 and 1, not {self.merge_iou}")
+        fraction(query_threshold=self.query_threshold, mask_threshold=self.mask_threshold)
+        fraction(language_id_threshold=self.language_id_threshold)
+        inner_fraction(merge_iou=self.merge_iou)
+        require(self.median > 0 and self.median % 2 == 1, "median", self.median,
+                "an odd number of frames (1: no filter)")
+        low, high = self.min_speakers, self.max_speakers
+        non_negative(min_duration=self.min_duration, min_gap=self.min_gap)
+        non_negative(num_speakers=self.num_speakers, min_speakers=low, max_speakers=high)
+        if self.num_speakers is not None and (low, high) != (None, None):
+            raise DiarizeError("num_speakers excludes min_speakers and max_speakers; use one")
+        if None not in (low, high):
+            require(low <= high, "min_speakers", low, f"max_speakers ({high}) or less")
 
 
 def select_queries(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from diarize.checks import require
 from diarize.errors import DiarizeError
 from diarize.infer.postprocess import (
     SPEAKER,
@@ -45,10 +46,8 @@ class TuneOptions:
     def __post_init__(self) -> None:
         for name in GRID_NAMES:
             values = getattr(self, name)
-            if not values:
-                raise ValueError(f"{name} needs at least one value")
-            if len(set(values)) != len(values):
-                raise ValueError(f"{name} lists a value twice: {list(values)}")
+            require(bool(values) and len(set(values)) == len(values), name, list(values),
+                    "one or more different values")
             for value in values:
                 PostprocessOptions(**{name: value})
 

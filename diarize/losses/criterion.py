@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diarize.checks import fraction, non_negative
+from diarize.errors import DiarizeError
 from diarize.losses import terms
 from diarize.losses.matcher import match
 from diarize.nn.attention import length_mask
@@ -36,13 +38,12 @@ class CriterionOptions:
     """Sum the loss over all decoder layers; false: the last layer only."""
 
     def __post_init__(self) -> None:
-        if min(self.bce, self.dice, self.cls, self.negative_weight) < 0:
-            raise ValueError("weights of loss terms cannot be negative")
+        non_negative(bce=self.bce, dice=self.dice, cls=self.cls)
+        non_negative(negative_weight=self.negative_weight)
         if not self.bce and not self.dice:
-            raise ValueError("bce and dice cannot both be 0: nothing would train the masks")
-        for name in ("label_smoothing", "mask_label_smoothing"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in 0..1, not {getattr(self, name)}")
+            raise DiarizeError("bce and dice cannot both be 0: nothing would train the masks")
+        fraction(label_smoothing=self.label_smoothing)
+        fraction(mask_label_smoothing=self.mask_label_smoothing)
 
 
 class Criterion:

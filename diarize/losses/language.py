@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from diarize.checks import fraction, non_negative, positive
+from diarize.errors import DiarizeError
 from diarize.losses import terms
 from diarize.losses.criterion import Criterion
 from diarize.losses.matcher import match
@@ -73,15 +75,11 @@ class LanguageCriterionOptions:
     """Sum the loss over all decoder layers; false: the last layer only."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value is not None and value < 0:
-                raise ValueError(f"{name} cannot be negative, as {value}")
+        non_negative(**vars(self))
         if not self.focal and not self.tversky:
-            raise ValueError("focal and tversky cannot both be 0: nothing would train the masks")
-        if not self.tversky_smooth or not self.tversky_exponent:
-            raise ValueError("tversky_smooth and tversky_exponent must be above 0")
-        if self.focal_alpha is not None and self.focal_alpha > 1:
-            raise ValueError(f"focal_alpha must lie in 0..1, not {self.focal_alpha}")
+            raise DiarizeError("focal and tversky cannot both be 0: nothing would train the masks")
+        positive(tversky_smooth=self.tversky_smooth, tversky_exponent=self.tversky_exponent)
+        fraction(focal_alpha=self.focal_alpha)
 
 
 class LanguageCriterion(Criterion):

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from diarize.errors import require_at_least
+from diarize.checks import at_least, non_negative
+from diarize.errors import DiarizeError
 from diarize.features.logmel import LogMel, LogMelOptions
 from diarize.nn.conformer import Conformer
 from diarize.nn.outputs import Encoded, Queries, QueryPredictions
@@ -40,14 +41,14 @@ class BackboneOptions:
     """Strides of the same; their product is ``down_factor``."""
 
     def __post_init__(self) -> None:
-        require_at_least(1, dim=self.dim, heads=self.heads, ff_dim=self.ff_dim)
-        require_at_least(1, kernel=self.kernel, down_factor=self.down_factor)
-        require_at_least(0, layers=self.layers)
+        at_least(1, dim=self.dim, heads=self.heads, ff_dim=self.ff_dim)
+        at_least(1, kernel=self.kernel, down_factor=self.down_factor)
+        non_negative(layers=self.layers)
         product = 1
         for stride in self.up_strides:
             product *= stride
         if product != self.down_factor:
-            raise ValueError(
+            raise DiarizeError(
                 f"up_strides {self.up_strides} do not undo the down_factor of {self.down_factor}"
             )
 
@@ -70,8 +71,8 @@ class DecoderOptions:
     """Restrict cross-attention to the previous layer's mask (eq. 4); false: Table 3."""
 
     def __post_init__(self) -> None:
-        require_at_least(1, queries=self.queries, heads=self.heads, ff_dim=self.ff_dim)
-        require_at_least(0, layers=self.layers)
+        at_least(1, queries=self.queries, heads=self.heads, ff_dim=self.ff_dim)
+        non_negative(layers=self.layers)
 
 
 @dataclass(frozen=True)

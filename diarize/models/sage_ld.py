@@ -5,6 +5,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from diarize.checks import require
+from diarize.errors import DiarizeError
 from diarize.features.logmel import LogMel, LogMelOptions
 from diarize.features.ssl_conv import SslConv, SslConvOptions
 from diarize.features.ssl_full import SslFull, SslFullOptions
@@ -54,13 +56,12 @@ class SageLdOptions:
     """Names of the languages of the language head; empty: no head."""
 
     def __post_init__(self) -> None:
-        if self.decoder.queries < 2:
-            raise ValueError("decoder.queries must be 2 or more: one is the VAD slot")
+        queries = self.decoder.queries
+        require(queries >= 2, "decoder.queries", queries, "2 or more (one is the VAD slot)")
         if len(set(self.languages)) != len(self.languages):
-            raise ValueError(f"languages lists a name twice: {self.languages}")
+            raise DiarizeError(f"languages contains a name twice: {self.languages}")
         for name in self.languages:
-            if not name or any(c.isspace() for c in name):
-                raise ValueError(f"languages: {name!r} is no name for an RTTM file")
+            require(name.split() == [name], "languages", name, "names without spaces")
 
 
 class Encoder(nn.Module):

@@ -14,11 +14,11 @@ decay).  All numbers are options.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
-from diarize.errors import DiarizeError
+from diarize.checks import inner_fraction, non_negative, positive, require
 from diarize.timebase import FrameGrid
 
 _SILENCE = 1e-12  # added to the mean square: -120 dB
@@ -47,22 +47,15 @@ class SadOptions:
     silent: float = -75.0
 
     def __post_init__(self) -> None:
-        checks = [
-            ("hop", self.hop > 0, "above 0"),
-            ("window", self.window >= self.hop, f"at least the hop, {self.hop}"),
-            ("depth", 0 < self.depth < 1, "between 0 and 1"),
-            ("min_drop", self.min_drop > 0, "above 0"),
-            ("max_drop", self.max_drop >= self.min_drop, f"at least min_drop={self.min_drop}"),
-            *((name, getattr(self, name) >= 0, "0 or more")
-              for name in ("min_speech", "min_pause", "pad", "split_pause")),
-        ]  # fmt: skip
-        for field in fields(self):
-            value = getattr(self, field.name)
-            checks.append((field.name, math.isfinite(value), "a finite number"))
-        for name, good, wanted in checks:
-            if not good:
-                value = getattr(self, name)
-                raise DiarizeError(f"energy SAD: {name} must be {wanted}, not {value}")
+        for name, value in vars(self).items():
+            require(math.isfinite(value), name, value, "a finite number")
+        positive(hop=self.hop, min_drop=self.min_drop)
+        require(self.window >= self.hop, "window", self.window, f"the hop ({self.hop}) or more")
+        inner_fraction(depth=self.depth)
+        require(self.max_drop >= self.min_drop, "max_drop", self.max_drop,
+                f"min_drop ({self.min_drop}) or more")
+        non_negative(min_speech=self.min_speech, min_pause=self.min_pause)
+        non_negative(pad=self.pad, split_pause=self.split_pause)
 
 
 def energy_sad(

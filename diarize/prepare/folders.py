@@ -13,6 +13,7 @@ import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from diarize import checks
 from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
 from diarize.io.audio_ffmpeg import AUDIO_SUFFIXES, FFMPEG_SUFFIXES
@@ -54,11 +55,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--groups", metavar="FILE", help="lines '<recording> <group>': kept in one set")
     add("--split", metavar="FILE",
         help="lines '<recording> train|dev|test'; the recordings not in it go by the rule")
-    add("--dev-share", type=float, default=0.1, metavar="SHARE",
+    add("--dev-share", type=checks.probability, default=0.1, metavar="SHARE",
         help="of the audio (default %(default)s)")
-    add("--test-share", type=float, default=0.1, metavar="SHARE",
+    add("--test-share", type=checks.probability, default=0.1, metavar="SHARE",
         help="of the audio (default %(default)s)")
-    add("--seed", type=int, default=1, metavar="N", help="of the rule (default %(default)s)")
+    add("--seed", type=checks.natural, default=1, metavar="N",
+        help="of the rule (default %(default)s)")
     add("--incomplete", choices=("error", "skip"), default="error",
         help="audio without RTTM, and RTTM without audio: an error, or left out with a warning")
 
@@ -66,8 +68,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def prepare(args: argparse.Namespace) -> None:
     """Write the sets."""
     for name in ("dev_share", "test_share"):
-        if not 0 <= getattr(args, name) < 1:
-            raise DiarizeError(f"--{name.replace('_', '-')} is a share from 0 to below 1")
+        checks.require(getattr(args, name) < 1, f"--{name.replace('_', '-')}", getattr(args, name),
+                       "below 1")
     part, channels = read_folders(args)
     split, rule = split_of(part, args, channels)
     out = Path(args.out)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from diarize import checks
 from diarize.errors import DiarizeError
 from diarize.io.table import read_text
 from diarize.prepare.archive import corpus_root, one_of
@@ -49,10 +50,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for name, default in (("train", TRAIN), ("dev", "dev-clean"), ("test", "test-clean")):
         add(f"--{name}-parts", default=default, metavar="PART,...",
             help="default %(default)s")  # fmt: skip
-    add("--hold-out", type=float, default=0.0, metavar="SHARE",
+    add("--hold-out", type=checks.probability, default=0.0, metavar="SHARE",
         help="take this share of the training speakers for dev, and as many for test, and no "
         "other parts: where only training parts are there")  # fmt: skip
-    add("--split-seed", type=int, default=DEFAULT_SEED, metavar="N",
+    add("--split-seed", type=checks.natural, default=DEFAULT_SEED, metavar="N",
         help="of splits by speakers (default %(default)s)")  # fmt: skip
 
 
@@ -157,8 +158,7 @@ def split_sets(
     Raises DiarizeError where there are too few speakers, or training and test share one.
     """
     if hold_out:
-        if not 0 < hold_out < 0.5:
-            raise DiarizeError(f"--hold-out must be a share below 0.5, not {hold_out}")
+        checks.require(0 < hold_out < 0.5, "--hold-out", hold_out, "above 0 and below 0.5")
         speakers = {u.speaker for u in chosen["train"]}
         first = seeded_split(speakers, seed, 2 * hold_out)
         held = seeded_split([s for s, which in first.items() if which == "dev"], seed, 0.5)

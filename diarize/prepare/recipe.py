@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from diarize import checks
 from diarize.io.atomic import atomic_write
 from diarize.prepare.counts import Counts, Expected, agreeing_reading, check_all
 from diarize.prepare.part import CorpusPart
@@ -17,7 +18,7 @@ def add_split_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--split-seed`` and ``--split-list`` for a corpus without a validation set."""
     parser.add_argument("--split-list", default="", metavar="FILE",
                         help="committed list of the 80/20 split, used if the file exists")
-    parser.add_argument("--split-seed", type=int, metavar="N",
+    parser.add_argument("--split-seed", type=checks.natural, metavar="N",
                         help="split by the rule with this seed instead of the list; without a "
                         f"list: {DEFAULT_SEED}")
 

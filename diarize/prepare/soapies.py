@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from diarize import checks
 from diarize.errors import DiarizeError
 from diarize.io.folders import files_below, files_like
 from diarize.io.table import read_text
@@ -59,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--split-by", default="official", choices=("official", "episode"),
         help="official: the authors' lists of ids, in which episodes are on several sides; "
         "episode: 60/20/20 by whole episodes (default %(default)s)")
-    add("--split-seed", type=int, default=DEFAULT_SEED, metavar="N",
+    add("--split-seed", type=checks.natural, default=DEFAULT_SEED, metavar="N",
         help="of --split-by episode (default %(default)s)")
 
 

@@ -57,18 +57,18 @@ class Table:
         for row in self.rows:
             for column, text in row.figures.items():
                 if column not in self.columns:
-                    raise ValueError(f"row '{row.name}': there is no column '{column}'")
+                    raise DiarizeError(f"row '{row.name}': there is no column '{column}'")
                 if not _FIGURE.search(text):
-                    raise ValueError(f"row '{row.name}', {column}: '{text}' holds no figure")
+                    raise DiarizeError(f"row '{row.name}', {column}: '{text}' holds no figure")
         for output in self.outputs:
             if output.column not in self.row(output.row).figures:
-                raise ValueError(f"row '{output.row}' has no figure for {output.column}")
+                raise DiarizeError(f"row '{output.row}' has no figure for {output.column}")
 
     def row(self, name: str) -> Row:
-        """Return the first row called ``name``; ValueError where there is none."""
+        """Return the first row called ``name``; DiarizeError if there is none."""
         found = next((row for row in self.rows if row.name == name), None)
         if found is None:
-            raise ValueError(f"there is no row '{name}'")
+            raise DiarizeError(f"there is no row '{name}'")
         return found
 
 
@@ -96,7 +96,7 @@ def parse_figure(text: str) -> tuple[str, float]:
     """
     found = _FIGURE.search(text)
     if found is None:
-        raise ValueError(f"'{text}' holds no figure")
+        raise DiarizeError(f"'{text}' holds no figure")
     return found[1], COLLARS[text.lstrip().startswith("(")]
 
 

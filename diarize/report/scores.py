@@ -4,7 +4,7 @@ import csv
 import io
 from dataclasses import asdict, dataclass, field
 
-from diarize.errors import DiarizeError
+from diarize.checks import non_negative
 from diarize.score import analysis
 from diarize.score.analysis import SpeakerResult, count_accuracy, count_confusion
 from diarize.score.der import Evaluation, ScoreOptions
@@ -34,8 +34,7 @@ class ReportOptions:
     def __post_init__(self) -> None:
         for collar in self.collars:
             ScoreOptions(collar)  # checks the value
-        if self.bootstrap < 0:
-            raise DiarizeError(f"--bootstrap must be 0 or more, not {self.bootstrap}")
+        non_negative(bootstrap=self.bootstrap)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from diarize.errors import DiarizeError
+from diarize.checks import non_negative
 from diarize.score.columns import Problem, SegmentSet, problem_from_segments
 from diarize.score.mapping import map_speakers, time_in_common
 from diarize.score.timeline import EPSILON, Spans, Timeline, Turns, build_timeline, time_order
@@ -34,8 +34,7 @@ class ScoreOptions:
     merge_turns: bool = False
 
     def __post_init__(self) -> None:
-        if not (self.collar >= 0 and np.isfinite(self.collar)):
-            raise DiarizeError(f"the collar must be 0 or more seconds, not {self.collar}")
+        non_negative(collar=self.collar)
 
 
 class Evaluation:

@@ -8,7 +8,6 @@ fill together; it may be removed afterwards, or kept for training from the same 
 """
 
 import heapq
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from diarize.checks import at_least, require
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_directory, atomic_write, make_directory
 from diarize.io.audio import write_wav
@@ -60,12 +60,8 @@ class WriteOptions:
     store: str | os.PathLike | None = None
 
     def __post_init__(self) -> None:
-        if self.sample_rate < 1:
-            raise DiarizeError(f"simulation: sample rate {self.sample_rate} Hz is impossible")
-        if self.max_duration is not None and not (
-            1 <= self.max_duration * self.sample_rate < math.inf
-        ):
-            raise DiarizeError(f"simulation: cannot cut to {self.max_duration} s")
+        at_least(1, sample_rate=self.sample_rate)
+        at_least(1 / self.sample_rate, max_duration=self.max_duration)
 
     @property
     def max_samples(self) -> int | None:
@@ -88,8 +84,7 @@ def write_job(
     full scale as a whole; others are not scaled.  Raises DiarizeError for unreadable audio, and
     for an output directory that is not writable or belongs to another manifest or other options.
     """
-    if not 1 <= job <= num_jobs:
-        raise DiarizeError(f"job {job} of {num_jobs}: jobs are numbered from 1 to {num_jobs}")
+    require(1 <= job <= num_jobs, "job", job, f"from 1 to the number of jobs ({num_jobs})")
     out, part = Path(out), _part(Path(out), job, num_jobs)
     make_directory(part.parent)
     _claim(out, manifest, options)

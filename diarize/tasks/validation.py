@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from diarize.checks import inner_fraction, non_negative, require
 from diarize.data.examples import Batch
-from diarize.errors import require_at_least
 from diarize.infer.postprocess import PostprocessOptions, PostProcessor
 from diarize.nn.outputs import QueryPredictions
 from diarize.train.mask_der import mask_der_stats
@@ -36,12 +36,13 @@ class ValidOptions:
     """Number of recordings used; 0: all."""
 
     def __post_init__(self) -> None:
-        if not self.query_thresholds or not all(0 <= t < 1 for t in self.query_thresholds):
-            raise ValueError("query_thresholds must be one or more probabilities below 1")
-        if not 0 < self.mask_threshold < 1:
-            raise ValueError(f"mask_threshold must lie between 0 and 1, not {self.mask_threshold}")
-        require_at_least(0, collar=self.collar, batch_seconds=self.batch_seconds)
-        require_at_least(0, max_seconds=self.max_seconds, max_recordings=self.max_recordings)
+        require(
+            bool(self.query_thresholds) and all(0 <= t < 1 for t in self.query_thresholds),
+            "query_thresholds", self.query_thresholds, "one or more probabilities below 1",
+        )  # fmt: skip
+        inner_fraction(mask_threshold=self.mask_threshold)
+        non_negative(collar=self.collar, batch_seconds=self.batch_seconds)
+        non_negative(max_seconds=self.max_seconds, max_recordings=self.max_recordings)
 
 class ValidRecording(NamedTuple):
     """Output of the network for a validation recording, and its reference, on the host.

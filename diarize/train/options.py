@@ -5,6 +5,16 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from diarize.checks import (
+    at_least,
+    fraction,
+    inner_fraction,
+    non_negative,
+    one_of,
+    positive,
+    require,
+)
+
 OPTIMIZERS = ("adamw", "muon")
 SCHEDULES = ("onecycle", "constant", "threephase")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -39,6 +49,13 @@ class OptimizerOptions:
     muon_ratio: float = 1.0
     """Learning rate of Muon's matrices relative to ``lr``."""
 
+    def __post_init__(self) -> None:
+        one_of(OPTIMIZERS, name=self.name)
+        positive(lr=self.lr, eps=self.eps, muon_ratio=self.muon_ratio)
+        non_negative(weight_decay=self.weight_decay)
+        require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "betas", self.betas,
+                "two numbers in [0, 1)")
+
 
 @dataclass(frozen=True)
 class ScheduleOptions:
@@ -65,10 +82,18 @@ class ScheduleOptions:
     hold_part: float = 0.6
     """threephase: share of the steps at ``lr``."""
 
+    def __post_init__(self) -> None:
+        one_of(SCHEDULES, name=self.name)
+        inner_fraction(pct_start=self.pct_start)
+        positive(div_factor=self.div_factor, final_div_factor=self.final_div_factor)
+        non_negative(start_lr=self.start_lr, end_lr=self.end_lr, warmup_steps=self.warmup_steps)
+        fraction(warmup_part=self.warmup_part, hold_part=self.hold_part)
+        fraction(**{"warmup_part + hold_part": self.warmup_part + self.hold_part})
+
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Options of the trainer; raises ValueError for invalid values."""
+    """Options of the trainer; raises DiarizeError for invalid values."""
 
     steps: int = 1000
     """Number of optimiser steps."""
@@ -123,56 +148,21 @@ class TrainOptions:
     """Write TensorBoard logs."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "log_interval", "keep_best"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        _require(self.parts >= 1, "accumulation", self.accumulation, "auto, or at least 1")
-        for name in ("clip_norm", "valid_interval", "save_interval", "num_workers", "threads"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        for name in ("max_seconds", "max_memory"):
-            value = getattr(self, name)
-            _require(value is None or value > 0, name, value, "null or above 0")
-        _require(self.precision in PRECISIONS, "precision", self.precision, _one_of(PRECISIONS))
-        _require(self.device in DEVICES, "device", self.device, _one_of(DEVICES))
-        _require(self.batch_size >= self.parts, "batch_size", self.batch_size,
-                 f"at least accumulation ({self.parts})")
-        self._check_optimizer()
-        self._check_schedule()
+        at_least(1, steps=self.steps, batch_size=self.batch_size, accumulation=self.parts)
+        at_least(1, log_interval=self.log_interval, keep_best=self.keep_best)
+        non_negative(clip_norm=self.clip_norm, valid_interval=self.valid_interval)
+        non_negative(save_interval=self.save_interval, num_workers=self.num_workers)
+        non_negative(threads=self.threads)
+        positive(max_seconds=self.max_seconds, max_memory=self.max_memory)
+        one_of(PRECISIONS, precision=self.precision)
+        one_of(DEVICES, device=self.device)
+        require(self.batch_size >= self.parts, "batch_size", self.batch_size,
+                f"accumulation ({self.parts}) or more")
 
     @property
     def parts(self) -> int:
         """Number of micro-batches; 1 as long as ``accumulation`` is auto."""
         return 1 if self.accumulation == "auto" else self.accumulation
-
-    def _check_optimizer(self) -> None:
-        opt = self.optimizer
-        _require(opt.name in OPTIMIZERS, "optimizer.name", opt.name, _one_of(OPTIMIZERS))
-        _require(opt.lr > 0, "optimizer.lr", opt.lr, "above 0")
-        _require(len(opt.betas) == 2 and all(0 <= b < 1 for b in opt.betas), "optimizer.betas",
-                 opt.betas, "two numbers in [0, 1)")
-        _require(opt.weight_decay >= 0, "optimizer.weight_decay", opt.weight_decay, "0 or more")
-        _require(opt.eps > 0, "optimizer.eps", opt.eps, "above 0")
-        _require(opt.muon_ratio > 0, "optimizer.muon_ratio", opt.muon_ratio, "above 0")
-
-    def _check_schedule(self) -> None:
-        plan = self.schedule
-        _require(plan.name in SCHEDULES, "schedule.name", plan.name, _one_of(SCHEDULES))
-        _require(0 < plan.pct_start < 1, "schedule.pct_start", plan.pct_start, "within (0, 1)")
-        for name in ("div_factor", "final_div_factor"):
-            _require(getattr(plan, name) > 0, f"schedule.{name}", getattr(plan, name), "above 0")
-        for name in ("start_lr", "end_lr", "warmup_steps", "warmup_part", "hold_part"):
-            value = getattr(plan, name)
-            _require(value >= 0, f"schedule.{name}", value, "0 or more")
-        parts = plan.warmup_part + plan.hold_part
-        _require(parts <= 1, "schedule.warmup_part + hold_part", parts, "at most 1")
-
-
-def _one_of(choices: tuple[str, ...]) -> str:
-    return "one of " + ", ".join(choices)
-
-
-def _require(good: bool, name: str, value: Any, wanted: str) -> None:
-    if not good:
-        raise ValueError(f"{name} must be {wanted}, not {value!r}")
 
 
 def fingerprint(options: TrainOptions, identity: dict[str, Any] | None = None) -> dict[str, Any]:

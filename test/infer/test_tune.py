@@ -147,10 +147,10 @@ def test_values_at_the_edge_of_the_grid_are_named():
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
-        ({"query_threshold": []}, "query_threshold needs at least one value"),
-        ({"query_threshold": [0.5, 1.5]}, "query_threshold must lie in 0..1"),
+        ({"query_threshold": []}, "query_threshold must be one or more"),
+        ({"query_threshold": [0.5, 1.5]}, "query_threshold must be between 0 and 1"),
         ({"median": [4]}, "odd"),
-        ({"mask_threshold": [0.5, 0.5]}, "twice"),
+        ({"mask_threshold": [0.5, 0.5]}, "mask_threshold must be one or more different"),
         ({"mask_thresholds": [0.5]}, "did you mean 'mask_threshold'"),
         ({"query_threshold": 0.5}, "expected a list"),
     ],

@@ -179,7 +179,7 @@ def test_padded_columns_may_hold_anything_finite():
 
 
 def test_options_refuse_nonsense():
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(DiarizeError, match="bce must be 0 or more"):
         CriterionOptions(bce=-1.0)
-    with pytest.raises(ValueError, match="both be 0"):
+    with pytest.raises(DiarizeError, match="both be 0"):
         CriterionOptions(bce=0.0, dice=0.0)

@@ -314,12 +314,12 @@ def test_too_many_languages_are_named():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"embedded": -1.0}, "embedded cannot be negative"),
+        ({"embedded": -1.0}, "embedded must be 0 or more"),
         ({"focal": 0.0, "tversky": 0.0}, "both be 0"),
         ({"tversky_smooth": 0.0}, "must be above 0"),
         ({"focal_alpha": 1.5}, "focal_alpha"),
     ],
 )
 def test_options_refuse_nonsense(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DiarizeError, match=message):
         LanguageCriterionOptions(**options)

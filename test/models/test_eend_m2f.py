@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from diarize.errors import DiarizeError
 from diarize.models.eend_m2f import BackboneOptions, DecoderOptions, EendM2f, EendM2fOptions
 
 SMALL = EendM2fOptions(
@@ -36,5 +37,5 @@ def test_padding_and_batch_composition_change_nothing(samples):
 
 
 def test_strides_must_undo_the_downsampling():
-    with pytest.raises(ValueError, match="do not undo"):
+    with pytest.raises(DiarizeError, match="do not undo"):
         BackboneOptions(up_strides=[2, 4])

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from diarize.errors import DiarizeError
 from diarize.features.logmel import LogMelOptions
 from diarize.features.ssl_conv import SslConvOptions
 from diarize.features.ssl_full import SslFullOptions
@@ -105,10 +106,10 @@ def test_the_grid_is_the_front_ends(front_end, hop):
     ("options", "message"),
     [
         ({"decoder": DecoderOptions(queries=1)}, "one is the VAD slot"),
-        ({"languages": ["eng", "eng"]}, "lists a name twice"),
-        ({"languages": ["code switch"]}, "no name for an RTTM"),
+        ({"languages": ["eng", "eng"]}, "a name twice"),
+        ({"languages": ["code switch"]}, "languages must be names without spaces"),
     ],
 )
 def test_options_refuse_nonsense(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DiarizeError, match=message):
         SageLdOptions(**options)

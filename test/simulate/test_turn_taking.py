@@ -114,10 +114,10 @@ def test_the_file_gives_the_same_back(tmp_path):
         ({"turn_hold": 1.5}, "turn_hold must be between 0 and 1"),
         ({"turn_hold": "often"}, "a value is not what it should be"),
         ({"pause_same": None}, "pause_same is missing"),
-        ({"overlap_seconds": {"count": 1, "mean": 1, "quantiles": [2, 1]}}, "rising numbers"),
-        ({"overlap_seconds": {"count": 1, "mean": 1, "quantiles": []}}, "rising numbers"),
+        ({"overlap_seconds": {"count": 1, "mean": 1, "quantiles": [2, 1]}}, "overlap_seconds must"),
+        ({"overlap_seconds": {"count": 1, "mean": 1, "quantiles": []}}, "overlap_seconds must"),
         ({"pause_different": {"mean": 1}}, "key 'quantiles' is missing"),
-        ({"overlap_seconds": {"count": 1, "mean": 1, "quantiles": [float("nan")]}}, "rising"),
+        ({"overlap_seconds": {"count": 1, "mean": 1, "quantiles": [float("nan")]}}, "ascending"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path, change, message):

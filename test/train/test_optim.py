@@ -60,15 +60,15 @@ def test_very_short_trainings_have_a_rate(name, steps):
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"steps": 0}, "steps must be at least 1, not 0"),
-        ({"batch_size": 2, "accumulation": 3}, "batch_size must be at least accumulation"),
+        ({"steps": 0}, "steps must be 1 or more, not 0"),
+        ({"batch_size": 2, "accumulation": 3}, "batch_size must be accumulation"),
         ({"precision": "fp16"}, "precision must be one of auto, fp32, bf16, not 'fp16'"),
-        ({"schedule": {"name": "cosine"}}, "schedule.name must be one of"),
-        ({"schedule": {"warmup_part": 0.8}}, "at most 1"),
-        ({"optimizer": {"betas": [0.9, 1.0]}}, "optimizer.betas must be two numbers"),
-        ({"optimizer": {"name": "sgd"}}, "optimizer.name must be one of adamw, muon"),
-        ({"optimizer": {"muon_ratio": 0}}, "optimizer.muon_ratio must be above 0"),
-        ({"max_seconds": 0}, "max_seconds must be null or above 0"),
+        ({"schedule": {"name": "cosine"}}, "schedule: name must be one of"),
+        ({"schedule": {"warmup_part": 0.8}}, r"warmup_part \+ hold_part must be between 0 and 1"),
+        ({"optimizer": {"betas": [0.9, 1.0]}}, "optimizer: betas must be two numbers"),
+        ({"optimizer": {"name": "sgd"}}, "optimizer: name must be one of adamw, muon"),
+        ({"optimizer": {"muon_ratio": 0}}, "optimizer: muon_ratio must be above 0"),
+        ({"max_seconds": 0}, "max_seconds must be above 0"),
         ({"stepz": 3}, "did you mean 'steps'"),
     ],
 )

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from diarize.checks import at_least, fraction, non_negative, one_of, require
 from diarize.errors import DiarizeError
 from diarize.simulate.draw.common import DECIMALS, DrawOptions
 from diarize.simulate.draw.splice import Fragment, mixed_sentence
@@ -70,19 +71,18 @@ class CodeSwitchOptions(DrawOptions):
     _: KW_ONLY
     prefix: str = "cs_"
 
-    def checks(self) -> list[tuple[str, bool, str]]:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, num_languages=self.num_languages)
+        groups = all(len(g) == self.num_languages == len(set(g)) for g in self.groups)
+        require(groups, "groups", self.groups, f"groups of {self.num_languages} languages")
         low, high = self.seconds
-        return [
-            ("num_languages", self.num_languages >= 1, "at least 1"),
-            ("groups", all(len(g) == self.num_languages == len(set(g)) for g in self.groups),
-             f"groups of {self.num_languages} different languages"),
-            ("seconds", 0 < low <= high < math.inf, "a length, or a range low-high"),
-            *((name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
-              for name in ("intra", "embedded", "decoys", "augment")),
-            ("pause", 0 <= self.pause < math.inf, "0 or more seconds"),
-            ("voices", self.voices in VOICES, f"one of {', '.join(VOICES)}"),
-            ("snrs", self.snrs[0] <= self.snrs[1], "a range of dB, low to high"),
-        ]  # fmt: skip
+        require(0 < low <= high < math.inf, "seconds", self.seconds, "a range (low, high) above 0")
+        fraction(intra=self.intra, embedded=self.embedded)
+        fraction(decoys=self.decoys, augment=self.augment)
+        non_negative(pause=self.pause)
+        one_of(VOICES, voices=self.voices)
+        require(self.snrs[0] <= self.snrs[1], "snrs", self.snrs, "a range (low, high) in dB")
 
 
 class Stream(NamedTuple):

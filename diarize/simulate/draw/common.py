@@ -2,11 +2,12 @@
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
+from diarize.checks import at_least, fraction, non_negative, require
 from diarize.errors import DiarizeError
 from diarize.kaldi.datadir import DataDir, Utterance
 
@@ -27,22 +28,10 @@ class DrawOptions:
     prefix: str = "mix_"
 
     def __post_init__(self) -> None:
-        name = bool(self.prefix) and "/" not in self.prefix
-        for field, good, wanted in (
-            ("num_mixtures", self.num_mixtures >= 1, "at least 1"),
-            ("seed", self.seed >= 0, "0 or more"),
-            ("prefix", name and self.prefix.split() == [self.prefix],
-             "non-empty, without spaces and '/'"),
-            *self.checks(),
-        ):  # fmt: skip
-            if not good:
-                raise DiarizeError(
-                    f"simulation: {field} must be {wanted}, not {getattr(self, field)!r}"
-                )
-
-    def checks(self) -> Iterable[tuple[str, bool, str]]:
-        """Return (option, whether it is valid, valid values) of the simulation's own options."""
-        return ()
+        at_least(1, num_mixtures=self.num_mixtures)
+        non_negative(seed=self.seed)
+        name = self.prefix.split() == [self.prefix] and "/" not in self.prefix
+        require(name, "prefix", self.prefix, "non-empty, without spaces and '/'")
 
     def mixtures(self) -> Iterator[tuple[int, str, np.random.Generator]]:
         """Yield number, id and generator of each mixture, ids ``<prefix>0000001``... in C order.
@@ -73,15 +62,15 @@ class SpeakerOptions(DrawOptions):
     one_room: float = 0.0
     level_spread: float = 0.0
 
-    def checks(self) -> Iterable[tuple[str, bool, str]]:
-        return (
-            ("min_utts", self.min_utts >= 1, "at least 1"),
-            ("max_utts", self.max_utts >= self.min_utts, f"at least min_utts={self.min_utts}"),
-            ("rir_prob", 0 <= self.rir_prob <= 1, "between 0 and 1"),
-            ("snrs", bool(self.snrs) and all(map(math.isfinite, self.snrs)), "numbers in dB"),
-            ("one_room", 0 <= self.one_room <= 1, "between 0 and 1"),
-            ("level_spread", 0 <= self.level_spread < math.inf, "0 or more dB"),
-        )
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, min_utts=self.min_utts)
+        require(self.max_utts >= self.min_utts, "max_utts", self.max_utts,
+                f"min_utts ({self.min_utts}) or more")
+        fraction(rir_prob=self.rir_prob, one_room=self.one_room)
+        non_negative(level_spread=self.level_spread)
+        finite = bool(self.snrs) and all(map(math.isfinite, self.snrs))
+        require(finite, "snrs", self.snrs, "numbers in dB")
 
     def place(self, index: int, speakers: list[dict], rooms: Sequence[Sequence[str]]) -> None:
         """Put the ``speakers`` of mixture ``index`` in one of the ``rooms``, and at their levels.

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from diarize.checks import require
 from diarize.errors import DiarizeError
 from diarize.kaldi.datadir import DataDir
 from diarize.simulate.draw.common import DECIMALS, SpeakerOptions, utterances_by_speaker
@@ -40,9 +41,10 @@ class ConversationOptions(SpeakerOptions):
     _: KW_ONLY
     prefix: str = "conv_"
 
-    def checks(self) -> list[tuple[str, bool, str]]:
-        good = 1 <= self.speakers[0] <= self.speakers[1]
-        return [("speakers", good, "a range, low to high, of at least 1"), *super().checks()]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(1 <= self.speakers[0] <= self.speakers[1], "speakers", self.speakers,
+                "a range (low, high) of 1 or more")
 
 
 class _Pool(NamedTuple):

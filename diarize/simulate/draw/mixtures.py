@@ -13,12 +13,12 @@ is a plain dictionary with the keys of the hitachi-speech/EEND project::
 :mod:`diarize.simulate.mix.layout` and :mod:`diarize.simulate.mix.mixer` make labels and waveforms.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from diarize.checks import at_least, non_negative
 from diarize.errors import DiarizeError
 from diarize.kaldi.datadir import DataDir
 from diarize.simulate.draw.common import DECIMALS, SpeakerOptions, utterances_by_speaker
@@ -36,12 +36,10 @@ class MixtureOptions(SpeakerOptions):
     num_speakers: int
     beta: float
 
-    def checks(self) -> list[tuple[str, bool, str]]:
-        return [
-            ("num_speakers", self.num_speakers >= 1, "at least 1"),
-            ("beta", 0 <= self.beta < math.inf, "0 or more seconds"),
-            *super().checks(),
-        ]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, num_speakers=self.num_speakers)
+        non_negative(beta=self.beta)
 
 
 def make_manifest(

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diarize.checks import fraction, require
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.table import read_text
@@ -107,9 +108,7 @@ class TurnStatistics:
     source: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("turn_hold", "overlap"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise DiarizeError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
+        fraction(turn_hold=self.turn_hold, overlap=self.overlap)
         needed = {
             "pause_same": self.turn_hold,
             "pause_different": (1 - self.turn_hold) * (1 - self.overlap),
@@ -119,8 +118,9 @@ class TurnStatistics:
             times = getattr(self, name)
             if times is None and probability > 0:
                 raise DiarizeError(f"{name} is missing, though its probability is not 0")
-            if times is not None and not _is_distribution(times.quantiles):
-                raise DiarizeError(f"{name} must be rising numbers, none of them negative")
+            if times is not None:
+                require(_is_distribution(times.quantiles), name, times.quantiles,
+                        "numbers of 0 or more in ascending order")
 
 
 def learn_statistics(

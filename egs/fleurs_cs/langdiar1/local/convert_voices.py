@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from diarize import checks
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
@@ -101,13 +102,11 @@ def main(argv: Iterable[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="data directory to write")
     parser.add_argument("--convert", default="", metavar="PLUGIN",
                         help="a command with {wav} {reference} {out}, or module:function")
-    parser.add_argument("--num-voices", type=int, default=20, metavar="N")
+    parser.add_argument("--num-voices", type=checks.count, default=20, metavar="N")
     parser.add_argument("--reference-language", default="en", metavar="LANG",
                         help="whose speakers lend their voices; '': any (default %(default)s)")
     parser.add_argument("--wav", type=Path, required=True, help="where converted audio goes")
     args = parser.parse_args(argv)
-    if args.num_voices < 1:
-        parser.error("--num-voices must be 1 or more")
     return run_command(lambda: convert(args), "convert_voices.py")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from voices.acoustics import NOISE_KINDS, noise, room_responses
 
+from diarize import checks
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
@@ -24,12 +25,14 @@ def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="directory for the data directories and audio")
-    parser.add_argument("--rirs", type=int, default=40, help="how many (default %(default)s)")
-    parser.add_argument("--positions", type=int, default=1,
+    parser.add_argument("--rirs", type=checks.count, default=40,
+        help="how many (default %(default)s)")
+    parser.add_argument("--positions", type=checks.count, default=1,
                         help="responses of each room, whose utt2spk is the room (%(default)s)")
-    parser.add_argument("--noises", type=int, default=18, help="how many (default %(default)s)")
-    parser.add_argument("--noise-seconds", type=float, default=15.0)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--noises", type=checks.count, default=18,
+        help="how many (default %(default)s)")
+    parser.add_argument("--noise-seconds", type=checks.size, default=15.0)
+    parser.add_argument("--seed", type=checks.natural, default=1)
     return parser
 
 

@@ -14,6 +14,7 @@ from voices.corpus import Speaker, Utterance, choose_speakers, synthesise
 from voices.sets import check_same_plan, show_progress, write_data_dir
 from voices.text import english_sentence, share_of
 
+from diarize import checks
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
 
@@ -29,12 +30,13 @@ def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="directory for the data directories and audio")
-    parser.add_argument("--voices", type=int, nargs=3, default=[88, 12, 20],
+    parser.add_argument("--voices", type=checks.count, nargs=3, default=[88, 12, 20],
                         metavar=tuple(name.upper() for name in SETS), help="voices in each set")
-    parser.add_argument("--utterances", type=int, nargs=3, default=[40, 25, 25],
+    parser.add_argument("--utterances", type=checks.count, nargs=3, default=[40, 25, 25],
                         metavar=tuple(name.upper() for name in SETS), help="of each voice")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nj", type=int, default=2, help="processes (default %(default)s)")
+    parser.add_argument("--seed", type=checks.natural, default=1)
+    parser.add_argument("--nj", type=checks.count, default=2,
+        help="processes (default %(default)s)")
     return parser
 
 

@@ -16,6 +16,7 @@ from voices.phrases import LANGUAGES, Phrases
 from voices.sets import check_same_plan, show_progress, write_data_dir
 from voices.text import share_of
 
+from diarize import checks
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
 from diarize.io.ctm import Word, read_ctm, write_ctm
@@ -33,8 +34,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="directory for the data directories and audio")
     names = tuple(name.upper() for name in SETS)
-    parser.add_argument("--voices", type=int, nargs=3, default=[40, 6, 8], metavar=names)
-    parser.add_argument("--utterances", type=int, nargs=3, default=[6, 6, 8], metavar=names,
+    parser.add_argument("--voices", type=checks.count, nargs=3, default=[40, 6, 8], metavar=names)
+    parser.add_argument("--utterances", type=checks.count, nargs=3, default=[6, 6, 8],
+        metavar=names,
                         help="of each voice in each language")
     parser.add_argument("--languages", type=_names, metavar="LANG,LANG,...",
                         default="en,hi,bn,ta,te,mr,gu,sw,tn,fr,de,es,ru,cmn",
@@ -43,8 +45,9 @@ def get_parser() -> argparse.ArgumentParser:
                         metavar="LANG,LANG,...", help="of the test set alone (%(default)s)")
     parser.add_argument("--udhr", type=Path, metavar="DIR",
                         help="running text in files like hin.txt, for half of the sentences")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nj", type=int, default=2, help="processes (default %(default)s)")
+    parser.add_argument("--seed", type=checks.natural, default=1)
+    parser.add_argument("--nj", type=checks.count, default=2,
+        help="processes (default %(default)s)")
     return parser
 
 
