@@ -139,24 +139,3 @@ def segments_to_mask(
         hi = max(0, grid.to_frame(seg.end - offset))
         mask[lo:hi, column[seg.label]] = True
     return mask
-
-
-def mask_to_segments(
-    mask: np.ndarray, labels: Sequence[str], recording: str, grid: FrameGrid
-) -> list[Segment]:
-    """Return the runs of True of each column of ``mask`` (T, S) as segments, sorted by time."""
-    num_frames, num_labels = mask.shape
-    if num_labels != len(labels):
-        raise ValueError(f"{num_labels} columns but {len(labels)} labels")
-    edges = np.zeros((num_frames + 2, num_labels), dtype=np.int8)
-    edges[1:-1] = mask
-    steps = np.diff(edges, axis=0)
-    out = []
-    for col, label in enumerate(labels):
-        starts = np.flatnonzero(steps[:, col] == 1)
-        ends = np.flatnonzero(steps[:, col] == -1)
-        out.extend(
-            Segment(recording, grid.to_seconds(int(a)), grid.to_seconds(int(b)), label)
-            for a, b in zip(starts, ends, strict=True)
-        )
-    return sorted(out)

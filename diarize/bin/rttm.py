@@ -24,7 +24,7 @@ from diarize.io.destination import Destination
 from diarize.io.formats import FORMATS, format_of, read_annotated_turns, read_annotation
 from diarize.io.rttm import data_lines, parse_rttm_fields
 from diarize.report.tables import aligned
-from diarize.segments import Segment, clip_segments, merge_segments
+from diarize.segments import Segment, by_recording, clip_segments, merge_segments
 
 PROG = "diarize-rttm"
 
@@ -144,10 +144,7 @@ def stats(args: argparse.Namespace) -> None:
     rows = [["recording", "labels", "turns", "speech s", "overlap s", "mean turn s", "end s"]]
     total = np.zeros(5)
     segments = read_all(args)
-    by_recording: dict[str, list[Segment]] = {}
-    for seg in segments:
-        by_recording.setdefault(seg.recording, []).append(seg)
-    for name, part in sorted(by_recording.items()):
+    for name, part in sorted(by_recording(segments).items()):
         speech, overlap = speech_and_overlap(part)
         length = sum(seg.end - seg.start for seg in part)
         labels = len({seg.label for seg in part})

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from diarize.errors import DiarizeError
-from diarize.infer.config import InferenceConfig, load_inference_config
 
 _LARGEST = 8 << 30  # bytes of a member of a packed model
 
@@ -34,12 +33,6 @@ def model_files(path: str | os.PathLike) -> Iterator[tuple[Path, Path | None]]:
                 raise DiarizeError(str(err).replace(folder, str(path))) from err
     else:
         yield _find(path)
-
-
-def tuned_options(path: str | os.PathLike) -> InferenceConfig:
-    """Return the inference configuration of the model at ``path``; defaults if it has none."""
-    with model_files(path) as (_, tuned):
-        return load_inference_config(tuned)
 
 
 def _find(path: Path) -> tuple[Path, Path | None]:

@@ -106,19 +106,6 @@ def read_annotated_turns(path: str | os.PathLike, given: str | None = None) -> l
     return [t._replace(recording=normal[t.recording], label=normal[t.label]) for t in turns]
 
 
-def write_annotations(segments: Iterable[Segment | Turn], given: str) -> dict[str, str]:
-    """Return the text by recording, or all under "" if a file may contain several recordings."""
-    rows = list(map(as_turn, segments))
-    form = FORMATS[given]
-    if not form.one_recording:
-        return {"": form.write(rows, NO_MEDIA)}
-    names = sorted({turn.recording for turn in rows})
-    return {
-        name: form.write([turn for turn in rows if turn.recording == name], NO_MEDIA)
-        for name in names
-    }
-
-
 def annotation_text(
     form: str, segments: Iterable[Segment | Turn], media: Media = NO_MEDIA
 ) -> str:

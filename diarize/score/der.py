@@ -17,8 +17,6 @@ from diarize.score.timeline import EPSILON, Spans, Timeline, Turns, build_timeli
 from diarize.score.times import TIME_FIELDS, ErrorTimes, Scores
 from diarize.segments import Regions
 
-__all__ = ["ErrorTimes", "Evaluation", "ScoreOptions", "Scores", "score_files"]
-
 
 @dataclass(frozen=True)
 class ScoreOptions:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from diarize.score.der import ErrorTimes, score_files
+from diarize.score.der import score_files
+from diarize.score.times import ErrorTimes
 from diarize.segments import Regions, Segment
 
 

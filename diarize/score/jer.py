@@ -5,16 +5,13 @@ their time and that of the mapped system speaker, and 1 without a mapped speaker
 one to one and minimises the sum of errors.  No collar; overlapped speech is scored.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from diarize.score.columns import SegmentSet, problem_from_segments
 from diarize.score.der import Evaluation
 from diarize.score.mapping import map_speakers
 from diarize.score.timeline import Runs, Timeline
-from diarize.segments import Regions
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,14 @@ def speaker_jaccard_errors(evaluation: Evaluation) -> np.ndarray:
 
 
 def jaccard_errors(evaluation: Evaluation) -> dict[str, JaccardErrors]:
-    """Return the errors of every recording of an evaluation, by name."""
+    """Return the errors of every recording of an evaluation, by name.
+
+    >>> from diarize.score.columns import problem_from_segments
+    >>> from diarize.segments import Segment
+    >>> ref, sys = [Segment("r", 0, 8, "a")], [Segment("r", 2, 10, "x")]
+    >>> jaccard_errors(Evaluation(problem_from_segments(ref, sys, {"r": [(0, 10)]})))["r"].jer
+    0.4
+    """
     errors = speaker_jaccard_errors(evaluation)
     real = np.flatnonzero(~np.isnan(errors))
     group = evaluation.problem.ref.speaker_group[real]
@@ -65,15 +69,3 @@ def jaccard_errors(evaluation: Evaluation) -> dict[str, JaccardErrors]:
     counts = np.bincount(group, minlength=num).tolist()
     names = evaluation.problem.groups
     return {n: JaccardErrors(s, c) for n, s, c in zip(names, sums, counts, strict=True)}
-
-
-def jer_files(
-    ref: SegmentSet, sys: SegmentSet, uem: Mapping[str, Regions] | None = None
-) -> dict[str, JaccardErrors]:
-    """Return the Jaccard errors of every recording; arguments as of `score_files`.
-
-    >>> from diarize.segments import Segment
-    >>> jer_files([Segment("r", 0, 8, "a")], [Segment("r", 2, 10, "x")], {"r": [(0, 10)]})["r"].jer
-    0.4
-    """
-    return jaccard_errors(Evaluation(problem_from_segments(ref, sys, uem)))

@@ -8,8 +8,10 @@ from diarize.bin.results import main
 from diarize.io.rttm import write_rttm
 from diarize.io.uem import write_uem
 from diarize.report import provenance
+from diarize.score.columns import problem_from_segments
+from diarize.score.der import Evaluation
 from diarize.score.hypotheses import score_hypotheses
-from diarize.score.jer import JaccardErrors, jer_files
+from diarize.score.jer import JaccardErrors, jaccard_errors
 from diarize.segments import Segment, Turn
 
 BEST = """
@@ -207,6 +209,10 @@ def test_jaccard_error():
     hyp = [Segment("r", 0, 6, "x"), Segment("r", 6, 8, "y")]
     # a-x 4/6 and b-y 2/4; c is not found.
     uem = {"r": [(0, 10)]}
+
+    def jer_files(*files):
+        return jaccard_errors(Evaluation(problem_from_segments(*files)))
+
     assert jer_files(ref, hyp, uem)["r"].error == pytest.approx(3 - 4 / 6 - 2 / 4)
     assert jer_files(ref, hyp, {"r": [(0, 4)]})["r"] == JaccardErrors(0.0, 1)
     assert jer_files(ref, [], uem)["r"] == JaccardErrors(3.0, 3)

@@ -9,11 +9,11 @@ from diarize.errors import DiarizeError
 from diarize.score.analysis import by_active_speakers, by_speaker, by_switch, purity_coverage
 from diarize.score.columns import problem_from_segments
 from diarize.score.der import Evaluation, ScoreOptions, score_files
-from diarize.score.jer import jer_files
+from diarize.score.jer import jaccard_errors
 from diarize.score.mapping import match
 from diarize.score.significance import bootstrap, compare
 from diarize.score.times import TIME_FIELDS, ErrorTimes
-from diarize.segments import Segment, mask_to_segments
+from diarize.segments import Segment
 from diarize.timebase import FrameGrid
 from diarize.train.mask_der import mask_der_stats
 
@@ -88,7 +88,8 @@ def test_splitting_a_turn_does_not_matter_without_collar(ref, sys, data):
 def test_the_reference_itself_has_no_error(ref, collar, skip):
     total = score_files(ref, ref, WHOLE, ScoreOptions(collar, skip)).total
     assert total.error == pytest.approx(0, abs=1e-9)
-    assert all(x.jer == pytest.approx(0, abs=1e-9) for x in jer_files(ref, ref, WHOLE).values())
+    errors = jaccard_errors(Evaluation(problem_from_segments(ref, ref, WHOLE)))
+    assert all(x.jer == pytest.approx(0, abs=1e-9) for x in errors.values())
 
 
 @RUNS
@@ -161,7 +162,7 @@ def test_jer_of_dihard():
     ref = [Segment("r", 0, 6, "A"), Segment("r", 6, 8, "B"), Segment("r", 8, 9, "C")]
     sys = [Segment("r", 0, 7, "x"), Segment("r", 7, 9, "y")]
     # A:x 6/7 in common; B:y and C:y tie at 1 s of 3, 1 s of 2: C is mapped, B has none.
-    errors = jer_files(ref, sys, {"r": [(0, 10)]})["r"]
+    errors = jaccard_errors(Evaluation(problem_from_segments(ref, sys, {"r": [(0, 10)]})))["r"]
     assert errors.jer == pytest.approx(((1 - 6 / 7) + 1 + 0.5) / 3)
 
 
@@ -210,10 +211,7 @@ def test_mask_der_equals_this_scorer_on_a_frame_grid():
     for collar in (0, 3):
         for b, length in enumerate(lengths.tolist()):
             theirs = mask_der_stats(sys[b, :length], ref[b, :length], collar)
-            sides = [
-                mask_to_segments(side[b, :length], list("0123")[: side.shape[2]], "r", grid)
-                for side in (ref, sys)
-            ]
+            sides = [runs_of(side[b, :length], grid) for side in (ref, sys)]
             uem = {"r": [(0, length / 100)]}
             times = score_files(*sides, uem, ScoreOptions(collar / 100)).total
             seconds = [times.scored_speech, times.miss, times.false_alarm, times.confusion]
@@ -221,6 +219,18 @@ def test_mask_der_equals_this_scorer_on_a_frame_grid():
             if collar:  # equally good mappings may differ inside collars
                 mine, theirs = mine[:3], theirs[:3]
             assert np.allclose(mine, theirs, atol=1e-6), (b, collar)
+
+
+def runs_of(mask, grid):
+    """Return the runs of True of each column of ``mask`` (T, S) as segments, labels "0", "1"...."""
+    out = []
+    for column, active in enumerate(mask.T):
+        edges = np.flatnonzero(np.diff(active, prepend=False, append=False)).tolist()
+        out += [
+            Segment("r", grid.to_seconds(lo), grid.to_seconds(hi), str(column))
+            for lo, hi in zip(edges[::2], edges[1::2], strict=True)
+        ]
+    return out
 
 
 def test_mask_der_equals_this_scorer_in_the_regions_of_a_uem():
@@ -237,11 +247,8 @@ def test_mask_der_equals_this_scorer_in_the_regions_of_a_uem():
     for collar in (0, 3):
         for b in range(batch):
             theirs = mask_der_stats(sys[b], ref[b], collar, known[b])
-            sides = [
-                mask_to_segments(side[b], list("0123")[: side.shape[2]], "r", grid)
-                for side in (ref, sys)
-            ]
-            runs = mask_to_segments(known[b, :, None], ["x"], "r", grid)
+            sides = [runs_of(side[b], grid) for side in (ref, sys)]
+            runs = runs_of(known[b, :, None], grid)
             uem = {"r": [(run.start, run.end) for run in runs]}
             times = score_files(*sides, uem, ScoreOptions(collar / 100)).total
             seconds = [times.scored_speech, times.miss, times.false_alarm, times.confusion]

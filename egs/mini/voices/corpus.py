@@ -57,7 +57,6 @@ class Speaker:
     voice: Voice
     language: str
     letter_rate: float
-    distance: float  # to the nearest voice chosen before it
 
 
 def choose_speakers(count: int, languages: Sequence[str], seed: int, jobs: int) -> list[Speaker]:
@@ -80,9 +79,8 @@ def choose_speakers(count: int, languages: Sequence[str], seed: int, jobs: int) 
         with private_data(languages, variants) as home:
             heard = list(_parallel(_hear, tasks, home, jobs))
         for voice, language, (sound, letter_rate) in zip(voices, names, heard, strict=True):
-            nearest = min((distance(sound, other) for other in prints), default=math.inf)
-            if nearest >= MIN_DISTANCE:
-                chosen.append(Speaker(voice, language, letter_rate, nearest))
+            if all(distance(sound, other) >= MIN_DISTANCE for other in prints):
+                chosen.append(Speaker(voice, language, letter_rate))
                 prints.append(sound)
                 if len(chosen) == count:
                     return chosen
@@ -122,12 +120,6 @@ def measure_pace(prompts: Mapping[str, Sequence[str]], jobs: int) -> dict[str, f
     tasks = [(f"{language}+even", " ".join(texts)) for language, texts in prompts.items()]
     with private_data(list(prompts), {"even": voice.variant}) as home:
         return dict(zip(prompts, _parallel(_pace, tasks, home, jobs), strict=True))
-
-
-def trim(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Return ``samples`` without what is softer than _FLOOR at the beginning and the end."""
-    first, last = loud_span(samples, sample_rate)
-    return samples[first:last]
 
 
 def loud_span(samples: np.ndarray, sample_rate: int) -> tuple[int, int]:
