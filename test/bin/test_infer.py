@@ -173,7 +173,6 @@ def test_numbers_of_speakers_are_checked_before_the_pass(world, command, capsys,
     monkeypatch.setattr(Predictor, "predict", None)
     for words, message in (
         (["--num-speakers", "20"], "num_speakers is 20, but the model has 5 queries"),
-        (["--num-speakers", "0"], "num_speakers must be 1 or more"),
         (["--min-speakers", "6"], "min_speakers is 6"),
         (["--num-languages", "2"], "--num-speakers"),
     ):

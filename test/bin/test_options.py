@@ -59,6 +59,38 @@ def test_an_unclear_option_is_one_line_and_status_2(words, capsys):
     assert next(word for word in words if word.startswith("-")).rstrip("=") in err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "score -r r -s s --collar=-1",
+        "score -r r -s s --bootstrap=-1",
+        "score_language -r r -s s --window=0",
+        "infer r.wav --model m --num-speakers 0",
+        "infer r.wav --model m --query-threshold 1.5",
+        "postprocess apply --posteriors p --out o --max-languages 0",
+        "posteriors --out o --num-jobs 0",
+        "posteriors --out o --merge 0",
+        "average --exp e --num 0",
+        "train --skip-bad=-1",
+        "datadir split data 0",
+        "rttm merge a.rttm --gap=-1",
+        "simulate write --manifest m --out o --num-jobs 0",
+        "simulate conversations --data d --stats s --out o --num-mixtures 1 --num-speakers 4-2",
+        "sad detect --data d --out o --pad=-1",
+        "prepare folders --out o --audio a --rttm r --dev-share 2",
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_the_parser(words, capsys):
+    name, *arguments = words.split()
+    with pytest.raises(SystemExit) as stop:
+        importlib.import_module(f"diarize.bin.{name}").main(arguments)
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    option = next((word for word in reversed(arguments) if word.startswith("--")), "parts")
+    assert option.split("=")[0] in err
+
+
 def test_a_parser_is_used_again():
     one = parser()
     for _ in range(2):

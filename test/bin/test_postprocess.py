@@ -246,7 +246,7 @@ def test_exhausted_queries_and_impossible_numbers_are_said(work, caplog, capsys)
     (work / "post/num_queries").write_text("3\n")
     assert main([*"apply --posteriors post --out out".split(), *LOW]) == 0
     assert "recording b: 2 of the model's 3 queries are active" in caplog.text
-    for words in ("--num-speakers 4", "--num-speakers 0", "--num-languages 1"):
+    for words in ("--num-speakers 4", "--num-languages 1"):
         assert main(f"apply --posteriors post --out out {words}".split()) == 1
         [line] = capsys.readouterr().err.splitlines()[-1:]
         assert "num_" in line
