@@ -42,7 +42,6 @@ def make_parser() -> argparse.ArgumentParser:
     add("--max-memory", type=checks.amount, metavar="GB", help="overrides network.max_memory")
     add("--window", type=checks.size, metavar="SECONDS",
         help="longer recordings are processed in windows of this length")
-    add("--storage", choices=("float32", "int16"), help="overrides network.storage")
     return parser
 
 
@@ -89,7 +88,7 @@ def compute(args: argparse.Namespace) -> int:
     with model_files(args.model) as (weights, tuned):
         options = override_network(
             load_inference_config(args.config or tuned).network,
-            args.device, args.max_memory, args.window, storage=args.storage,
+            args.device, args.max_memory, args.window,
         )  # fmt: skip
         task = load_task(weights)
         made_with = {"model": digest(weights), "network": asdict(options)}

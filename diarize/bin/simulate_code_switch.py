@@ -50,10 +50,9 @@ def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
     add(
         "--convert",
         metavar="PLUGIN",
-        help="where no speaker has all languages: a command with {wav} {reference} {out}, or a "
-        "Python function module:name",
+        help="voice conversion if no speaker has all languages: a command with {wav} {reference} "
+        "{out}, or a Python function module:name; its output is in OUT.converted",
     )
-    add("--converted-dir", metavar="DIR", help="of converted utterances (default: OUT.converted)")
     add("--decoys", type=checks.probability, default=0.0, metavar="P",
         help="cuts without a switch; default 0")
     add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
@@ -106,8 +105,8 @@ def _run(args: argparse.Namespace, prog: str) -> None:
     corpus = load_corpus(data, _words(args, data))
     conversions = None
     if args.convert:
-        place = args.converted_dir or f"{args.out}.converted"
-        conversions = Conversions(corpus, place, load_converter(args.convert))
+        folder = f"{args.out}.converted"
+        conversions = Conversions(corpus, folder, load_converter(args.convert))
     noises, rirs = audio_files(args.noise_data), audio_files(args.rir_data)
     mixtures = make_code_switch_manifest(corpus, options, noises, rirs, conversions)
     count = write_manifest(args.out, mixtures)

@@ -19,8 +19,6 @@ def add_statistics(parser: argparse.ArgumentParser, prog: str) -> None:
         help="learn from recordings with so many speakers only (default: all)")  # fmt: skip
     add("--max-pause", type=checks.limit, default=math.inf, metavar="SECONDS",
         help="after a longer pause a conversation begins anew (default: no limit)")  # fmt: skip
-    add("--source", type=plain_text, metavar="TEXT",
-        help="what the reference is; default: the names of the files")
     parser.set_defaults(run=lambda args: _run_statistics(args, prog))
 
 
@@ -68,9 +66,8 @@ def _run_statistics(args: argparse.Namespace, prog: str) -> None:
     from diarize.io.rttm import read_rttm
     from diarize.simulate.draw.turn_taking import learn_statistics, write_statistics
 
-    source = args.source or " ".join(args.rttm)
     segments = (segment for path in args.rttm for segment in read_rttm(path))
-    found = learn_statistics(segments, args.num_speakers, args.max_pause, source)
+    found = learn_statistics(segments, args.num_speakers, args.max_pause, " ".join(args.rttm))
     write_statistics(args.out, found)
     print(
         f"{prog}: {args.out}: {found.recordings} recordings, {found.turns} turns; the speaker "

@@ -91,14 +91,13 @@ def override_network(
     device: str | None,
     max_memory: float | None,
     window: float | None,
-    **others: Any,
 ) -> NetworkOptions:
     """Return ``options`` with the values of the command line; None means not given.
 
     Recordings up to the length ``window`` are processed whole; the overlap is at most a
     quarter of it.
     """
-    given = {"device": device, "max_memory": max_memory, "window": window, **others}
+    given = {"device": device, "max_memory": max_memory, "window": window}
     given = {name: value for name, value in given.items() if value is not None}
     if window is not None:
         given |= {"max_whole": window, "overlap": min(options.overlap, window / 4)}

@@ -378,7 +378,8 @@ def test_what_has_changed_is_computed_again(world, three, tmp_path, capsys, chan
         write_wav(tmp_path / "r0.wav", np.ones(32000) / 9, 16000)
         left = 1
     elif change == "option":
-        words += ["--storage", "int16"]
+        (tmp_path / "infer.yaml").write_text("network: {storage: int16}\n")
+        words += ["--config", str(tmp_path / "infer.yaml")]
     elif change == "ark":
         with open(tmp_path / "p/posteriors.ark", "r+b") as handle:
             handle.truncate(os.path.getsize(tmp_path / "p/posteriors.ark") - 1)

@@ -38,4 +38,4 @@ def test_jobs_decode_then_find_levels(tmp_path, capsys):
     open_source(manifest, 16000)  # mended
     assert simulate.main([*store, "1", "--verify"]) == 0
     assert simulate.main(["store", "--manifest", manifest, "--job", "3"]) == 1
-    assert "--job 3 of 1" in capsys.readouterr().err
+    assert "--job must be --num-jobs (1) or less" in capsys.readouterr().err

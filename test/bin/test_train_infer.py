@@ -72,7 +72,9 @@ def test_posteriors_of_two_bytes_and_in_windows_are_read_back(world, tmp_path, c
     said = capfd.readouterr().err
     assert "peak memory" in said
     assert "allowed 4.00 GB" in said
-    assert posteriors.main([*common, "--out", str(tmp_path / "b"), "--storage", "int16"]) == 0
+    config = tmp_path / "infer.yaml"
+    config.write_text("network: {storage: int16}\n")
+    assert posteriors.main([*common, "--out", str(tmp_path / "b"), "--config", str(config)]) == 0
     long = tmp_path / "long"
     long.mkdir()
     write_wav(long / "x.wav", np.tile(read_audio(world / "r2.wav"), 12), 16000)

@@ -208,14 +208,14 @@ def test_batches_are_of_like_lengths_and_bounded():
 
 
 def test_the_command_line_sets_window_and_whole_alike():
-    options = override_network(NetworkOptions(), "cpu", 2.5, 40.0, storage=None)
+    options = override_network(NetworkOptions(), "cpu", 2.5, 40.0)
     assert (options.max_whole, options.window, options.overlap) == (40.0, 40.0, 10.0)
-    assert (options.device, options.max_memory, options.storage) == ("cpu", 2.5, "float32")
+    assert (options.device, options.max_memory) == ("cpu", 2.5)
     assert override_network(NetworkOptions(), None, None, None) == NetworkOptions()
     with pytest.raises(DiarizeError, match="overlap"):
-        override_network(NetworkOptions(), None, None, None, overlap=1000.0)
+        NetworkOptions(overlap=1000.0)
     with pytest.raises(DiarizeError, match="max_whole"):
-        override_network(NetworkOptions(), None, None, None, max_whole=60.0)
+        NetworkOptions(max_whole=60.0)
 
 
 MEASURE = """

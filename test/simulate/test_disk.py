@@ -284,7 +284,7 @@ def test_commands_from_data_to_directory(manifest, capsys):
     assert data.recordings[0] == "sim-0000001"
     assert data.source("sim-0000001").info().sample_rate == 8000
     assert main(["write", "--manifest", "a.scp", "--out", "out", "--job", "3"]) == 1
-    assert "job 3 of 1" in capsys.readouterr().err
+    assert "job must be from 1 to the number of jobs (1)" in capsys.readouterr().err
 
 
 def test_mixtures_of_real_speech(shared_data, tmp_path, monkeypatch):

@@ -75,7 +75,8 @@ class CodeSwitchOptions(DrawOptions):
         super().__post_init__()
         at_least(1, num_languages=self.num_languages)
         groups = all(len(g) == self.num_languages == len(set(g)) for g in self.groups)
-        require(groups, "groups", self.groups, f"groups of {self.num_languages} languages")
+        allowed = f"groups of {self.num_languages} different languages"
+        require(groups, "groups", self.groups, allowed)
         low, high = self.seconds
         require(0 < low <= high < math.inf, "seconds", self.seconds, "a range (low, high) above 0")
         fraction(intra=self.intra, embedded=self.embedded)
