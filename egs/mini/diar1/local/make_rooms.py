@@ -26,11 +26,11 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="directory for the data directories and audio")
     parser.add_argument("--rirs", type=checks.count, default=40,
-        help="how many (default %(default)s)")
+                        help="how many (default %(default)s)")
     parser.add_argument("--positions", type=checks.count, default=1,
                         help="responses of each room, whose utt2spk is the room (%(default)s)")
     parser.add_argument("--noises", type=checks.count, default=18,
-        help="how many (default %(default)s)")
+                        help="how many (default %(default)s)")
     parser.add_argument("--noise-seconds", type=checks.size, default=15.0)
     parser.add_argument("--seed", type=checks.natural, default=1)
     return parser

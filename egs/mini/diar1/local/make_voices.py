@@ -36,7 +36,7 @@ def get_parser() -> argparse.ArgumentParser:
                         metavar=tuple(name.upper() for name in SETS), help="of each voice")
     parser.add_argument("--seed", type=checks.natural, default=1)
     parser.add_argument("--nj", type=checks.count, default=2,
-        help="processes (default %(default)s)")
+                        help="processes (default %(default)s)")
     return parser
 
 

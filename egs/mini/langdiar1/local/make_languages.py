@@ -47,7 +47,7 @@ def get_parser() -> argparse.ArgumentParser:
                         help="running text in files like hin.txt, for half of the sentences")
     parser.add_argument("--seed", type=checks.natural, default=1)
     parser.add_argument("--nj", type=checks.count, default=2,
-        help="processes (default %(default)s)")
+                        help="processes (default %(default)s)")
     return parser
 
 
