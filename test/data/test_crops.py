@@ -303,5 +303,5 @@ def test_a_channel_changes_neither_crops_nor_labels():
         np.testing.assert_array_equal(one.activity, other.activity)
         same += np.array_equal(one.waveform, other.waveform)
     assert 8 <= same <= 32
-    with pytest.raises(ValueError, match="channel"):
+    with pytest.raises(DiarizeError, match="channel"):
         CropOptions(channel=1.5)
