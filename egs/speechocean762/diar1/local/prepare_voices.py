@@ -20,6 +20,7 @@ from speakers import Person, Utterance, make_person
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
 from diarize.io.table import read_table
+from diarize.kaldi.datadir import DataDir
 from diarize.prepare.counts import Counts, Expected, allowed_counts, check_counts, check_one
 from diarize.prepare.part import CorpusRecording
 from diarize.prepare.splits import read_split, seeded_split, write_split
@@ -48,6 +49,10 @@ def get_parser() -> argparse.ArgumentParser:
     add("--librispeech-utts", type=int, default=20, help="of a speaker, at most (%(default)s)")
     add("--librispeech-train", choices=("true", "false"), default="true",
         help="whether its other speakers join the training (default %(default)s)")
+    add("--mixed", choices=("true", "false"), default="false",
+        help="whether to write mixed_voices, too (default %(default)s)")
+    add("--words-root", type=Path, help="data directory of single words, for mixed_voices")
+    add("--mixed-speeds", default="96,104", help="in percent, of mixed_voices (%(default)s)")
     add("--dev", type=int, default=12, help="speakers of dev (default %(default)s)")
     add("--test", type=int, default=20,
         help="speakers of test where the corpus' own test part is not there (%(default)s)")
@@ -177,7 +182,24 @@ def choose(args: argparse.Namespace) -> Split:
             sets["libri_train"] = [Person(s, tuple(others[s]), speeds) for s in others
                                    if split[s] == "train"]
         rules["librispeech in training"] = args.librispeech_train
+    if args.mixed == "true":
+        sets["mixed"] = mixed_persons(args, sets)
     return Split(sets, rules)
+
+
+def mixed_persons(args: argparse.Namespace, sets: dict[str, list[Person]]) -> list[Person]:
+    """Return the training persons of all corpora, to be equalised, at other speeds."""
+    speeds = tuple(int(speed) for speed in args.mixed_speeds.split(","))
+    wanted = {"speeds": speeds, "equalised": True}
+    persons = [p._replace(**wanted) for p in sets["train"] + sets.get("libri_train", [])]
+    if not args.words_root:
+        return persons
+    data = DataDir.load(args.words_root)
+    for recording in data.recordings:
+        path = data.source(recording).resolved()
+        utterance = Utterance(recording, f"sc{recording}", path)
+        persons.append(Person(utterance.speaker, (utterance,), **wanted, words=True))
+    return persons
 
 
 def spread(make: Callable[[Person], list], persons: list[Person], jobs: int) -> list[list]:

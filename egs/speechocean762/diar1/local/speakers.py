@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from diarize.data.channel import equalize
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.audio import read_audio, resample, write_wav
@@ -16,6 +17,9 @@ from diarize.prepare.energy_sad import SadOptions, energy_sad
 RATE = 16000
 LEVEL, LEVEL_SPREAD = -26.0, 3.0  # dB below full scale, of a speaker's speech: mean, deviation
 MIN_STRETCH = 0.5  # s; shorter stretches of speech are left out
+WORDS = (2, 5)  # single words in a stretch
+WORD_PAUSE = (0.03, 0.2)  # s, between two of them
+FLOOR = (-70.0, -45.0)  # dB below full scale, of the noise under an equalised voice
 SAD = SadOptions(split_pause=0.25)
 VERSION = 1  # of the making: other audio is made again
 _PEAK = np.float32(0.99)
@@ -30,11 +34,18 @@ class Utterance(NamedTuple):
 
 
 class Person(NamedTuple):
-    """A speaker of the corpus, and the speeds in percent; each speed is a separate voice."""
+    """A speaker of the corpus, and the speeds in percent; each speed is a separate voice.
+
+    ``words``: the utterances are single words, which are strung together.  ``equalised``: each
+    voice has a frequency response and a noise floor of its own, so that the microphone does not
+    tell the corpus.
+    """
 
     name: str
     utterances: tuple[Utterance, ...]
     speeds: tuple[int, ...]
+    words: bool = False
+    equalised: bool = False
 
 
 class Row(NamedTuple):
@@ -61,12 +72,37 @@ def stretches(person: Person) -> list[tuple[str, np.ndarray]]:
     for utterance in person.utterances:
         wave = read_audio(utterance.path, sample_rate=RATE)
         for number, (start, end) in enumerate(energy_sad(wave, RATE, SAD), 1):
-            if end - start >= MIN_STRETCH:
+            if person.words or end - start >= MIN_STRETCH:
                 samples = wave[round(start * RATE) : round(end * RATE)]
                 found.append((f"{utterance.id}-{number}", samples))
+    if person.words and found:
+        return string_words([wave for _, wave in found], person.name)
     if not found:
         raise DiarizeError(f"speaker {person.name}: no stretch of {MIN_STRETCH} s of speech found")
     return found
+
+
+def string_words(words: list[np.ndarray], name: str) -> list[tuple[str, np.ndarray]]:
+    """Return (name, samples) of stretches of two to five ``words`` with short pauses."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    out, place = [], 0
+    while place < len(words):
+        count = int(rng.integers(WORDS[0], WORDS[1] + 1))
+        parts: list[np.ndarray] = []
+        for word in words[place : place + count]:
+            parts += [word, np.zeros(round(rng.uniform(*WORD_PAUSE) * RATE), np.float32)]
+        out.append((f"{place + 1:02d}", np.concatenate(parts[:-1])))
+        place += count
+    return out
+
+
+def equalised(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return ``wave`` at the same power through a response of its own, with a noise floor."""
+    out = equalize(wave, RATE, rng)
+    power = float(np.mean(out**2, dtype=np.float64))
+    out = out * np.float32(np.sqrt(np.mean(wave**2, dtype=np.float64) / power)) if power else out
+    floor = np.float32(10 ** (rng.uniform(*FLOOR) / 20))
+    return out + floor * rng.standard_normal(len(out), dtype=np.float32)
 
 
 def gain_of(person: str, speech: list[tuple[str, np.ndarray]], seed: int) -> np.float32:
@@ -81,7 +117,10 @@ def gain_of(person: str, speech: list[tuple[str, np.ndarray]], seed: int) -> np.
 def make_person(person: Person, directory: Path, seed: int) -> list[Row]:
     """Write the audio of all voices of ``person``, unless it is there; return what there is."""
     note = directory / file_name(person.name, ".json")
-    key = json.dumps([VERSION, seed, person.speeds, [(s.id, s.path) for s in person.utterances]])
+    how = [person.words, person.equalised] if person.words or person.equalised else []
+    key = json.dumps(
+        [VERSION, seed, person.speeds, [(s.id, s.path) for s in person.utterances], *how]
+    )
     if note.is_file():
         kept = json.loads(note.read_text())
         if kept["key"] == key and all(Path(row[2]).is_file() for row in kept["rows"]):
@@ -95,6 +134,9 @@ def make_person(person: Person, directory: Path, seed: int) -> list[Row]:
         folder.mkdir(parents=True, exist_ok=True)
         for name, wave in speech:
             played = resample(wave * gain, speed, 100)
+            if person.equalised:  # one response for all stretches of a voice
+                drawn = np.random.default_rng((seed, zlib.crc32(voice.encode())))
+                played = equalised(played, drawn)
             peak = np.abs(played).max()
             utt = f"{voice}-{name}"
             path = folder / file_name(utt, ".wav")
