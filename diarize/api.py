@@ -28,6 +28,7 @@ from diarize.infer.config import (
     override,
     override_network,
 )
+from diarize.infer.domain import warn_of_other_domain
 from diarize.infer.inputs import MIX, Input, file_input, parse_channel, sample_input
 from diarize.infer.limits import own_options, warn_of_exhausted_queries
 from diarize.infer.loader import make_predictor
@@ -168,6 +169,7 @@ class Diarizer:
         def finish(key: str, recording: Recording, found: Posteriors) -> tuple[int, Result] | None:
             index, channel = keys[key]
             one = inputs[index]
+            warn_of_other_domain(recording.name, recording.measures(), self._task.domain)
             try:
                 part = self._decide(key, one, channel, chosen, found)
             except DiarizeError as err:

@@ -1,6 +1,7 @@
 """diarize-train: train a model; an interrupted training is resumed automatically."""
 
 import argparse
+import itertools
 import os
 import sys
 from contextlib import nullcontext
@@ -133,8 +134,16 @@ def train(config: "Config", args: argparse.Namespace) -> int:
     how += ["sampling"] if mapping["data"]["sampling"] == "recording" else []
     identity["data"] = {key: x for key, x in mapping["data"].items() if key not in how}
     identity |= {"train_weights": weights} if weights else {}
-    meta = {"config": mapping}
+    meta = {"config": mapping, "domain": domain_of(task)}
     return Trainer(task, config.train, args.out, meta=meta, identity=identity, data=data).run()
+
+
+def domain_of(task: "QueryTask") -> dict[str, list[float]]:
+    """Return level, noise and bandwidth of the first training crops."""
+    from diarize.infer.domain import learn_domain, measure_crops
+
+    waves = (task.example(index).waveform for index in itertools.count())
+    return learn_domain(measure_crops(waves, task.grid.sample_rate))
 
 
 def initial_data(config: "Config", args: argparse.Namespace, task: "QueryTask") -> dict[str, Any]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from diarize.errors import DiarizeError
+from diarize.infer.domain import Meter
 from diarize.infer.threads import Prefetcher
 from diarize.io.audio import AudioSource, read_audio
 from diarize.timebase import FrameGrid
@@ -34,6 +35,7 @@ class Recording:
         self.name = name
         self.grid = grid
         self.device = torch.device("cpu")
+        self._meter: Meter | None = None
         self._pool, self._ahead = pool, ahead
         self._whole: np.ndarray | None = None
         self._blocks: Prefetcher[np.ndarray] | None = None
@@ -69,16 +71,26 @@ class Recording:
         return 0 if self._whole is None else self.num_samples
 
     def blocks(self) -> Iterator[Tensor]:
-        """Yield all samples in consecutive blocks, on ``device``."""
+        """Yield all samples in consecutive blocks, on ``device``; they are measured."""
+        self._meter = meter = Meter(self.grid.sample_rate)
         if self._whole is None:
             begun, self._blocks = self._blocks, None
             if begun is None and self._pool is not None:
                 begun = self._start(self._pool)
             for block in begun or map(self._read, self._spans()):
+                meter.add(block)
                 yield self._tensor(block)
         else:
             for start, stop in self._spans():
+                meter.add(self._whole[start:stop])
                 yield self._tensor(self._whole[start:stop])
+
+    def measures(self) -> dict[str, float] | None:
+        """Return the measures of `diarize.infer.domain`; None if the samples were not read."""
+        if self._meter is None and self._whole is not None:
+            self._meter = Meter(self.grid.sample_rate)
+            self._meter.add(self._whole)
+        return None if self._meter is None else self._meter.values()
 
     def read(self, start: int, stop: int) -> Tensor:
         """Return the samples [start, stop), on ``device``."""

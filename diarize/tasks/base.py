@@ -47,7 +47,9 @@ class QueryTask:
     """Interface between the trainer and a task whose model predicts the masks of queries.
 
     ``options`` has the sections ``model``, ``data`` and ``valid``; ``model`` has a
-    ``grid``.  A task defines its labels and its post-processor, which validation uses as well.
+    ``grid``.  ``domain`` is that of the training data, if a saved model has it
+    (:mod:`diarize.infer.domain`).  A task defines its labels and its post-processor, which
+    validation uses as well.
     """
 
     name = ""
@@ -66,6 +68,7 @@ class QueryTask:
         self._valid: DataDirSource | None = None
         self.notices: list[str] = []
         self.left_out: list[list[str]] = []
+        self.domain: dict[str, Any] | None = None
 
     def load_data(
         self,

@@ -89,4 +89,5 @@ def load_task(path: str | Path) -> QueryTask:
     task = build_task(parse_config(meta["config"], f"{path} (configuration)"))
     check_state(path, task.model.state_dict(), state)
     task.model.load_state_dict(state)
+    task.domain = meta.get("domain")
     return task

@@ -407,3 +407,16 @@ def test_a_recording_that_takes_long_is_named_meanwhile(capsys, monkeypatch):
         shown.start("day", 10800.0, 1800.0)
         time.sleep(0.4)
     assert "x: day, at 0:30:00 of 3:00:00, after" in capsys.readouterr().err
+
+
+def test_a_recording_unlike_the_training_data_is_said(world, command, caplog, tmp_path):
+    """The training stores level, noise and bandwidth of its crops; inference compares."""
+    assert infer.main([str(world / "r0.wav"), *command]) == 0
+    assert "unlike" not in caplog.text
+    quiet = 0.0005 * np.random.default_rng(1).standard_normal(32000)
+    write_wav(tmp_path / "quiet.wav", quiet, 16000)
+    assert infer.main([str(world / "r0.wav"), str(tmp_path / "quiet.wav"), *command]) == 0
+    [line] = [record.getMessage() for record in caplog.records if "unlike" in record.getMessage()]
+    assert "recording quiet" in line
+    assert "level" in line
+    assert "pauses" not in line
