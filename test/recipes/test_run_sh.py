@@ -14,8 +14,8 @@ def calls(tmp_path, repo_root):
         source = repo_root / "egs" / recipe / "diar1"
         place = tmp_path / recipe.replace("/", "_")
         (place / "conf").mkdir(parents=True, exist_ok=True)
-        if (source / "conf/simulate.conf").exists():
-            (place / "conf/simulate.conf").write_text((source / "conf/simulate.conf").read_text())
+        for conf in source.glob("conf/simulate*.conf"):
+            (place / "conf" / conf.name).write_text(conf.read_text())
         (place / "db.sh").write_text("")
         if not (place / "utils").exists():
             (place / "utils").symlink_to(repo_root / "utils")
@@ -23,7 +23,8 @@ def calls(tmp_path, repo_root):
         (place / "local/report.sh").write_text('#!/bin/bash\nprintf "%s\\n" "$@" > report\n')
         (place / "diar.sh").write_text('#!/bin/bash\nprintf "%s|" "$@"\necho\n')
         (place / "run.sh").write_text((source / "run.sh").read_text())
-        for name in ("diar.sh", "run.sh", "local/report.sh"):
+        (place / "local/more_queries.sh").write_text('#!/bin/bash\nprintf "%s\\n" "$@" > more\n')
+        for name in ("diar.sh", "run.sh", "local/report.sh", "local/more_queries.sh"):
             (place / name).chmod(0o755)
         done = subprocess.run([place / "run.sh", *args], capture_output=True, text=True,
                               check=False)
@@ -145,3 +146,31 @@ def test_options_of_local_data_are_added_to_those_of_the_recipe(calls, recipe, a
     after = calls(recipe, *args, "--local-data-opts", "--seed '2 3'")[0]["--local-data-opts"]
     assert shlex.split(after) == [*shlex.split(before), "--seed", "2 3"]
     assert "--data" not in shlex.split(after)
+
+
+def test_speechocean_long_training_is_rounds_that_are_not_repeated(calls, tmp_path):
+    place = tmp_path / "speechocean762"
+    more = ("--data-root", "so", "--librispeech-root", "ls", "--words-root", "w", "--long", "true")
+    parts = calls("speechocean762", *more, "--long-rounds", "3")
+    assert [part["--config"] for part in parts[:3]] == [
+        "conf/start.yaml", "conf/train.yaml", "conf/adapt.yaml"]
+    rounds = parts[3:]
+    assert [part["--tag"] for part in rounds] == ["long_1", "long_2", "long_3"]
+    assert [part["--init-model"] for part in rounds] == [
+        "exp/long_0.pth", "exp/long_1/final.pth", "exp/long_2/final.pth"]
+    assert [part.get("--stop-stage") for part in rounds] == ["5", "5", None]
+    assert {part["--valid-set"] for part in rounds} == {"unheard"}
+    assert [part["--args"] for part in rounds] == [f"--set train.seed={n}" for n in (1, 2, 3)]
+    assert (place / "more").read_text().split() == ["exp/adapt/final.pth", "exp/long_0.pth"]
+    words = shlex.split(parts[0]["--local-data-opts"])
+    assert words[-4:] == ["--long", "true", "--words-root", "w"]
+    sets = {x.split()[1] for x in (place / "data/simulate.conf").read_text().splitlines()
+            if not x.startswith("#")}  # fmt: skip
+    assert {"train", "long", "unheard"} <= sets
+    for number in (1, 2, 3):
+        (place / f"exp/long_{number}").mkdir(parents=True)
+        (place / f"exp/long_{number}/final.pth").touch()
+    own = calls("speechocean762", *more, "--long-from", "model/final.pth", "--long-rounds", "3")
+    assert [part["--tag"] for part in own] == ["long_3"]
+    assert own[0]["--stage"] == "1"
+    assert "not 'yes'" in calls("speechocean762", "--long", "yes", status=1)

@@ -132,6 +132,51 @@ def test_silence_is_trimmed_and_levels_are_put_right(prepare, root, tmp_path):
         assert ratio == pytest.approx(100 / speed, rel=1e-3)
 
 
+@pytest.fixture
+def words(tmp_path):
+    """A data directory of two speakers with six single words each, in one file per speaker."""
+    place = tmp_path / "words"
+    place.mkdir()
+    lines = []
+    for number, name in enumerate(("aa01", "bb02")):
+        parts = [burst(10 * number + k, loud=0.35) for k in range(3)]
+        write_wav(place / f"{name}.wav", np.concatenate(parts), 16000)
+        lines.append(f"{name} {place}/{name}.wav\n")
+    (place / "wav.scp").write_text("".join(lines))
+    (place / "utt2spk").write_text("aa01 aa01\nbb02 bb02\n")
+    return place
+
+
+def test_mixed_voices_are_of_all_corpora_with_channels_of_their_own(
+    prepare, root, libri, words, tmp_path
+):
+    data = tmp_path / "data"
+    more = ("--librispeech-root", libri, "--librispeech-test", "1", "--words-root", words)
+    assert prepare(root, data, *more)[0] == 0
+    assert not (data / "mixed_voices").exists()
+    assert prepare(root, data, *more, "--mixed", "true")[0] == 0
+    persons = {voice.split("_")[0] for voice in voices(data, "mixed")}
+    train = {voice.split("_")[0] for voice in voices(data, "train") | voices(data, "libri_train")}
+    assert persons == train | {"scaa01", "scbb02"}
+    mixed = DataDir.load(data / "mixed_voices")
+    strung = [name for name in mixed.recordings if name.startswith("scaa01_96-")]
+    # Six words of 0.45 s with their margins: stretches of two to five of them.
+    assert 2 <= len(strung) <= 3
+    assert sum(mixed.duration(name) for name in strung) > 6 * 0.35 / 0.96
+    spectra = []
+    for person in sorted(persons & {f"so{speaker}" for speaker in TRAIN})[:2]:
+        names = [name for name in mixed.recordings if name.startswith(f"{person}_96-")]
+        waves = [read_audio(mixed.source(name)) for name in names]
+        assert all(np.abs(wave).max() < 1 for wave in waves)
+        bands = [np.abs(np.fft.rfft(wave, 32000)).reshape(-1)[:16000].reshape(16, -1).mean(1)
+                 for wave in waves]  # fmt: skip
+        spectra.append([20 * np.log10(band / band.mean()) for band in bands])
+    within = np.abs(spectra[0][0] - spectra[0][1]).mean()
+    between = np.abs(spectra[0][0] - spectra[1][0]).mean()
+    assert within < 1  # white noise through one response
+    assert between > 2 * within
+
+
 def test_twice_changes_nothing(prepare, root, tmp_path):
     data = tmp_path / "data"
     assert prepare(root, data)[0] == 0

@@ -8,7 +8,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./db.sh
 . utils/split_words.sh
-. ./path.sh
 root='' librispeech=${LIBRISPEECH:-} libri_train=true stage=1 expdir=exp datadir=data more='' args=()
 long=false rounds=8 from='' words='' clips=''
 while [ "$#" -gt 0 ]; do
@@ -34,6 +33,10 @@ data_opts=(--librispeech-train "$libri_train" ${root:+--data-root "$root"}
   ${librispeech:+--librispeech-root "$librispeech"})
 [ "$long" != true ] || data_opts+=(--long true ${words:+--words-root "$words"}
   ${clips:+--clips-root "$clips"})
+case "$long" in
+  true | false) ;;
+  *) echo "$0: --long is true or false, not '$long'" >&2; exit 1 ;;
+esac
 case "$libri_train ${librispeech:+given}" in
   "true given") sets="test libri_test" without=none ;;
   "false given") sets="test libri_test" without=libri_train ;;
@@ -60,16 +63,16 @@ if [ "$long" = false ] || [ -z "$from" ]; then
   from=$expdir/adapt/final.pth
 fi
 [ "$long" = true ] || exit 0
-# Rounds that begin where the last one ended; what is on disk is not trained again.
-mkdir -p "$expdir"
-[ -f "$expdir/long_0.pth" ] ||
-  python3 local/more_queries.py "$from" "$expdir/long_0.pth" --queries 10
+# Rounds, each from the model of the one before; a round on disk is not trained again.
 last=$expdir/long_0.pth
+[ -f "$last" ] || [ "$stage" -gt 4 ] || local/more_queries.sh "$from" "$last"
 for ((round = 1; round <= rounds; round++)); do
   here=(--tag "long_$round" --valid-set unheard --num-processes 1
     --args "--set train.seed=$round")
   [ "$round" -eq "$rounds" ] || here+=(--stop-stage 5)
-  part long long "$last" "${here[@]}"
-  [ "$stage" -gt 4 ] || stage=4
+  if [ "$round" -eq "$rounds" ] || [ ! -f "$expdir/long_$round/final.pth" ]; then
+    part long long "$last" "${here[@]}"
+    [ "$stage" -gt 4 ] || stage=4
+  fi
   last=$expdir/long_$round/final.pth
 done
