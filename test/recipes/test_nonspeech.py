@@ -12,6 +12,7 @@ from diarize.io.audio import read_audio, write_wav
 from diarize.io.table import read_table, write_table
 from diarize.kaldi.datadir import DataDir
 from diarize.simulate.draw.common import audio_files
+from diarize.simulate.manifest import Manifest, write_manifest
 from diarize.tasks.registry import load_task
 from diarize.train.checkpoint import load_model
 
@@ -137,3 +138,82 @@ def test_more_queries_come_after_those_of_the_model(local, tmp_path):
     assert meta["config"]["model"]["decoder"]["queries"] == have + 4
     assert load_task(out).capacity == have + 4
     assert more([str(model), str(out), "--queries", "1"]) == 1
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    """Three mixtures in two scenes, the second without babble, and one with coloured noise."""
+    scenes = Path(noise_dir(tmp_path / "scenes", ["s1", "s2"]))
+    write_table(scenes / "utt2kinds", {"s1": "room babble", "s2": "room"})
+    files = audio_files(scenes)
+    mixtures = []
+    for number, (noise, silence) in enumerate([(files[0], 1), (files[1], 40), ("pink.wav", 2)]):
+        utts = [{"file": "a.wav", "gain": 2.0}, {"file": "b.wav", "gain": 2.0}]
+        speaker = {"spkid": "a", "rir": "room.wav", "utts": utts, "intervals": [silence, silence]}
+        name = f"mix_{number}"
+        mixtures.append(
+            (name, {"speakers": [speaker], "noise": noise, "snr": 10, "recid": name})
+        )
+    write_manifest(tmp_path / "mixture.scp", mixtures)
+    return dict(mixtures)
+
+
+@pytest.mark.parametrize(
+    ("what", "changed"),
+    [
+        ("babble", {"mix_0": ("noise", "s2.wav")}),
+        ("scenes", {"mix_0": ("noise", None), "mix_1": ("noise", None)}),
+        ("noise", {"mix_0": ("noise", None), "mix_1": ("noise", None), "mix_2": ("noise", None)}),
+        ("pauses", {}),
+    ],
+)
+def test_a_manifest_without_an_ingredient_differs_in_it_alone(
+    local, manifest, tmp_path, what, changed
+):
+    argv = [tmp_path / "mixture.scp", tmp_path / "out.scp", "--scenes", tmp_path / "scenes"]
+    assert local("leave_out").main([*map(str, argv), "--without", what]) == 0
+    found = dict(Manifest(tmp_path / "out.scp"))
+    assert found.keys() == manifest.keys() - ({"mix_1"} if what == "pauses" else set())
+    for name, mixture in found.items():
+        before = manifest[name]
+        if name not in changed:
+            assert mixture == before
+            continue
+        assert mixture["speakers"] == before["speakers"]
+        noise = changed[name][1]
+        assert (mixture["noise"] or "").endswith(noise or "")
+        assert mixture["noise"] != before["noise"]
+
+
+@pytest.mark.parametrize(("what", "key"), [("rooms", "rir"), ("levels", "utts")])
+def test_a_manifest_without_rooms_or_levels(local, manifest, tmp_path, what, key):
+    argv = [tmp_path / "mixture.scp", tmp_path / "out.scp", "--scenes", tmp_path / "scenes"]
+    assert local("leave_out").main([*map(str, argv), "--without", what]) == 0
+    for name, mixture in Manifest(tmp_path / "out.scp"):
+        [now], [before] = mixture["speakers"], manifest[name]["speakers"]
+        assert {k: v for k, v in now.items() if k != key} == {
+            k: v for k, v in before.items() if k != key
+        }
+        assert now["rir"] is None if key == "rir" else {u["gain"] for u in now["utts"]} == {0.0}
+
+
+def test_an_unknown_ingredient_is_named(local, manifest, tmp_path, capsys):
+    argv = [tmp_path / "mixture.scp", tmp_path / "out.scp", "--scenes", tmp_path / "scenes"]
+    assert local("leave_out").main([*map(str, argv), "--without", "applause"]) == 1
+    assert "applause" in capsys.readouterr().err
+    assert not (tmp_path / "out.scp").exists()
+
+
+def test_the_test_set_without_speech_is_of_three_kinds_and_its_seed(local, tmp_path):
+    main = local("quiet_test").main
+    for name in "ab":
+        assert main([str(tmp_path / name), "--count", "7", "--seconds", "2"]) == 0
+    data = DataDir.load(tmp_path / "a")
+    kinds = [name.split("-")[0] for name in data.recordings]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"hum": 2, "music": 2, "silence": 3}
+    for name in data.recordings:
+        one, other = (read_audio(str(tmp_path / f"{d}/wav/{name}.wav")) for d in "ab")
+        np.testing.assert_array_equal(one, other)
+        loud = 10 * np.log10(np.mean(one**2) + 1e-12)
+        assert loud < -45 if name.startswith("silence") else -45 < loud < -10
+    assert main([str(tmp_path / "c"), "--count", "0"]) == 1
