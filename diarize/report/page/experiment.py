@@ -8,10 +8,14 @@ from urllib.parse import quote, unquote
 from diarize import __version__
 from diarize.errors import DiarizeError
 from diarize.report.page.curves import curve_figures
-from diarize.report.page.html import fill, read_asset, style
+from diarize.report.page.html import fill, framed, read_asset
 from diarize.report.page.tables import Cell, label, number, table
 from diarize.report.plots.curves import read_entries, read_log
 
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' file: http: https:; "
+    "base-uri 'none'; form-action 'none'"
+)
 # Files of an experiment that the page links to, if they are there.
 _FILES = ("RESULTS.md", "config.yaml", "train_log.jsonl", "train.log", "best.yaml",
           "images/curves.png")  # fmt: skip
@@ -44,16 +48,12 @@ def experiment_page(exp: Path, page: Path) -> str:
         )
     links = [exp / name for name in _FILES if (exp / name).is_file()]
     named = "".join(f"<li>{_link(path, base, str(path.relative_to(exp)))}</li>" for path in links)
-    title = str(exp)
-    return fill(read_asset("experiment.html"), {
+    body = fill(read_asset("experiment.html"), {
         **parts,
-        "files": _section("Files", f"<ul>{named}</ul>" if named else ""),
-        "title": escape(title),
-        "heading": escape(title),
-        "style": style(),
-        "facts": _facts(log),
+        "files": _section("Files", f'<ul class="files">{named}</ul>' if named else ""),
         "version": escape(__version__),
     })  # fmt: skip
+    return framed(str(exp), _facts(log), _POLICY, body, read_asset("experiment.css"))
 
 
 def read_result_lines(path: Path) -> list[dict[str, str]]:
@@ -115,7 +115,8 @@ def _document(path: Path) -> str:
     reader = Markdown(extensions=["tables"])
     reader.preprocessors.deregister("html_block")
     reader.inlinePatterns.deregister("html")
-    body = reader.convert(text)
+    # A table of names and values has no titles of columns.
+    body = reader.convert(text).replace("<th></th>", "<td></td>")
     return f'<details><summary>RESULTS.md</summary><div class="markdown">{body}</div></details>'
 
 

@@ -18,7 +18,10 @@ from diarize.report.page.heat import Heat
 from diarize.report.page.sound import Sound
 from diarize.report.page.tables import page_tables, rate
 
-_SCRIPTS = ("base.js", "player.js", "timeline.js", "lists.js", "main.js")
+_SCRIPTS = (
+    "base.js", "player.js", "series.js", "painter.js", "pointer.js", "timeline.js", "lists.js",
+    "main.js",
+)  # fmt: skip
 _ICONS = (
     '<svg class="start" width="16" height="16" viewBox="0 0 16 16" aria-hidden="true">'
     '<path fill="currentColor" d="M3 1.5v13l11-6.5z"/></svg>'
@@ -47,12 +50,7 @@ def recording_page(
     script = "(() => {\n\"use strict\";\n" + "".join(map(read_asset, _SCRIPTS)) + "})();\n"
     scored = content.errors is not None
     holder = f'<script type="text/plain" id="sound">{sound.opus}</script>' if sound else ""
-    return fill(read_asset("recording.html"), {
-        "policy": _policy(script, mode),
-        "title": escape(content.recording),
-        "style": style(),
-        "heading": escape(content.recording),
-        "facts": _facts(content),
+    body = fill(read_asset("recording.html"), {
         "playback": _playback(content) if mode != "none" else _clock(content),
         "follow": "" if mode != "none" else " hidden",
         "navigation": _navigation() if scored else "",
@@ -72,6 +70,21 @@ def recording_page(
         "content": script_json(page_data(content, sound)),
         "sound": holder if mode == "embed" else "",
         "script": script,
+    })  # fmt: skip
+    return framed(content.recording, _facts(content), _policy(script, mode), body)
+
+
+def framed(title: str, facts: str, policy: str, body: str, more_style: str = "") -> str:
+    """Return a page as HTML text, with the head and the heading that all pages have.
+
+    title: plain text; facts and body: HTML; policy: content security policy; more_style: CSS
+    """
+    return fill(read_asset("frame.html"), {
+        "policy": policy,
+        "title": escape(title),
+        "style": style() + more_style,
+        "facts": facts,
+        "body": body.strip(),
     })  # fmt: skip
 
 

@@ -22,6 +22,11 @@ function clock(seconds, digits = 1) {
   return hours ? `${hours}:${text}` : text;
 }
 
+// The name of the colour of a kind of error.
+function errorColour(kind) {
+  return `error-${kind.replace(" ", "-")}`;
+}
+
 function clamp(value, low, high) {
   return Math.min(high, Math.max(low, value));
 }

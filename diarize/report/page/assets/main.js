@@ -112,11 +112,8 @@ class Page {
     byId("problem").textContent = player.problem || "";
     byId("problem").hidden = !player.problem;
     if (playing && byId("follow").checked) {
-      const length = timeline.to - timeline.from;
-      const beyond = player.time > timeline.to - 0.02 * length || player.time < timeline.from;
-      if (beyond && timeline.to < timeline.duration + (player.time < timeline.from)) {
-        timeline.setView(player.time - 0.1 * length, player.time + 0.9 * length);
-      }
+      const before = player.time < timeline.view.from;
+      if (before || timeline.view.to < timeline.duration) timeline.show(player.time);
     }
     timeline.moveCursor();
     this.tell(player.time);
@@ -142,9 +139,7 @@ class Page {
     if (rows.some((row) => row.side === "reference")) chips("reference", active("reference"));
     chips("output", active("output"));
     if (errors.length) {
-      const items = wrong.map(({ kind }) => ({
-        label: kind, colour: `error-${kind.replace(" ", "-")}`,
-      }));
+      const items = wrong.map(({ kind }) => ({ label: kind, colour: errorColour(kind) }));
       parts.push({ title: "error", items });
     }
     const key = JSON.stringify(parts);
