@@ -187,7 +187,7 @@ def stages(root: Path, seconds: int, args: argparse.Namespace) -> dict[str, floa
         out["masks"] = out["whole pass"] - sum(out[n] for n in ("features", "encoder", "decoder"))
         options = PostprocessOptions(num_speakers=4)
         arguments = (found.masks, found.activities, "x", options, task.grid)
-        found = timed("to segments", lambda a=arguments: SPEAKER.process(*a))
+        found = timed("to segments", lambda a=arguments: SPEAKER.decide(*a).turns)
         timed("writing", lambda f=found: write_rttm(root / "x.rttm", f))
     return out
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from diarize import checks
 from diarize.bin.common import command_parser, run_command
-from diarize.config import dump_yaml, write_yaml
 from diarize.errors import DiarizeError
+from diarize.infer.best import write_best
 from diarize.infer.confidence import fit_calibration
 from diarize.infer.config import InferenceConfig, load_inference_config, override
 from diarize.infer.limits import (
@@ -29,7 +29,6 @@ from diarize.infer.pretrained import model_files
 from diarize.infer.stored import PosteriorDir, read_counts, some_names, write_kaldi_files
 from diarize.infer.tune import (
     GRID_NAMES,
-    TunePoint,
     TuneRecording,
     best_point,
     grid_options,
@@ -57,9 +56,7 @@ def run_tune(args: argparse.Namespace) -> int:
     _check_same_recordings(source, reference, regions, args)
     base, grid = config.postprocess, config.tune
     processor = postprocessor(source.task, f"{args.posteriors}/task")
-    counts = {}
-    if args.reco2num_spk:
-        counts = _oracle_counts(args.reco2num_spk, source, processor.num_fixed)
+    counts = _oracle_counts(args.reco2num_spk, source, processor.num_fixed)
     points = grid_options(base, grid, vary_query_threshold=not counts)
     recordings = (
         TuneRecording(r, *source.load(r), reference.get(r, []), regions[r], counts.get(r))
@@ -69,7 +66,10 @@ def run_tune(args: argparse.Namespace) -> int:
     best = best_point(results, base)
     line = _calibration(source, reference, regions, counts, best.options, processor)
     best = replace(best, options=replace(best.options, confidence=line))
-    _write_best(args, config, results, best)
+    files = {
+        "posteriors": str(args.posteriors), "reference": str(args.ref), "uem": str(args.uem)
+    }  # fmt: skip
+    write_best(args.out, config.network, results, best, files, oracle=bool(args.reco2num_spk))
     edge = [
         n for n in values_at_edge(best.options, grid) if len({getattr(p, n) for p in points}) > 1
     ]
@@ -99,9 +99,7 @@ def run_apply(args: argparse.Namespace) -> int:
         if missing:
             raise DiarizeError(f"{args.uem}: no line for recording {some_names(missing)}")
     processor = postprocessor(source.task, f"{args.posteriors}/task")
-    counts = {}
-    if args.reco2num_spk:
-        counts = _oracle_counts(args.reco2num_spk, source, processor.num_fixed)
+    counts = _oracle_counts(args.reco2num_spk, source, processor.num_fixed)
     turns: list[Turn] = []
     silent = []
     for recording in source.recordings:
@@ -256,11 +254,13 @@ def _score(
     ]
 
 
-def _oracle_counts(path: str, source: PosteriorDir, num_fixed: int) -> dict[str, int]:
-    """Return the given numbers of speakers, limited to the stored queries with a notice.
+def _oracle_counts(path: str | None, source: PosteriorDir, num_fixed: int) -> dict[str, int]:
+    """Return the numbers of speakers in ``path``, limited to the stored queries with a notice.
 
     The first ``num_fixed`` queries are slots that are not speakers.
     """
+    if path is None:
+        return {}
     counts = read_counts(path, source.recordings)
     limits = {recording: source.num_queries(recording) - num_fixed for recording in counts}
     beyond = [recording for recording in counts if counts[recording] > limits[recording]]
@@ -271,48 +271,6 @@ def _oracle_counts(path: str, source: PosteriorDir, num_fixed: int) -> dict[str,
             file=sys.stderr,
         )
     return {recording: min(count, limits[recording]) for recording, count in counts.items()}
-
-
-def _write_best(
-    args: argparse.Namespace, config: InferenceConfig, results: list[TunePoint], best: TunePoint
-) -> None:
-    """Write the chosen values, their provenance, and the whole table, best first."""
-    head = {
-        "postprocess": best.options,
-        "network": config.network,
-        "chosen": {
-            "posteriors": str(args.posteriors),
-            "reference": str(args.ref),
-            "uem": str(args.uem),
-            "recordings": best.recordings,
-            "speakers": "oracle" if args.reco2num_spk else "query threshold",
-            "collar": 0.0,
-            **_figures(best),
-        },
-    }
-    names = (*GRID_NAMES, *_figures(best))
-    rows = sorted(results, key=lambda point: round(point.der, 9))
-    lines = ["table:\n"]
-    for point in rows:
-        values = {n: getattr(point.options, n) for n in GRID_NAMES} | _figures(point)
-        lines.append("- {" + ", ".join(f"{n}: {values[n]}" for n in names) + "}\n")
-    write_yaml(
-        args.out, dump_yaml(head) + "".join(lines),
-        "Chosen by diarize-postprocess tune; errors in percent.",
-    )
-
-
-def _figures(point: TunePoint) -> dict[str, float]:
-    def percent(seconds: float) -> float:
-        return round(100 * seconds / point.speech, 3)
-
-    return {
-        "der": round(100 * point.der, 3),
-        "miss": percent(point.miss),
-        "fa": percent(point.false_alarm),
-        "conf": percent(point.confusion),
-        "count_acc": round(100 * point.counts_right / point.recordings, 2),
-    }
 
 
 if __name__ == "__main__":

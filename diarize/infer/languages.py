@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from diarize.errors import DiarizeError
+from diarize.infer.masks import binary_median
 from diarize.infer.postprocess import (
     Assigned,
     LanguageId,
     PostprocessOptions,
     PostProcessor,
-    binary_median,
     select_queries,
 )
 from diarize.segments import Segment

@@ -1,4 +1,4 @@
-"""Post-processing: from the network's output to segments (EEND-M2F, Section 3.3).
+"""Post-processing: segments from the output of the network (EEND-M2F, Section 3.3).
 
 The paper keeps the queries with an activity above 0.8 and thresholds their masks at
 0.5.  Median filter, minimum duration, gap filling and the limits on the number of speakers
@@ -16,6 +16,7 @@ import numpy as np
 from diarize.checks import fraction, inner_fraction, non_negative, require
 from diarize.errors import DiarizeError
 from diarize.infer.confidence import calibrated, turn_probabilities
+from diarize.infer.masks import QueryRuns, clean_runs
 from diarize.segments import Segment, Turn
 from diarize.timebase import FrameGrid
 
@@ -107,92 +108,6 @@ def select_queries(
     return taken
 
 
-def binary_median(mask: np.ndarray, length: int) -> np.ndarray:
-    """Return ``mask`` (T,) after a median filter of ``length`` frames; outside is silence.
-
-    The median of an odd number of bits is their majority, so a running sum suffices.
-
-    >>> binary_median(np.array([1, 0, 1, 1, 0, 0, 1, 0], dtype=bool), 3).astype(int)
-    array([0, 1, 1, 1, 0, 0, 0, 0])
-    """
-    if length <= 1:
-        return mask
-    half = length // 2
-    total = np.zeros(len(mask) + 1, dtype=np.int32)
-    np.cumsum(mask, out=total[1:])
-    frames = np.arange(len(mask))
-    hi = np.minimum(frames + half + 1, len(mask))
-    lo = np.maximum(frames - half, 0)
-    return total[hi] - total[lo] > half
-
-
-def mask_runs(mask: np.ndarray) -> np.ndarray:
-    """Return the runs of True in ``mask`` (T,) as frames [first, last + 1), int (R, 2).
-
-    >>> mask_runs(np.array([True, True, False, True])).tolist()
-    [[0, 2], [3, 4]]
-    """
-    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
-    return edges.reshape(-1, 2)
-
-
-def clean_runs(runs: np.ndarray, min_gap: int, min_duration: int) -> np.ndarray:
-    """Return ``runs`` (R, 2) with gaps below ``min_gap`` filled, then short runs dropped (frames).
-
-    >>> clean_runs(np.array([[0, 4], [6, 9], [20, 22]]), 3, 3).tolist()
-    [[0, 9]]
-    """
-    if min_gap > 1 and len(runs) > 1:
-        wide = runs[1:, 0] - runs[:-1, 1] >= min_gap
-        first = np.concatenate([[True], wide])
-        last = np.concatenate([wide, [True]])
-        runs = np.stack([runs[first, 0], runs[last, 1]], axis=1)
-    if min_duration > 1:
-        runs = runs[runs[:, 1] - runs[:, 0] >= min_duration]
-    return runs
-
-
-class QueryRuns:
-    """Runs of each query of one recording, computed once, on first use.
-
-    One object serves every query threshold and minimum duration, so a grid search filters each
-    mask once.
-    """
-
-    def __init__(self, posteriors: np.ndarray, mask_threshold: float, median: int) -> None:
-        self.posteriors = posteriors
-        self.mask_threshold = mask_threshold
-        self.median = median
-        self._masks: dict[int, np.ndarray] = {}
-        self._runs: dict[int, np.ndarray] = {}
-
-    def mask(self, query: int) -> np.ndarray:
-        """Return the activity of ``query`` after the median filter, bool (T,)."""
-        if query not in self._masks:
-            above = self.posteriors[:, query] > self.mask_threshold
-            self._masks[query] = binary_median(above, self.median)
-        return self._masks[query]
-
-    def runs(self, query: int) -> np.ndarray:
-        """Return the runs of ``mask(query)``, int (R, 2)."""
-        if query not in self._runs:
-            self._runs[query] = mask_runs(self.mask(query))
-        return self._runs[query]
-
-    def overlaps(self, limit: float) -> Callable[[int, list[int]], bool]:
-        """Return ``is_duplicate`` for select_queries: a mask IoU above ``limit`` with one taken."""
-
-        def is_duplicate(query: int, taken: list[int]) -> bool:
-            mask = self.mask(query)
-            for other in taken:
-                union = np.count_nonzero(mask | self.mask(other))
-                if union and np.count_nonzero(mask & self.mask(other)) > limit * union:
-                    return True
-            return False
-
-        return is_duplicate
-
-
 def check_output(
     posteriors: np.ndarray, activities: np.ndarray, recording: str, num_fixed: int = 0
 ) -> None:
@@ -226,10 +141,10 @@ class Decision(NamedTuple):
 class PostProcessor(ABC):
     """Post-processing of a task: from posteriors to segments, in three steps.
 
-    Tuning repeats only the steps that an option affects; validation of a training scores the
-    masks of the first two.  The first ``num_fixed`` queries are
-    slots with a fixed meaning, which are never selected.  With ``named``, labels mean the same in
-    all recordings, so that they are scored by name, too.
+    The steps are `runs`, `choose` and `assigned`; `decide` takes all of them.  Tuning repeats only
+    those that an option affects; validation of a training scores the masks of the first two.  The
+    first ``num_fixed`` queries are slots with a fixed meaning, which are never selected.  With
+    ``named``, labels mean the same in all recordings, so that they are scored by name, too.
     """
 
     num_fixed = 0
@@ -264,28 +179,6 @@ class PostProcessor(ABC):
         ``names`` are labels of queries.
         """
 
-    def segments(self, *args: Any, **kwargs: Any) -> list[Segment]:
-        """Return the turns of `assigned` alone."""
-        return self.assigned(*args, **kwargs)[0]
-
-    def process(
-        self,
-        posteriors: np.ndarray,
-        activities: np.ndarray,
-        recording: str,
-        options: PostprocessOptions,
-        grid: FrameGrid,
-        language_id: LanguageId | None = None,
-    ) -> list[Segment]:
-        """Return the segments of a recording, sorted by time; [] if no query is kept.
-
-        posteriors: (T, N) mask probabilities on the frames of ``grid``
-        activities: (N,) probabilities that a query is active
-        language_id: probabilities (N, C) of the language head and its C names
-        Raises DiarizeError, naming ``recording``, for shapes that do not fit and NaN or Inf.
-        """
-        return self._assigned(posteriors, activities, recording, options, grid, language_id)[0]
-
     def decide(
         self,
         posteriors: np.ndarray,
@@ -295,38 +188,29 @@ class PostProcessor(ABC):
         grid: FrameGrid,
         language_id: LanguageId | None = None,
     ) -> Decision:
-        """Return the segments of `process` as turns with confidence, and the queries of each label.
+        """Return the turns of a recording, sorted by time, and the queries of each label.
 
-        Arguments and errors are those of `process`; the confidence is that of
-        `diarize.infer.confidence`.
+        posteriors: (T, N) mask probabilities on the frames of ``grid``
+        activities: (N,) probabilities that a query is active
+        language_id: probabilities (N, C) of the language head and its C names
+        The confidence of a turn is that of `diarize.infer.confidence`.  Without a query above the
+        threshold there are no turns.  Raises DiarizeError, naming ``recording``, for shapes that
+        do not fit and NaN or Inf.
         """
-        found, queries = self._assigned(
-            posteriors, activities, recording, options, grid, language_id
-        )
+        check_output(posteriors, activities, recording, self.num_fixed)
+        runs = self.runs(posteriors, options.mask_threshold, options.median)
+        try:
+            kept = self.choose(runs, activities, options)
+        except DiarizeError as err:
+            raise DiarizeError(f"recording {recording}: {err}") from err
+        names = self.name(kept, activities, recording, options, language_id)
+        found, queries = self.assigned(runs, kept, recording, options, grid, names)
         means = turn_probabilities(posteriors, activities, found, queries, grid)
         turns = [
             Turn(*segment, calibrated(mean, options.confidence))
             for segment, mean in zip(found, means, strict=True)
         ]
         return Decision(turns, queries)
-
-    def _assigned(
-        self,
-        posteriors: np.ndarray,
-        activities: np.ndarray,
-        recording: str,
-        options: PostprocessOptions,
-        grid: FrameGrid,
-        language_id: LanguageId | None,
-    ) -> Assigned:
-        check_output(posteriors, activities, recording, self.num_fixed)
-        runs = self.runs(posteriors, options.mask_threshold, options.median)
-        try:
-            queries = self.choose(runs, activities, options)
-        except DiarizeError as err:
-            raise DiarizeError(f"recording {recording}: {err}") from err
-        names = self.name(queries, activities, recording, options, language_id)
-        return self.assigned(runs, queries, recording, options, grid, names)
 
     def name(
         self,

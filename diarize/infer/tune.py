@@ -189,7 +189,8 @@ def _score_recording(
         key = (mask_key, options.min_duration, tuple(queries))
         if key not in index:
             index[key] = len(hypotheses)
-            hypotheses.append(processor.segments(runs, queries, item.recording, options, grid))
+            found, _ = processor.assigned(runs, queries, item.recording, options, grid)
+            hypotheses.append(found)
         of_point.append(index[key])
     errors = score(item.reference, hypotheses, item.regions)
     speakers = [_count_in_regions(segments, item.regions) for segments in hypotheses]

@@ -23,18 +23,18 @@ def test_confidence_is_the_mean_mask_probability_times_the_activity():
     assert found.queries == {"spk1": [0], "spk2": [1]}
 
 
-def test_turns_are_those_of_process_with_and_without_calibration():
+def test_the_calibration_changes_no_turn():
     rng = np.random.default_rng(0)
     masks, activities = rng.random((500, 4), dtype=np.float32), rng.random(4)
     for processor in (SPEAKER, LANGUAGE):
+        turns = []
         for line in (None, (2.0, -1.0)):
             options = PostprocessOptions(0.1, min_duration=0.05, confidence=line)
             found = processor.decide(masks, activities, "r", options, GRID)
-            assert [t.segment for t in found.turns] == processor.process(
-                masks, activities, "r", options, GRID
-            )
+            turns.append([turn.segment for turn in found.turns])
             assert all(0 <= turn.confidence <= 1 for turn in found.turns)
             assert len({turn.confidence for turn in found.turns}) > 5
+        assert turns[0] == turns[1]
 
 
 def test_turns_of_one_language_by_two_queries_name_both():

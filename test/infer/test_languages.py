@@ -14,6 +14,11 @@ from diarize.infer.tune import TuneRecording, tune_postprocessing
 from diarize.segments import Segment
 from diarize.timebase import FrameGrid
 
+
+def decided(processor, *arguments):
+    """Return the segments of a decision."""
+    return [turn.segment for turn in processor.decide(*arguments).turns]
+
 GRID = FrameGrid(sample_rate=16000, hop=320)
 
 
@@ -33,7 +38,7 @@ ACTIVE = np.array([0.01, 0.9, 0.95, 0.79], dtype=np.float32)  # query 3 is not k
 
 
 def test_the_best_kept_query_where_the_vad_says_speech():
-    got = LANGUAGE.process(SPEECH, ACTIVE, "rec", PostprocessOptions(), GRID)
+    got = decided(LANGUAGE, SPEECH, ACTIVE, "rec", PostprocessOptions(), GRID)
     assert got == [
         Segment("rec", 0.1, 0.3, "L1"),
         Segment("rec", 0.3, 0.5, "L2"),  # no mask above 0.5, but the best of the kept ones
@@ -49,37 +54,37 @@ def test_masks_are_those_of_the_best_kept_query_where_there_is_speech():
 
 
 def test_no_kept_query_is_no_segment():
-    assert LANGUAGE.process(SPEECH, np.zeros(4), "rec", PostprocessOptions(), GRID) == []
-    assert LANGUAGE.process(SPEECH * 0, np.ones(4), "rec", PostprocessOptions(), GRID) == []
+    assert decided(LANGUAGE, SPEECH, np.zeros(4), "rec", PostprocessOptions(), GRID) == []
+    assert decided(LANGUAGE, SPEECH * 0, np.ones(4), "rec", PostprocessOptions(), GRID) == []
     # The VAD's own activity neither helps nor hurts.
     alone = np.array([0.99, 0.0, 0.0, 0.0])
-    assert LANGUAGE.process(SPEECH, alone, "rec", PostprocessOptions(), GRID) == []
-    assert LANGUAGE.process(np.zeros((0, 4)), np.ones(4), "r", PostprocessOptions(), GRID) == []
+    assert decided(LANGUAGE, SPEECH, alone, "rec", PostprocessOptions(), GRID) == []
+    assert decided(LANGUAGE, np.zeros((0, 4)), np.ones(4), "r", PostprocessOptions(), GRID) == []
 
 
 def test_the_number_of_languages_can_be_given():
-    one = LANGUAGE.process(SPEECH, ACTIVE, "rec", PostprocessOptions(num_speakers=1), GRID)
+    one = decided(LANGUAGE, SPEECH, ACTIVE, "rec", PostprocessOptions(num_speakers=1), GRID)
     assert {s.label for s in one} == {"L1"}
     assert [(s.start, s.end) for s in one] == [(0.1, 0.5), (0.6, 0.8)]
     with pytest.raises(DiarizeError, match="recording rec: at least 4 .* only 3 queries"):
-        LANGUAGE.process(SPEECH, ACTIVE, "rec", PostprocessOptions(num_speakers=4), GRID)
+        decided(LANGUAGE, SPEECH, ACTIVE, "rec", PostprocessOptions(num_speakers=4), GRID)
 
 
 def test_names_where_they_are_known():
     head = np.array([[0.9, 0.1, 0.0], [0.7, 0.2, 0.1], [0.8, 0.15, 0.05], [1, 0, 0]], np.float32)
     known = ["hin", "eng", "swa"]
     options = PostprocessOptions(language_id_threshold=0.5)
-    got = LANGUAGE.process(SPEECH, ACTIVE, "rec", options, GRID, (head, known))
+    got = decided(LANGUAGE, SPEECH, ACTIVE, "rec", options, GRID, (head, known))
     # Both are hin: one language, and turns that abut are one.
     assert [(s.start, s.end, s.label) for s in got] == [(0.1, 0.5, "hin"), (0.6, 0.8, "hin")]
     high = PostprocessOptions(language_id_threshold=0.75)
-    got = LANGUAGE.process(SPEECH, ACTIVE, "rec", high, GRID, (head, known))
+    got = decided(LANGUAGE, SPEECH, ACTIVE, "rec", high, GRID, (head, known))
     assert [s.label for s in got] == ["L1", "hin", "L1"]
     low = PostprocessOptions(language_id_threshold=0.1)
-    plain = LANGUAGE.process(SPEECH, ACTIVE, "rec", PostprocessOptions(), GRID, (head, known))
+    plain = decided(LANGUAGE, SPEECH, ACTIVE, "rec", PostprocessOptions(), GRID, (head, known))
     assert [s.label for s in plain] == ["L1", "L2", "L1"]
     with pytest.raises(DiarizeError, match=r"recording rec: \(4, 3\) probabilities"):
-        LANGUAGE.process(SPEECH, ACTIVE, "rec", low, GRID, (head, known[:2]))
+        decided(LANGUAGE, SPEECH, ACTIVE, "rec", low, GRID, (head, known[:2]))
 
 
 def test_the_median_filter_is_a_majority_vote():
@@ -139,7 +144,7 @@ def test_smoothing_keeps_what_it_must(decision, gap, shortest):
 )
 def test_bad_network_output_names_the_recording(posteriors, activities, message):
     with pytest.raises(DiarizeError, match=message):
-        LANGUAGE.process(posteriors, activities, "rec", PostprocessOptions(), GRID)
+        decided(LANGUAGE, posteriors, activities, "rec", PostprocessOptions(), GRID)
 
 
 def test_tuning_decides_as_the_application_does():
@@ -154,5 +159,5 @@ def test_tuning_decides_as_the_application_does():
     ]
     item = TuneRecording("rec", SPEECH, ACTIVE, [], [(0.0, 0.8)])
     tune_postprocessing([item], points, GRID, score, LANGUAGE)
-    expected = [LANGUAGE.process(SPEECH, ACTIVE, "rec", p, GRID) for p in points]
+    expected = [decided(LANGUAGE, SPEECH, ACTIVE, "rec", p, GRID) for p in points]
     assert sorted(map(str, seen)) == sorted(map(str, expected))

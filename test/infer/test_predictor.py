@@ -26,6 +26,11 @@ from diarize.models.sage_ld import EncoderOptions, SageLd, SageLdOptions
 from diarize.nn.outputs import Encoded, Queries
 from diarize.timebase import FrameGrid
 
+
+def decided(processor, *arguments):
+    """Return the segments of a decision."""
+    return [turn.segment for turn in processor.decide(*arguments).turns]
+
 HOP = 160
 SPEAKERS = 4
 
@@ -99,7 +104,7 @@ def conversation(tmp_path_factory):
 
 def segments(posteriors):
     options = PostprocessOptions()
-    return SPEAKER.process(posteriors.masks, posteriors.activities, "r", options, FrameGrid())
+    return decided(SPEAKER, posteriors.masks, posteriors.activities, "r", options, FrameGrid())
 
 
 @pytest.mark.parametrize(("window", "overlap"), [(300, 30), (120, 20)])

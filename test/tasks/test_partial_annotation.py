@@ -123,7 +123,8 @@ def test_the_validation_der_is_that_of_inference_and_scorer_in_the_regions(tmp_p
     for name in UEM:
         found = predictor.predict(Recording(name, str(folder / f"{name}.wav"), task.grid))
         output = np.asarray(found.masks), found.activities
-        hypothesis += task.postprocessor.process(*output, name, options, task.grid)
+        decision = task.postprocessor.decide(*output, name, options, task.grid)
+        hypothesis += [turn.segment for turn in decision.turns]
     assert hypothesis
     times = score_files(read_rttm(folder / "rttm"), hypothesis, UEM, ScoreOptions(collar)).total
     stats = sums["stats"][0].tolist()
