@@ -81,14 +81,13 @@ class Needs:
 
 
 def load(name: str, checkpointing: bool) -> tuple[Config, QueryTask]:
-    """Return configuration and task of a stage; the languages' front-end is frozen, its weights
-    are random ones.
+    """Return configuration and task of a stage; a pretrained front-end is frozen, but random.
 
     Attention is without dropout here: with it the CPU's kernel would keep T x T weights, which
     those of a GPU do not keep in either case.
     """
     mapping = read_yaml(ROOT / "egs/TEMPLATE/conf" / STAGES[name])
-    if mapping["task"] == "language":
+    if "ssl_conv" in mapping.get("model", {}):
         mapping["model"]["ssl_conv"] = {"weights": "init"}
     config = parse_config(mapping, name)
     task = build_task(config)

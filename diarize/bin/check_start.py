@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from diarize import checks
 from diarize.bin.common import CommandParser, add_allow_pipes, command_parser, run_command
 from diarize.errors import DiarizeError
+from diarize.tasks.postprocessors import POSTPROCESSORS
 
 if TYPE_CHECKING:
     from diarize.tasks.base import QueryTask
@@ -33,11 +34,11 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     out = command_parser(PROG, __doc__.partition("\n")[0])
     add = out.add_argument
-    add("--task", choices=("speaker", "language"), help="task that the configuration must have")
+    add("--task", choices=tuple(POSTPROCESSORS), help="task that the configuration must have")
     add("--inference-config", type=Path, metavar="YAML", help="inference configuration")
     add("--gpus", action="store_true", help="print the number of GPUs of this machine")
     add("--mixtures", nargs="*", default=[], metavar="NUMBER:SECONDS",
-        help="mixtures to be written to --datadir; SECONDS may be missing")
+        help="mixtures to be written to --datadir: fields 5 and 6 of simulate.conf")
     add("--datadir", type=Path, metavar="DIR", help="directory of the written mixtures")
     add("--train", nargs="+", default=[], action="extend", metavar="DATA",
         help="training sets whose recordings are decoded, and whose speakers are counted")
@@ -83,7 +84,7 @@ def check(args: argparse.Namespace, training: argparse.Namespace | None) -> None
     for directory in args.test:
         check_decoding(directory, args.allow_pipes)
     if args.mixtures and args.datadir:
-        warn_of_space(args.mixtures, args.datadir)
+        warn_of_space(args.mixtures, args.datadir, args.task)
     if args.gpus:
         print(number_of_gpus())
 
@@ -146,16 +147,19 @@ def number_of_gpus() -> int:
     return torch.cuda.device_count()
 
 
-def warn_of_space(mixtures: Iterable[str], datadir: Path) -> None:
+def warn_of_space(mixtures: Iterable[str], datadir: Path, task: str | None) -> None:
     """Warn if the disk may be too small for the audio of ``mixtures`` ("number:seconds").
 
-    The length of a mixture of speakers depends on the drawn utterances: two minutes are assumed.
+    Without a length, or if ``task`` draws mixtures of any length, two minutes are assumed.
     """
+    from diarize.tasks.registry import TASKS
+
+    timed = task is None or TASKS[task][1].timed_mixtures
     size = 0.0
     for entry in mixtures:
         number, _, seconds = entry.partition(":")
         try:
-            longest = float(seconds.rpartition("-")[2] or SECONDS)  # 10, or a range 10-20
+            longest = float(seconds.rpartition("-")[2]) if timed and seconds else SECONDS
             size += int(number) * longest * BYTES
         except ValueError:
             continue  # the simulation names the faulty line

@@ -89,6 +89,7 @@ def run_apply(args: argparse.Namespace) -> int:
     place = Destination.parse(args.out, args.format)
     kaldi = place.folder and not args.format
     source = PosteriorDir(args.posteriors)
+    processor = postprocessor(source.task, f"{args.posteriors}/task")
     place.check(None if kaldi else len(source.recordings))
     given = {name: getattr(args, name) for name in _THRESHOLDS} | given_limits(args)
     given = own_options(given, source.task, source.model_queries)
@@ -98,7 +99,6 @@ def run_apply(args: argparse.Namespace) -> int:
         missing = [r for r in source.recordings if r not in regions]
         if missing:
             raise DiarizeError(f"{args.uem}: no line for recording {some_names(missing)}")
-    processor = postprocessor(source.task, f"{args.posteriors}/task")
     counts = _oracle_counts(args.reco2num_spk, source, processor.num_fixed)
     turns: list[Turn] = []
     silent = []

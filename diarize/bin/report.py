@@ -12,6 +12,7 @@ from pathlib import Path
 from diarize import checks
 from diarize.bin.common import add_allow_pipes, command_parser, run_command
 from diarize.errors import DiarizeError
+from diarize.tasks.postprocessors import POSTPROCESSORS, postprocessor
 
 PROG = "diarize-report"
 MODES = ("embed", "link", "none")
@@ -55,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add(
         "--task",
-        choices=("speaker", "language"),
+        choices=tuple(POSTPROCESSORS),
         help="the labels are speakers or languages (default: as --posteriors, else speaker)",
     )
     add_allow_pipes(parser)
@@ -103,6 +104,7 @@ def index(args: argparse.Namespace) -> None:
 def pages(args: argparse.Namespace) -> None:
     """Write the pages of recordings."""
     from diarize.io.atomic import atomic_write
+    from diarize.report.page.content import LabelKind
     from diarize.report.page.html import recording_page
     from diarize.report.page.sources import PageSources
 
@@ -115,11 +117,14 @@ def pages(args: argparse.Namespace) -> None:
     places = page_paths(args.out, wanted)
     stored = open_posteriors(args.posteriors, wanted)
     task = args.task or (stored.task if stored else "speaker")
+    processor = postprocessor(task, "--task" if args.task else f"{args.posteriors}/task")
+    labels = LabelKind(task, processor.named)
     for recording, path in places.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         content, sound = sources.content(
-            recording, path, args.mode, args.collar, task, posteriors_of(stored, recording, task)
-        )
+            recording, path, args.mode, args.collar, labels,
+            posteriors_of(stored, recording, vad_slot=processor.num_fixed > 0),
+        )  # fmt: skip
         text = recording_page(content, sound, sources.files)
         with atomic_write(path) as handle:
             handle.write(text)
@@ -156,15 +161,13 @@ def open_posteriors(path: str | None, recordings: list[str]):
     return stored
 
 
-def posteriors_of(stored, recording: str, task: str):
+def posteriors_of(stored, recording: str, vad_slot: bool):
     """Return the posteriors of a recording as a page needs them, None without any."""
     from diarize.report.page.heat import Posteriors
-    from diarize.tasks.postprocessors import postprocessor
 
     if stored is None:
         return None
     masks, activities = stored.load(recording)
-    vad_slot = postprocessor(task, "--task").num_fixed > 0
     return Posteriors(masks, activities, stored.grid.frame_seconds, vad_slot)
 
 

@@ -25,7 +25,7 @@ from diarize.io.atomic import atomic_write
 from diarize.report.language_results import more_fields, report_set
 from diarize.report.provenance import describe_run, preparation, training_seconds
 from diarize.report.results import find_best, result_line, results_page, score_set
-from diarize.tasks.postprocessors import postprocessor
+from diarize.tasks.postprocessors import POSTPROCESSORS, postprocessor
 
 PROG = "diarize-results"
 
@@ -45,7 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--command", type=plain_text, default="", metavar="TEXT",
                         help="command of the experiment, for the page")
     parser.add_argument("--started", type=float, metavar="EPOCH", help="start of the experiment")
-    parser.add_argument("--task", choices=("speaker", "language"), default="speaker",
+    parser.add_argument("--task", choices=tuple(POSTPROCESSORS), default="speaker",
                         help="labels of the sets (default %(default)s)")
     parser.add_argument("--title", type=plain_text, metavar="TEXT",
                         help="title of the page (default: the experiment directory)")

@@ -41,8 +41,6 @@ class PosteriorDir:
                 )
         self.grid = self._read_grid()
         self.task = next(iter(self._read_lines("task")), "speaker")
-        if self.task not in ("speaker", "language"):
-            raise DiarizeError(f"{self.path}/task: neither speaker nor language: {self.task!r}")
         self.labels = self._read_lines("labels")
         self._language_id = read_scp(self.path / "language_id.scp") if self.labels else {}
 

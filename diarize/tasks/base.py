@@ -54,6 +54,7 @@ class QueryTask:
 
     name = ""
     labels = "speaker"
+    timed_mixtures = False  # whether simulate.conf contains the lengths of its mixtures
     postprocessor: PostProcessor
     more: tuple[str, ...] = ()
     make_example: MakeExample = staticmethod(make_example)

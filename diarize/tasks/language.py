@@ -38,6 +38,7 @@ class LanguageTask(QueryTask):
     name = "language"
     labels = "language"
     postprocessor = LANGUAGE
+    timed_mixtures = True
     make_example = staticmethod(make_language_example)
 
     def __init__(self, options: LanguageOptions, seed: int = 0) -> None:

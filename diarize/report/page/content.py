@@ -20,12 +20,20 @@ COLLARS = (0.0, 0.25)
 
 
 @dataclass(frozen=True)
+class LabelKind:
+    """Kind of labels: a noun, and whether equal labels of two recordings mean the same."""
+
+    noun: str = "speaker"
+    named: bool = False
+
+
+@dataclass(frozen=True)
 class RecordingInput:
-    """What is known of a recording.
+    """Output, reference and posteriors of a recording.
 
     reference: its segments; None: no reference, and nothing is scored
     regions: the evaluated (start, end) seconds; None: the extent of the reference
-    task: speaker or language
+    labels: their kind; with ``named`` they are scored by name, too
     """
 
     recording: str
@@ -33,7 +41,7 @@ class RecordingInput:
     reference: Sequence[Segment] | None = None
     regions: Regions | None = None
     posteriors: Posteriors | None = None
-    task: str = "speaker"
+    labels: LabelKind = LabelKind()
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class PageContent:
     """
 
     recording: str
-    task: str
+    noun: str
     seconds: float
     rows: list[SpeakerRow]
     heat: Heat | None = None
@@ -105,11 +113,11 @@ def make_content(data: RecordingInput, sound: Sound | None, collar: float = 0.0)
     heat = make_heat(data.posteriors, data.output, seconds) if data.posteriors else None
     rows = _rows(data, mapping, seconds)
     if evaluation is None:
-        return PageContent(data.recording, data.task, seconds, rows, heat)
+        return PageContent(data.recording, data.labels.noun, seconds, rows, heat)
     return PageContent(
-        data.recording, data.task, seconds, rows, heat, collar,
+        data.recording, data.labels.noun, seconds, rows, heat, collar,
         error_spans(evaluation, collar), scored_spans(evaluation, collar),
-        _scores(evaluation, data.task, collar), by_speaker(evaluation),
+        _scores(evaluation, data.labels.named, collar), by_speaker(evaluation),
     )  # fmt: skip
 
 
@@ -132,9 +140,9 @@ def _mapping(evaluation: Evaluation) -> dict[str, str]:
     return {sys[partner]: ref[number] for number, partner in pairs if partner >= 0}
 
 
-def _scores(evaluation: Evaluation, task: str, collar: float) -> list[ScoreRow]:
+def _scores(evaluation: Evaluation, named: bool, collar: float) -> list[ScoreRow]:
     ways = [(False, evaluation)]
-    if task == "language":
+    if named:
         ways.append((True, NamedEvaluation(evaluation.problem)))
     collars = sorted({*COLLARS, collar})
     return [ScoreRow(c, way.scores(c).total, named) for named, way in ways for c in collars]

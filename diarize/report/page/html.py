@@ -135,7 +135,7 @@ def page_data(content: PageContent, sound: Sound | None) -> dict[str, Any]:
     """Return what the script of the page reads."""
     data: dict[str, Any] = {
         "duration": content.seconds,
-        "noun": content.task,
+        "noun": content.noun,
         "collar": content.collar,
         "sound": {"mode": sound.mode if sound else "none", "url": sound.url if sound else ""},
         "rows": [_row(row) for row in content.rows],
@@ -239,7 +239,7 @@ def clock(seconds: float) -> str:
 
 def _facts(content: PageContent) -> str:
     def count(number: int) -> str:
-        return f"<strong>{number}</strong> {content.task}{'' if number == 1 else 's'}"
+        return f"<strong>{number}</strong> {content.noun}{'' if number == 1 else 's'}"
 
     facts = [f"<strong>{duration_text(content.seconds)}</strong>"]
     output, reference = len(content.of_side("output")), len(content.of_side("reference"))

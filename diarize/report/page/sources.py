@@ -7,7 +7,7 @@ from diarize.io.audio import AudioSource
 from diarize.io.formats import FORMATS, format_of, read_annotated_turns
 from diarize.io.table import read_table
 from diarize.io.uem import read_uem
-from diarize.report.page.content import PageContent, RecordingInput, make_content
+from diarize.report.page.content import LabelKind, PageContent, RecordingInput, make_content
 from diarize.report.page.heat import Posteriors
 from diarize.report.page.sound import Sound, read_sound
 from diarize.segments import Regions, Turn
@@ -74,7 +74,7 @@ class PageSources:
         page: Path,
         mode: str,
         collar: float,
-        task: str,
+        labels: LabelKind,
         posteriors: Posteriors | None = None,
     ) -> tuple[PageContent, Sound | None]:
         """Return the content of the file ``page``, and its sound by ``mode``, None without any."""
@@ -86,7 +86,7 @@ class PageSources:
             None if self._ref is None else [t.segment for t in self._ref.get(recording, [])],
             self._uem.get(recording),
             posteriors,
-            task,
+            labels,
         )
         return make_content(data, sound, collar), sound
 

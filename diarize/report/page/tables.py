@@ -95,7 +95,7 @@ def rate(times: ErrorTimes, seconds: float) -> str:
 
 def _output_table(content: PageContent) -> str:
     rows = content.of_side("output")
-    head = [Cell(content.task), number("time"), number("share"), number("turns")]
+    head = [Cell(content.noun), number("time"), number("share"), number("turns")]
     known = any(row.confidence is not None for row in rows)
     if known:
         head.append(number("confidence"))
@@ -115,14 +115,14 @@ def _output_table(content: PageContent) -> str:
         if content.errors is not None:
             cells.insert(1, Cell(label(row.partner) if row.partner else "–"))
         lines.append(cells)
-    note = f"Shares are of the time of all {content.task}s."
+    note = f"Shares are of the time of all {content.noun}s."
     if known:
         note += " Confidence: mean of the turns, weighted by their duration."
-    return table(f"{content.task.capitalize()}s of the output", note, head, lines)
+    return table(f"{content.noun.capitalize()}s of the output", note, head, lines)
 
 
 def _reference_table(content: PageContent) -> str:
-    head = [Cell(content.task), Cell("found as"), number("speech"), number("found"), number("JER")]
+    head = [Cell(content.noun), Cell("found as"), number("speech"), number("found"), number("JER")]
     results = {result.speaker: result for result in content.speakers}
     lines = []
     for row in content.of_side("reference"):
@@ -138,4 +138,4 @@ def _reference_table(content: PageContent) -> str:
             number(f"{100 * result.jaccard_error:.1f} %"),
         ])  # fmt: skip
     note = "Found: time in common with the mapped label. JER: Jaccard error of the DIHARD plan."
-    return table(f"{content.task.capitalize()}s of the reference", note, head, lines)
+    return table(f"{content.noun.capitalize()}s of the reference", note, head, lines)

@@ -71,8 +71,7 @@ check_start() {
   fi
   if runs 3; then
     check_command train_cmd "${train_words[@]}"
-    mapfile -t words < <(simulate_lines |
-      awk -v task="$task" '$1 == "write" { print $5 ":" (task == "language" ? $6 : "") }')
+    mapfile -t words < <(simulate_lines | awk '$1 == "write" { print $5 ":" $6 }')
     words=(--datadir "$datadir" --mixtures "${words[@]}")
     while read -r how _ _ _ _ length _; do
       [[ "$how" =~ ^(manifest|write)$ ]] ||
