@@ -6,6 +6,7 @@ import pytest
 from diarize.errors import DiarizeError
 from diarize.infer.stored import PosteriorDir, write_layout
 from diarize.io.ark import ArkWriter
+from diarize.tasks.postprocessors import postprocessor
 from diarize.timebase import FrameGrid
 
 
@@ -40,8 +41,8 @@ def test_a_cut_file_is_refused_at_every_length(stored, name):
 
 def test_an_unknown_task_and_labels_of_another_model_are_refused(stored):
     (stored / "task").write_text("speakers\n")
-    with pytest.raises(DiarizeError, match="task: neither"):
-        PosteriorDir(stored)
+    with pytest.raises(DiarizeError, match="task: unknown task 'speakers'"):
+        postprocessor(PosteriorDir(stored).task, f"{stored}/task")
     (stored / "task").write_text("language\n")
     (stored / "labels").write_text("ca\nen\n")
     with pytest.raises(DiarizeError, match="labels has 2 languages"):
