@@ -1,14 +1,21 @@
-"""diarize-convert-ssl: extract the convolutional layers of a wav2vec 2.0-type checkpoint.
+"""diarize-convert-ssl: convert a checkpoint of wav2vec 2.0, HuBERT, XLS-R, MMS or WavLM.
 
-Example: a few MB in place of 1.2 GB, used without internet access:
+The convolutional layers alone by default, a few MB, for the front-end ssl_conv; with --full the
+Transformer as well, for ssl_full.  Ends with the section of the configuration that fits the
+file.  Examples:
   diarize-convert-ssl --weights torchaudio:MMS_FA --cache downloads --out mms_conv.pth
+  diarize-convert-ssl --weights wavlm/model.safetensors --full --out wavlm.pth
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from diarize.bin.common import command_parser, run_command
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -18,6 +25,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--weights", required=True, metavar="FILE|torchaudio:NAME",
         help="checkpoint with the names of fairseq, Hugging Face (also .safetensors) or torchaudio")
     add("--cache", metavar="DIR", help="where the download of torchaudio:NAME is kept")
+    add("--full", action="store_true", help="convert the Transformer as well, for ssl_full")
     add("-o", "--out", type=Path, required=True, metavar="FILE", help="file to write (.pth)")
     return parser
 
@@ -30,17 +38,48 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def convert(args: argparse.Namespace) -> None:
-    """Write the layers of ``args.weights``, checked, to ``args.out``."""
-    from diarize.features.ssl_conv import SslConv, SslConvOptions
-    from diarize.features.ssl_weights import read_state
+    """Write the weights of ``args.weights``, checked, to ``args.out``."""
+    import yaml
+
+    from diarize.features.ssl_weights import read_state, section_of
     from diarize.train.checkpoint import save_model
 
-    layers = SslConv(SslConvOptions(weights=args.weights, cache=args.cache))
-    layers.load_tensors(read_state(args.weights, args.cache))
-    state = {f"feature_extractor.{k}": v for k, v in layers.state_dict().items() if k != "filled"}
-    save_model(args.out, state, {"source": args.weights})
-    count = sum(tensor.numel() for tensor in state.values())
-    print(f"{args.out}: {len(state)} tensors, {count} parameters")
+    state = read_state(args.weights, args.cache)
+    section = section_of(state)
+    conv = {"weights": str(args.out), **section.pop("conv", {})}
+    out = (full_state if args.full else conv_state)(args.weights, state, conv, section)
+    save_model(args.out, out, {"source": args.weights})
+    count = sum(tensor.numel() for tensor in out.values())
+    print(f"{args.out}: {len(out)} tensors, {count} parameters; the section of the configuration:")
+    name, fitting = ("ssl_full", {"conv": conv, **section}) if args.full else ("ssl_conv", conv)
+    print(yaml.safe_dump({"front_end": name, name: fitting}, sort_keys=False), end="")
+
+
+def conv_state(
+    weights: str, state: dict[str, "Tensor"], conv: dict[str, Any], _: dict[str, Any]
+) -> dict[str, "Tensor"]:
+    """Return the convolutional layers in ``state``, checked against the options ``conv``."""
+    from diarize.features.ssl_conv import SslConv, SslConvOptions
+
+    layers = SslConv(SslConvOptions(**{**conv, "weights": weights}))
+    layers.load_tensors(state)
+    kept = layers.conv_layers.state_dict().items()
+    return {f"feature_extractor.conv_layers.{key}": value for key, value in kept}
+
+
+def full_state(
+    weights: str, state: dict[str, "Tensor"], conv: dict[str, Any], sizes: dict[str, Any]
+) -> dict[str, "Tensor"]:
+    """Return both parts of the model in ``state``, checked against its ``sizes``."""
+    from diarize.features.ssl_conv import SslConvOptions
+    from diarize.features.ssl_full import SslFull, SslFullOptions
+
+    # The Transformer is checked only if its sizes are known.
+    model = SslFull(SslFullOptions(SslConvOptions(**{**conv, "weights": weights}),
+                                   **(sizes or {"dim": 16, "layers": 1, "heads": 1})))
+    model.load_tensors(state)
+    kept = model.encoder.state_dict().items()
+    return conv_state(weights, state, conv, sizes) | {f"encoder.{k}": v for k, v in kept}
 
 
 if __name__ == "__main__":

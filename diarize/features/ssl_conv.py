@@ -7,9 +7,9 @@ last frame.  Mean pooling over 5 or 10 frames yields the 105 and 205 ms settings
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,16 +17,22 @@ from torch.nn import functional as F
 
 from diarize.errors import DiarizeError
 from diarize.features.recording import Samples
-from diarize.features.ssl_weights import check_tensors, conv_state, read_state
+from diarize.features.ssl_layers import (
+    CHANNELS,
+    FIELD,
+    HOP,
+    Moments,
+    Norm,
+    RunningMoments,
+    first_frames,
+    make_layers,
+    whole_moments,
+)
+from diarize.features.ssl_weights import check_tensors, conv_state, read_state, section_of
 from diarize.nn.attention import length_mask
 from diarize.timebase import FrameGrid
 
 SAMPLE_RATE = 16000
-CHANNELS = 512
-KERNELS = (10, 3, 3, 3, 3, 2, 2)
-STRIDES = (5, 2, 2, 2, 2, 2, 2)
-HOP = 320
-FIELD = 400
 # Half the difference between window and hop.
 _LEAD = (FIELD - HOP) // 2
 FROM_INIT_MODEL = "init"
@@ -51,6 +57,12 @@ class SslConvOptions:
     """Frames that are averaged to one: 1, 5, 10 are the settings of 25, 105, 205 ms."""
     normalize: bool = True
     """Scale each recording to zero mean and unit variance, as in the training of MMS."""
+    norm: Norm = "layer"
+    """layer: layer norm after each convolution (MMS, XLS-R, the large models); group: group norm
+    over the recording after the first one (the base models).
+    """
+    bias: bool = True
+    """Whether the convolutions have a bias: MMS, XLS-R and wav2vec 2.0 LV-60 do."""
 
     @property
     def trained(self) -> bool:
@@ -58,35 +70,26 @@ class SslConvOptions:
         return not self.frozen or self.weights is None
 
 
-class ConvLayer(nn.Module):
-    """Convolution without padding, layer norm over the channels of each frame, GELU."""
+class Levels(NamedTuple):
+    """Offset that is subtracted from each sample, factor, and the moments of a group norm."""
 
-    def __init__(self, in_channels: int, kernel: int, stride: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv1d(in_channels, CHANNELS, kernel, stride)
-        self.layer_norm = nn.LayerNorm(CHANNELS)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, C, (T - kernel) // stride + 1) for ``x`` (B, C', T)."""
-        x = self.layer_norm(self.conv(x).transpose(1, 2))
-        return F.gelu(x).transpose(1, 2)
+    offset: float
+    factor: float
+    moments: Moments | None
 
 
 class SslConv(nn.Module):
     """Pooled convolutional features (B, T, 512) of waveforms.
 
-    No layer has statistics over time, so the features of a recording depend neither on padding
-    nor on its batch.
+    The features of a recording depend neither on padding nor on its batch: the statistics of a
+    group norm are those of the recording and the zeros around it that complete its frames.
     """
 
     def __init__(self, options: SslConvOptions) -> None:
         super().__init__()
         self.options = options
         self.grid = FrameGrid(SAMPLE_RATE, HOP * options.pooling)
-        sizes = zip((1, *[CHANNELS] * 6), KERNELS, STRIDES, strict=True)
-        self.conv_layers = nn.ModuleList(ConvLayer(*size) for size in sizes)
-        for layer in self.conv_layers:
-            nn.init.kaiming_normal_(layer.conv.weight)
+        self.conv_layers = make_layers(options.norm, options.bias)
         if not options.trained:
             self.conv_layers.requires_grad_(False)
         # Saved with the weights: frozen layers that were never filled are an error.
@@ -117,7 +120,7 @@ class SslConv(nn.Module):
         """Load the layers from ``state``, a whole checkpoint in any known naming."""
         found = conv_state(state)
         wanted = {f"conv_layers.{k}": v for k, v in self.conv_layers.state_dict().items()}
-        check_tensors(str(self.options.weights), wanted, found)
+        check_tensors(str(self.options.weights), wanted, found, section_of(state))
         with torch.no_grad():
             for name, tensor in wanted.items():
                 tensor.copy_(found[name])
@@ -128,7 +131,7 @@ class SslConv(nn.Module):
         if not bool(self.filled):
             raise DiarizeError(
                 f"the frozen convolutional front-end has no weights: 'weights: "
-                f"{self.options.weights}' wants --init-model with a model that has them"
+                f"{self.options.weights}' requires --init-model with a model that has them"
             )
 
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,16 +152,30 @@ class SslConv(nn.Module):
         lengths = torch.minimum(
             _nearest(num_samples, HOP), self._num_frames(num_samples) * self.options.pooling
         )
+        first = self.conv_layers[0].conv
+        valid = first_frames(self._num_frames(num_samples) * self.options.pooling)
         if torch.is_grad_enabled() and self.options.trained:
-            return self.extract(padded), lengths
+            moments = whole_moments(first, padded, valid) if self._grouped else None
+            return self.extract(padded, moments), lengths
         with torch.no_grad():
-            return self._extract_in_pieces(padded, count), lengths
+            pieces = self._pieces(padded, count)
+            moments = None
+            if self._grouped:
+                running = RunningMoments(first, valid)
+                for low, high, piece in pieces:
+                    running.add(piece, low, high, high == count)
+                moments = running.moments()
+            parts = [self.extract(piece, moments) for _, _, piece in pieces]
+            return torch.cat(parts, dim=1), lengths
 
-    def extract(self, waveforms: Tensor) -> Tensor:
-        """Return (B, T, 512), the output of the layers for ``waveforms`` (B, n) as given."""
+    def extract(self, waveforms: Tensor, moments: Moments | None = None) -> Tensor:
+        """Return (B, T, 512), the output of the layers for ``waveforms`` (B, n) as given.
+
+        ``moments`` are those of the group norm, if the model has one.
+        """
         x = waveforms[:, None]
         for layer in self.conv_layers:
-            x = layer(x)
+            x = layer(x, moments)
         return x.transpose(1, 2)
 
     def pool(
@@ -178,52 +195,72 @@ class SslConv(nn.Module):
         """Return a function that returns the features of the frames [first, last) of a recording,
         (1, last - first, 512), as ``forward`` computes them from all its samples.
 
-        With ``normalize`` the audio is read once for its mean and variance; it is read
-        again for the features.
+        The audio is read once for its mean and variance with ``normalize``, once for the moments
+        of a group norm, and again for the features.
         """
-        scale = self.levels(samples)
+        levels = self.levels(samples)
 
         def features(first: int, last: int) -> Tensor:
-            frames, lengths = self.frames_of(samples, scale, first, last)
+            frames, lengths = self.frames_of(samples, levels, first, last)
             return self.pool(frames, lengths, lengths)[0]
 
         return features
 
-    def levels(self, samples: Samples) -> tuple[float, float]:
-        """Return the offset that is subtracted from every sample, and the factor applied then."""
-        if not self.options.normalize:
-            return 0.0, 1.0
-        total = squares = 0.0
-        for block in samples.blocks():
-            total += float(block.sum(dtype=torch.float64))
-            squares += float(block.double().square().sum())
-        mean = total / samples.num_samples
-        variance = max(0.0, squares / samples.num_samples - mean * mean)
-        return mean, (variance + 1e-5) ** -0.5
+    def levels(self, samples: Samples) -> Levels:
+        """Return what the features of a recording require from its whole."""
+        offset, factor = 0.0, 1.0
+        if self.options.normalize:
+            total = squares = 0.0
+            for block in samples.blocks():
+                total += float(block.sum(dtype=torch.float64))
+                squares += float(block.double().square().sum())
+            offset = total / samples.num_samples
+            variance = max(0.0, squares / samples.num_samples - offset * offset)
+            factor = (variance + 1e-5) ** -0.5
+        levels = Levels(offset, factor, None)
+        if not self._grouped:
+            return levels
+        count = self.grid.num_frames(samples.num_samples) * self.options.pooling
+        valid = first_frames(torch.tensor([count], device=self.filled.device))
+        running = RunningMoments(self.conv_layers[0].conv, valid)
+        for low, high, piece in self._parts(samples, levels, 0, count):
+            running.add(piece, low, high, high == count)
+        return levels._replace(moments=running.moments())
 
     @torch.no_grad()
     def frames_of(
-        self, samples: Samples, scale: tuple[float, float], first: int, last: int
+        self, samples: Samples, levels: Levels, first: int, last: int
     ) -> tuple[Tensor, Tensor]:
         """Return the 20 ms frames of the pooled frames [first, last), (1, T, 512), and the
         number of valid ones (1,), as in `frames`.
         """
         pooling, total = self.options.pooling, samples.num_samples
         begin, end = first * pooling, last * pooling
-        step = max(1, (1 << (22 if self.filled.is_cuda else 16)) // HOP)
         out = None
-        for low in range(begin, end, step):
-            high = min(low + step, end)
-            start, stop = low * HOP - _LEAD, (high - 1) * HOP + FIELD - _LEAD
-            read = samples.read(max(0, start), min(stop, total))
-            part = F.pad((read - scale[0]) * scale[1], (max(0, -start), max(0, stop - total)))
-            part = self.extract(part[None])
+        for low, high, piece in self._parts(samples, levels, begin, end):
+            part = self.extract(piece, levels.moments)
             if out is None:
                 out = part.new_empty(1, end - begin, part.shape[2])
             out[:, low - begin : high - begin] = part
         valid = min((total + HOP // 2) // HOP, self.grid.num_frames(total) * pooling)
         valid = min(max(valid - begin, 0), end - begin)
         return out, torch.tensor([valid], device=out.device)
+
+    def _parts(
+        self, samples: Samples, levels: Levels, begin: int, end: int
+    ) -> Iterator[tuple[int, int, Tensor]]:
+        """Yield (low, high, samples) for successive 20 ms frames of [begin, end)."""
+        step = max(1, (1 << (22 if self.filled.is_cuda else 16)) // HOP)
+        total = samples.num_samples
+        for low in range(begin, end, step):
+            high = min(low + step, end)
+            start, stop = low * HOP - _LEAD, (high - 1) * HOP + FIELD - _LEAD
+            read = (samples.read(max(0, start), min(stop, total)) - levels.offset) * levels.factor
+            yield low, high, F.pad(read, (max(0, -start), max(0, stop - total)))[None]
+
+    @property
+    def _grouped(self) -> bool:
+        return self.options.norm == "group"
 
     def _num_frames(self, num_samples: Tensor) -> Tensor:
         return _nearest(num_samples, self.grid.hop)
@@ -239,17 +276,15 @@ class SslConv(nn.Module):
         variance = centred.square().sum(1, keepdim=True) / total
         return centred * torch.rsqrt(variance + 1e-5)
 
-    def _extract_in_pieces(self, padded: Tensor, count: int) -> Tensor:
-        """Return `extract` of ``padded``, in pieces: an hour at once would require 20 GB."""
+    def _pieces(self, padded: Tensor, count: int) -> list[tuple[int, int, Tensor]]:
+        """Return (low, high, samples) of successive frames: an hour at once would require 20 GB."""
         limit = 1 << (22 if padded.is_cuda else 16)
         step = max(1, limit // (padded.shape[0] * HOP))
-        parts = [
-            self.extract(padded[:, i * HOP : (min(i + step, count) - 1) * HOP + FIELD])
-            for i in range(0, count, step)
+        return [
+            (low, min(low + step, count),
+             padded[:, low * HOP : (min(low + step, count) - 1) * HOP + FIELD])
+            for low in range(0, count, step)
         ]
-        return torch.cat(parts, dim=1)
-
-
 
 
 def _nearest(num_samples: Tensor, hop: int) -> Tensor:

@@ -1,8 +1,9 @@
 """Weights of wav2vec 2.0-type models, converted from several naming schemes to torchaudio's.
 
-Three schemes are known: fairseq (``feature_extractor.conv_layers.0.0.weight``), Hugging Face
-and torchaudio (``feature_extractor.conv_layers.0.conv.weight``), each with or without a
-prefix such as ``wav2vec2.`` or ``w2v_encoder.w2v_model.``.
+Three schemes are known: fairseq (``feature_extractor.conv_layers.0.0.weight``; that of the
+original WavLM as well), Hugging Face and torchaudio
+(``feature_extractor.conv_layers.0.conv.weight``), each with or without a prefix such as
+``wav2vec2.``, ``hubert.`` or ``w2v_encoder.w2v_model.``.
 """
 
 import argparse
@@ -11,8 +12,10 @@ import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 
 from diarize.errors import DiarizeError
@@ -42,10 +45,18 @@ _HF_ENCODER = (
     (r"^encoder\.(pos_conv_embed|layers|layer_norm)\.", r"transformer.\1."),
 )
 _TORCHAUDIO_ENCODER = ((r"^encoder\.(feature_projection|transformer)\.", r"\1."),)
-_WEIGHT_NORM = (
+_LAST = (
     (r"\.conv\.weight_g$", ".conv.parametrizations.weight.original0"),
     (r"\.conv\.weight_v$", ".conv.parametrizations.weight.original1"),
+    # WavLM, as its authors name the relative positions.
+    (r"\.attention\.grep_linear\.", ".attention.gru_rel_pos_linear."),
+    (r"\.attention\.grep_a$", ".attention.gru_rel_pos_const"),
+    (r"\.attention\.relative_attention_bias\.", ".attention.rel_attn_embed."),
 )
+# torchaudio's WavLM has one matrix for queries, keys and values.
+_PROJECTION = re.compile(r"^(transformer\.layers\.\d+\.attention)\.([qkv])_proj\.(weight|bias)$")
+_OUTPUT = re.compile(r"^(transformer\.layers\.\d+\.attention)\.(out_proj\..+)$")
+_LAYER = re.compile(r"^transformer\.layers\.(\d+)\.")
 
 
 def read_state(weights: str, cache: str | None = None) -> State:
@@ -107,15 +118,77 @@ def encoder_state(state: Mapping[str, Tensor]) -> State:
         for pattern, replacement in rules:
             ours, count = re.subn(pattern, replacement, name)
             if count:
-                for old, new in _WEIGHT_NORM:
+                for old, new in _LAST:
                     ours = re.sub(old, new, ours)
                 out[ours] = state[original]
                 break
+    return _joined_projections(out) if _is_wavlm(out) else out
+
+
+def _is_wavlm(encoder: Mapping[str, Tensor]) -> bool:
+    return any(name.endswith(".attention.gru_rel_pos_const") for name in encoder)
+
+
+def _joined_projections(encoder: State) -> State:
+    """Return ``encoder`` with one matrix for queries, keys and values, as torchaudio's WavLM.
+
+    A projection that is not complete keeps its name, so that a check can list it.
+    """
+    out, parts = {}, {}
+    for name, tensor in encoder.items():
+        found = _PROJECTION.match(name)
+        if found:
+            parts.setdefault((found[1], found[3]), {})[found[2]] = tensor
+        else:
+            out[_OUTPUT.sub(r"\1.attention.\2", name)] = tensor
+    for (where, kind), three in parts.items():
+        if len(three) == 3:
+            joined = torch.cat([three[which] for which in "qkv"])
+            out[f"{where}.attention.in_proj_{kind}"] = joined
+        else:
+            out |= {f"{where}.{which}_proj.{kind}": tensor for which, tensor in three.items()}
     return out
 
 
-def check_tensors(source: str, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    """Raise DiarizeError listing all missing and extra tensors of ``found`` and wrong shapes."""
+def section_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the section ``ssl_full`` of a configuration that fits the tensors of ``state``.
+
+    Without a Transformer it has ``conv`` only; {} without convolutional layers.  The number of
+    heads is in the tensors of WavLM alone; it is otherwise that of the published models, 12 for
+    768 dimensions and 16 for more.
+    """
+    conv, encoder = conv_state(state), encoder_state(state)
+    if "conv_layers.0.conv.weight" not in conv:
+        return {}
+    norm = "layer" if "conv_layers.1.layer_norm.weight" in conv else "group"
+    section: dict[str, Any] = {"conv": {"norm": norm, "bias": "conv_layers.0.conv.bias" in conv}}
+    projection = encoder.get("feature_projection.projection.weight")
+    inner = encoder.get("transformer.layers.0.feed_forward.intermediate_dense.weight")
+    if projection is None or inner is None:
+        return section
+    dim = len(projection)
+    constants = encoder.get("transformer.layers.0.attention.gru_rel_pos_const")
+    return {
+        **section,
+        "model": "wav2vec2" if constants is None else "wavlm",
+        "dim": dim,
+        "layers": 1 + max(int(found[1]) for name in encoder if (found := _LAYER.match(name))),
+        "heads": (12 if dim <= 768 else 16) if constants is None else constants.shape[1],
+        "ff_dim": len(inner),
+        "norm_first": norm == "layer",
+    }
+
+
+def check_tensors(
+    source: str,
+    wanted: Mapping[str, Tensor],
+    found: Mapping[str, Tensor],
+    section: Mapping[str, Any] | None = None,
+) -> None:
+    """Raise DiarizeError listing all missing and extra tensors of ``found`` and wrong shapes.
+
+    ``section`` is the configuration that the file fits, for the message.
+    """
 
     def sizes(names: list[str], state: Mapping[str, Tensor]) -> str:
         return ", ".join(f"{n} {tuple(state[n].shape)}" for n in sorted(names))
@@ -135,10 +208,18 @@ def check_tensors(source: str, wanted: Mapping[str, Tensor], found: Mapping[str,
     if other:
         faults.append(f"of another size: {sizes(other, found)}")
     if faults:
+        remedy = f"; ssl_full of the file: {_flow(section)}" if section else ""
         raise DiarizeError(
-            f"{source} is no wav2vec 2.0-type model with layer norm (as MMS and XLS-R): "
+            f"{source} does not have the tensors of the configured speech model: "
             + "; ".join(faults)
+            + remedy
         )
+
+
+def _flow(section: Mapping[str, Any]) -> str:
+    """Return ``section`` as YAML in one line."""
+    options = {"default_flow_style": True, "sort_keys": False, "width": 1000}
+    return yaml.safe_dump(dict(section), **options).strip()
 
 
 def _read_bundle(name: str, cache: str | None) -> State:

@@ -163,7 +163,7 @@ def test_a_recording_without_a_kept_query_is_counted(world, capsys):
     [
         (["model.ssl_conv.weights=nowhere.pt"], "no weights of the speech model at nowhere.pt"),
         (["model.ssl_conv.weights=torchaudio:MMS_FA"], "name the directory to keep it in (cache)"),
-        (["model.ssl_conv.weights=init"], "wants --init-model"),
+        (["model.ssl_conv.weights=init"], "requires --init-model"),
         (["model.decoder.queries=2"], "2 languages in the 1.5 s"),
         (["model.ssl_conv.pooling=3"], "pooling: 3 is none of 1, 5, 10"),
         (["criterion.embeded=3"], "unknown key 'embeded'; did you mean 'embedded'"),

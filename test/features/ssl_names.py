@@ -1,24 +1,28 @@
-"""A small wav2vec 2.0 model of torchaudio, and its weights under other toolkits' names."""
+"""Small models of torchaudio (wav2vec 2.0, WavLM), and their weights under others' names."""
 
 import re
 
 import torch
-from torchaudio.models import wav2vec2_model
+from torchaudio.models import wav2vec2_model, wavlm_model
 
 LAYERS = [(512, 10, 5)] + [(512, 3, 2)] * 4 + [(512, 2, 2)] * 2
 DIM, DEPTH, HEADS, FF = 32, 2, 2, 48
 
 
-def make_model(mode="layer_norm", bias=True, seed=0):
+def make_model(mode="layer_norm", bias=True, seed=0, wavlm=False):
     """torchaudio's model with random weights, also where it would start with 0 and 1."""
     torch.manual_seed(seed)
-    model = wav2vec2_model(
+    build, more = wav2vec2_model, {}
+    if wavlm:
+        build, more = wavlm_model, {"encoder_num_buckets": 320, "encoder_max_distance": 800}
+    model = build(
         extractor_mode=mode, extractor_conv_layer_config=LAYERS, extractor_conv_bias=bias,
         encoder_embed_dim=DIM, encoder_projection_dropout=0.0, encoder_pos_conv_kernel=128,
         encoder_pos_conv_groups=16, encoder_num_layers=DEPTH, encoder_num_heads=HEADS,
         encoder_attention_dropout=0.0, encoder_ff_interm_features=FF,
         encoder_ff_interm_dropout=0.0, encoder_dropout=0.0,
         encoder_layer_norm_first=mode == "layer_norm", encoder_layer_drop=0.0, aux_num_out=None,
+        **more,
     ).eval()  # fmt: skip
     with torch.no_grad():
         for parameter in model.parameters():
@@ -36,11 +40,29 @@ def renamed(state, rules):
     return out
 
 
+def split(state):
+    """WavLM's matrix of queries, keys and values as three, as everywhere but in torchaudio."""
+    out = {}
+    for name, tensor in state.items():
+        if ".attention.attention.in_proj_" in name:
+            for which, part in zip("qkv", tensor.chunk(3), strict=True):
+                own = name.replace("attention.in_proj_", f"{which}_proj.")
+                out[own] = part
+        else:
+            out[name.replace(".attention.attention.", ".attention.")] = tensor
+    return out
+
+
 def fairseq(state):
     """As in fairseq's fine-tuned checkpoints, with what belongs to other parts."""
+    grouped = "feature_extractor.conv_layers.1.layer_norm.weight" not in state
+    state = split(state)
     rules = [
         (r"(conv_layers\.\d+)\.conv\.", r"\1.0."),
-        (r"(conv_layers\.\d+)\.layer_norm\.", r"\1.2.1."),
+        (r"(conv_layers\.\d+)\.layer_norm\.", r"\1.2." if grouped else r"\1.2.1."),
+        (r"\.gru_rel_pos_linear\.", ".grep_linear."),
+        (r"\.gru_rel_pos_const$", ".grep_a"),
+        (r"\.rel_attn_embed\.", ".relative_attention_bias."),
         (r"^encoder\.feature_projection\.projection\.", "post_extract_proj."),
         (r"^encoder\.feature_projection\.layer_norm\.", "layer_norm."),
         (r"^encoder\.transformer\.pos_conv_embed\.conv\.", "encoder.pos_conv.0."),
@@ -68,4 +90,4 @@ def hugging_face(state):
         (r"^", "wav2vec2."),
     ]
     others = {"wav2vec2.masked_spec_embed": torch.zeros(DIM), "lm_head.weight": torch.zeros(3, DIM)}
-    return {**renamed(state, rules), **others}
+    return {**renamed(split(state), rules), **others}

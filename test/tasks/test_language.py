@@ -183,7 +183,7 @@ def test_frozen_layers_that_nobody_filled_end_the_training():
     model = SageLdOptions(**{**sizes, "ssl_conv": SslConvOptions(weights="init")})
     task = LanguageTask(LanguageOptions(model=model))
     batch = task.collate([example(0, ["eng"], 1.0)])
-    with pytest.raises(DiarizeError, match="'weights: init' wants --init-model"):
+    with pytest.raises(DiarizeError, match="'weights: init' requires --init-model"):
         task.loss(task.model, batch, task.normalizers(batch))
     task.model.features.load_state_dict(SslConv(SslConvOptions()).state_dict())
     loss, _ = task.loss(task.model, batch, task.normalizers(batch))
