@@ -64,6 +64,9 @@ def mixtures(files):
     def piece(name, label, **more):
         return {"file": f"{files}/{name}.wav", "label": label, **more}
 
+    def loud(name, gain, **more):
+        return {"file": f"{files}/{name}.wav", "gain": gain, **more}
+
     wet = speaker("a", ["u0", ["u4", 0.2, 1.1], "u2"], [0.0, 0.5, 0.02], "early")
     dry = speaker("b", ["u3", "u1"], [1.0, 0.0])
     also = speaker("c", ["u5", ["u3", 0.1, 0.4]], [0.3, 1.5], "bare")
@@ -78,6 +81,10 @@ def mixtures(files):
         ),
         "m6": mixture(speaker("a", ["silence"], [0.5]), noise="long", snr=3),
         "m7": mixture(speaker("é", ["u0"], [0.00003], "early"), fade=0.5),
+        "m8": mixture(  # as drawn with one room and spread levels
+            speaker("a", [loud("u1", 2.5), loud("u2", 2.5, start=0.1, end=0.7)], [0, 1], "early"),
+            speaker("b", [loud("u3", -4.0)], [0.2], "bare"), noise="short", snr=5,
+        ),
     }
 
 
