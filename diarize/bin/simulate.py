@@ -117,7 +117,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def _run_manifest(args: argparse.Namespace) -> None:
     from diarize.kaldi.datadir import DataDir
-    from diarize.simulate.draw.common import audio_files, rooms_of
+    from diarize.simulate.draw.common import audio_files, persons_of, rooms_of
     from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
     from diarize.simulate.manifest import write_manifest
 
@@ -131,6 +131,7 @@ def _run_manifest(args: argparse.Namespace) -> None:
         snrs=args.snrs,
         one_room=args.one_room,
         level_spread=args.level_spread,
+        persons=persons_of(args.spk2person),
         seed=args.seed,
         prefix=args.prefix,
     )

@@ -53,8 +53,10 @@ def add_conversations(
 
 
 def add_placing(parser: argparse.ArgumentParser) -> None:
-    """Add the options of rooms and levels that mixtures and conversations share."""
+    """Add the options of persons, rooms and levels that mixtures and conversations share."""
     add = parser.add_argument
+    add("--spk2person", metavar="FILE",
+        help="table: speaker, person; no two voices of one person in a mixture (default: none)")
     add("--one-room", type=checks.probability, default=0.0, metavar="P",
         help="probability that all speakers are in one room, which is the speaker in utt2spk of "
         "--rir-data (default %(default)s)")  # fmt: skip
@@ -79,7 +81,7 @@ def _run_statistics(args: argparse.Namespace, prog: str) -> None:
 
 def _run_conversations(args: argparse.Namespace, prog: str) -> None:
     from diarize.kaldi.datadir import DataDir
-    from diarize.simulate.draw.common import audio_files, rooms_of
+    from diarize.simulate.draw.common import audio_files, persons_of, rooms_of
     from diarize.simulate.draw.conversations import ConversationOptions, make_conversations
     from diarize.simulate.draw.turn_taking import read_statistics
     from diarize.simulate.manifest import write_manifest
@@ -93,6 +95,7 @@ def _run_conversations(args: argparse.Namespace, prog: str) -> None:
         snrs=args.snrs,
         one_room=args.one_room,
         level_spread=args.level_spread,
+        persons=persons_of(args.spk2person),
         seed=args.seed,
         prefix=args.prefix,
     )

@@ -1,6 +1,7 @@
 """Algorithm 1 of Fujita et al. 2019 as draws."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import stats
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
 from diarize.kaldi.datadir import DataDir
-from diarize.simulate.draw.common import audio_files, rooms_of
+from diarize.simulate.draw.common import audio_files, persons_of, rooms_of
 from diarize.simulate.draw.mixtures import MixtureOptions, make_manifest
 from diarize.simulate.manifest import check_mixture
 
@@ -171,6 +172,22 @@ def test_one_room_puts_each_speaker_at_a_place_of_its_own(make_corpus):
             assert len({name[0] for name in after}) == 1
             together += 1
     assert 75 <= together <= 125
+
+
+def test_no_mixture_has_two_voices_of_one_person(make_corpus, tmp_path):
+    data = make_corpus(num_speakers=6)
+    (tmp_path / "spk2person").write_text("spk0 a\nspk1 a\nspk2 b\nspk3 b\n")
+    persons = persons_of(tmp_path / "spk2person")
+    options = place_options(persons=persons)
+    pairs = Counter()
+    for _, mixture in make_manifest(data, options):
+        names = [speaker["spkid"] for speaker in mixture["speakers"]]
+        assert len({persons.get(name, name) for name in names}) == len(names) == 3
+        pairs.update(names)
+    assert len(pairs) == 6  # every voice
+    assert persons_of(None) == {}
+    with pytest.raises(DiarizeError, match="persons"):
+        next(make_manifest(data, replace(options, persons=dict.fromkeys(pairs, "a"))))
 
 
 def test_levels_are_spread_by_speaker(make_corpus):

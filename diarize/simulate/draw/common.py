@@ -2,14 +2,17 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 
 from diarize.checks import at_least, fraction, non_negative, require
 from diarize.errors import DiarizeError
+from diarize.io.table import read_table
 from diarize.kaldi.datadir import DataDir, Utterance
+
+_TRIES = 100
 
 DECIMALS = 6
 """Decimals of silences in seconds: a microsecond is finer than a sample and halves the file."""
@@ -51,7 +54,9 @@ class SpeakerOptions(DrawOptions):
     ``min_utts`` to ``max_utts`` utterances are drawn for each speaker.  ``rir_prob`` is the
     probability that a speaker is reverberated, ``snrs`` are the possible SNRs of the noise in dB.
     ``one_room`` is the probability that all speakers are in one room, each at a place of its own;
-    ``level_spread`` is the standard deviation of the speakers' levels in dB.
+    ``level_spread`` is the standard deviation of the speakers' levels in dB.  ``persons`` are those
+    of voices that belong to one person, such as one played at several speeds: a mixture has no
+    two voices of one person.
     """
 
     _: KW_ONLY
@@ -61,6 +66,7 @@ class SpeakerOptions(DrawOptions):
     snrs: tuple[float, ...] = (5.0, 10.0, 15.0, 20.0)
     one_room: float = 0.0
     level_spread: float = 0.0
+    persons: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,6 +77,20 @@ class SpeakerOptions(DrawOptions):
         non_negative(level_spread=self.level_spread)
         finite = bool(self.snrs) and all(map(math.isfinite, self.snrs))
         require(finite, "snrs", self.snrs, "numbers in dB")
+
+    def choose(self, names: Sequence[str], count: int, rng: np.random.Generator) -> list[int]:
+        """Return ``count`` different indices of the voices ``names``, of different persons.
+
+        Raises DiarizeError if a hundred draws do not find them.
+        """
+        for _ in range(_TRIES):
+            chosen = rng.choice(len(names), size=count, replace=False).tolist()
+            if len({self.persons.get(names[i], names[i]) for i in chosen}) == count:
+                return chosen
+        raise DiarizeError(
+            f"simulation: {count} voices of different persons are not found among {len(names)}; "
+            "give more persons, or fewer speakers in a mixture"
+        )
 
     def place(self, index: int, speakers: list[dict], rooms: Sequence[Sequence[str]]) -> None:
         """Put the ``speakers`` of mixture ``index`` in one of the ``rooms``, and at their levels.
@@ -147,3 +167,8 @@ def rooms_of(path: str | os.PathLike | None) -> list[list[str]]:
     for recording, file in zip(data.recordings, files, strict=True):
         rooms.setdefault(data.utt2spk.get(recording, recording), []).append(file)
     return list(rooms.values())
+
+
+def persons_of(path: str | os.PathLike | None) -> dict[str, str]:
+    """Return speaker -> person of the table ``path``; {} for None."""
+    return {} if path is None else read_table(path, fields=2)

@@ -100,9 +100,10 @@ def _draw_all(
     rooms: Sequence[Sequence[str]],
 ) -> Iterator[tuple[str, dict]]:
     low, high = options.speakers
+    names = [pool.name for pool in pools]
     for index, name, rng in options.mixtures():
         number = low + index % (high - low + 1)
-        chosen = [pools[i] for i in rng.choice(len(pools), size=number, replace=False)]
+        chosen = [pools[i] for i in options.choose(names, number, rng)]
         turns = int(rng.integers(options.min_utts, options.max_utts + 1, size=number).sum())
         order = draw_order(number, turns, statistics.turn_hold, rng)
         rows = _place(chosen, order, statistics, rng)

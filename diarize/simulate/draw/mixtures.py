@@ -90,7 +90,7 @@ def _draw(
 ) -> dict:
     """Return one mixture without its id (the random draws of Alg. 1, lines 1 to 9)."""
     names = list(voices)
-    chosen = rng.choice(len(names), size=options.num_speakers, replace=False)
+    chosen = options.choose(names, options.num_speakers, rng)
     speakers = []
     for name in (names[i] for i in chosen):
         pool = voices[name]

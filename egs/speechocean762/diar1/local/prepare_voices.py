@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from speakers import Person, Utterance, make_person
+from speakers import Person, Utterance, make_person, voice_of
 
 from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
-from diarize.io.table import read_table
+from diarize.io.table import read_table, write_table
 from diarize.kaldi.datadir import DataDir
 from diarize.prepare.counts import Counts, Expected, allowed_counts, check_counts, check_one
 from diarize.prepare.part import CorpusRecording
@@ -211,9 +211,14 @@ def spread(make: Callable[[Person], list], persons: list[Person], jobs: int) -> 
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Write all data directories."""
+    """Write all data directories, and the person of each voice, spk2person."""
     args.data.mkdir(parents=True, exist_ok=True)
-    chosen = choose(args)
+    chosen, table = choose(args), args.data / "spk2person"
+    voices = sorted((voice_of(person.name, speed), person.name)
+                    for persons in chosen.sets.values()
+                    for person in persons for speed in person.speeds)  # fmt: skip
+    if not table.is_file() or read_table(table) != dict(voices):
+        write_table(table, dict(voices))
     for name, persons in chosen.sets.items():
         make = partial(make_person, directory=args.data / "wav" / name, seed=args.seed)
         rows = [row for found in spread(make, persons, args.nj) for row in found]
