@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "simulate": GROUND | {"config", "io", "kaldi", "progress"},
     # From the archives of corpora to data directories: files in, files out.
     "prepare": GROUND | {"io", "kaldi"},
-    "data": GROUND | {"config", "io", "kaldi", "simulate"},
+    "data": GROUND | {"config", "io", "kaldi", "progress", "simulate"},
     "features": {"errors", "checks", "timebase", "nn"},
     "nn": {"errors"},
     "losses": {"errors", "checks", "nn.outputs", "nn.precision", "nn.attention.length_mask"},

@@ -166,19 +166,15 @@ def _run_write(args: argparse.Namespace) -> None:
     import torch
 
     from diarize.progress import audio_progress
-    from diarize.simulate.disk import WriteOptions, write_job
+    from diarize.simulate.disk import WriteOptions, job_share, write_job
     from diarize.simulate.manifest import Manifest
 
     torch.set_num_threads(1)  # the jobs are the parallelism
     options = WriteOptions(args.sample_rate, args.max_duration, args.allow_pipes, args.store)
     manifest = Manifest(args.manifest)
-    size = len(manifest)
-    share = size * args.job // args.num_jobs - size * (args.job - 1) // args.num_jobs
+    share = len(job_share(len(manifest), args.job, args.num_jobs))
     with audio_progress(share, "mixtures", PROG) as progress:
-        write_job(
-            manifest, args.out, args.job, args.num_jobs, options,
-            lambda seconds, there: progress(0.0 if there else seconds),
-        )  # fmt: skip
+        write_job(manifest, args.out, args.job, args.num_jobs, options, progress)
 
 
 def _run_finish(args: argparse.Namespace) -> None:

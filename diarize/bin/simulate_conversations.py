@@ -1,7 +1,6 @@
 """The subcommands ``statistics`` and ``conversations`` of diarize-simulate."""
 
 import argparse
-import math
 import sys
 from collections.abc import Callable
 
@@ -17,8 +16,6 @@ def add_statistics(parser: argparse.ArgumentParser, prog: str) -> None:
     add("--num-speakers", type=checks.number_range(checks.integer, 1), default=(1, 10**6),
         metavar="K[-K]",
         help="learn from recordings with so many speakers only (default: all)")  # fmt: skip
-    add("--max-pause", type=checks.limit, default=math.inf, metavar="SECONDS",
-        help="after a longer pause a conversation begins anew (default: no limit)")  # fmt: skip
     parser.set_defaults(run=lambda args: _run_statistics(args, prog))
 
 
@@ -69,7 +66,7 @@ def _run_statistics(args: argparse.Namespace, prog: str) -> None:
     from diarize.simulate.draw.turn_taking import learn_statistics, write_statistics
 
     segments = (segment for path in args.rttm for segment in read_rttm(path))
-    found = learn_statistics(segments, args.num_speakers, args.max_pause, " ".join(args.rttm))
+    found = learn_statistics(segments, args.num_speakers, " ".join(args.rttm))
     write_statistics(args.out, found)
     print(
         f"{prog}: {args.out}: {found.recordings} recordings, {found.turns} turns; the speaker "

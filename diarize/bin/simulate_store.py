@@ -22,7 +22,6 @@ def add_store(parser: argparse.ArgumentParser, prog: str) -> None:
     add("--manifest", required=True, type=Path, metavar="FILE", help="manifest of the training")
     add("--store", type=Path, metavar="DIR", help="audio store (default: beside the manifest)")
     add("--levels", action="store_true", help="compute the levels of noise and reverberant speech")
-    add("--verify", action="store_true", help="compare all checksums instead, and change nothing")
     add("--job", type=checks.count, default=1, metavar="J",
         help="with --levels: this job, from 1 (default)")
     add("--num-jobs", type=checks.count, default=1, metavar="N",
@@ -32,33 +31,24 @@ def add_store(parser: argparse.ArgumentParser, prog: str) -> None:
     parser.set_defaults(run=lambda args: _run(args, prog))
 
 
-def _run(args: argparse.Namespace, prog: str) -> int:
-    """Return the exit status: 1 if checksums differ."""
+def _run(args: argparse.Namespace, prog: str) -> None:
     import torch
 
+    from diarize.simulate.disk import job_share
     from diarize.simulate.manifest import Manifest
     from diarize.simulate.mix.layout import open_layout
     from diarize.simulate.mix.mixer import Mixer
-    from diarize.simulate.mix.store import StoreOptions, damaged_shards
+    from diarize.simulate.mix.store import StoreOptions
 
     folder = args.store or args.manifest.parent / "store"
-    checks.require(args.job <= args.num_jobs, "--job", args.job,
-                   f"--num-jobs ({args.num_jobs}) or less")
-    if args.verify:
-        damaged = damaged_shards(folder)
-        for shard in damaged:
-            print(f"{prog}: {folder}: shard {shard} is damaged", file=sys.stderr)
-        return int(bool(damaged))
+    manifest = Manifest(args.manifest)
+    share = job_share(len(manifest), args.job, args.num_jobs)
     options = StoreOptions(args.sample_rate, args.allow_pipes)
-    layout, store = open_layout(Manifest(args.manifest), folder, options)
-    size = store.num_bytes / 2**20
-    print(f"{prog}: {folder}: {len(store.entries)} files, {size:.0f} MiB", file=sys.stderr)
+    layout, store = open_layout(manifest, folder, options)
+    print(f"{prog}: {folder}: {len(store.entries)} files", file=sys.stderr)
     if args.levels:
         torch.set_num_threads(1)
         mixer = Mixer(layout, store)
-        first, last = (len(layout) * j // args.num_jobs for j in (args.job - 1, args.job))
-        for index in range(first, last):
+        for index in share:
             mixer.gains(index)
-        layout.flush()
-        print(f"{prog}: computed the levels of {last - first} mixtures", file=sys.stderr)
-    return 0
+        print(f"{prog}: computed the levels of {len(share)} mixtures", file=sys.stderr)

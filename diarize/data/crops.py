@@ -130,7 +130,10 @@ class RandomCrops:
             lengths = self._measure(lambda source, item: source.num_samples(item))
             self._capped = np.minimum(lengths, self.crop_samples)
         self._ends = self._lay_out(weights)
-        self._size = self._count()
+        # The crops that cover all recordings, or one of each.
+        self._size = self._last[-1]
+        if self._evaluated is not None:
+            self._size = int(np.ceil(self._evaluated / self.crop_samples).sum())
         self._offset = float(np.random.default_rng([seed, 2]).random())
         self._round: tuple[int, np.ndarray] | None = None
 
@@ -189,7 +192,7 @@ class RandomCrops:
     def _lay_out(self, weights: Sequence[float] | None) -> np.ndarray:
         """Return the end of each recording on the line, float64."""
         shares = np.ones(self._last[-1])
-        if self.options.sampling == "duration":
+        if self._evaluated is not None:
             shares *= self._evaluated
         if weights is not None:
             begin = 0
@@ -197,12 +200,6 @@ class RandomCrops:
                 shares[begin:end] *= weight / shares[begin:end].sum()
                 begin = end
         return np.cumsum(shares)
-
-    def _count(self) -> int:
-        """Return the length of a round: the crops that cover all recordings, or one of each."""
-        if self._evaluated is None:
-            return self._last[-1]
-        return int(np.ceil(self._evaluated / self.crop_samples).sum())
 
     def _draw_round(self, epoch: int) -> np.ndarray:
         """Return the points of a round in their order, float64.

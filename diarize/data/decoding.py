@@ -3,22 +3,21 @@
 import json
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.audio import AudioSource, read_blocks
+from diarize.progress import progress_bar
 from diarize.simulate.mix.store import locked, stamp_of
 
 _LOG = logging.getLogger(__name__)
-_NAME = "decoded.json"
 _FORMAT = 1
-_EVERY = 10.0  # s between lines of progress
+_DELAY = 10.0  # s before progress is shown
 _SAVE_EVERY = 60.0  # s between copies of what is known
 
 
@@ -32,64 +31,54 @@ def decode_all(
     check the same recordings at once wait for the first.  A folder that is not writable is not
     an error: the recordings are then decoded each time.
     """
+    path = folder / "decoded.json"
+    lengths: dict[str, int] = {}
+    faults: dict[str, str] = {}
+
+    def check(source: AudioSource) -> tuple[str, list] | str:
+        """Return a source with its length and the stamp of its file, or why it is unreadable."""
+        try:
+            name = source.resolved()
+            stamp = stamp_of(name)
+            held = known.get(name)
+            if held is not None and held[1] == stamp:
+                return name, held
+            return name, [sum(map(len, read_blocks(source, sample_rate))), stamp]
+        except DiarizeError as err:
+            return str(err)
+
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(folder))
         except DiarizeError as err:
             _LOG.warning("%s: decoded audio is not remembered there: %s", folder, err)
-        check = _Check(folder / _NAME, sample_rate, len(sources))
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            found = dict(zip(sources, pool.map(check, sources.values()), strict=True))
-        check.save()
-    lengths = {name: value for name, value in found.items() if isinstance(value, int)}
-    return lengths, {name: value for name, value in found.items() if isinstance(value, str)}
+        known = _read(path, sample_rate)
+        before, saved = dict(known), time.monotonic()
+        pool = stack.enter_context(ThreadPoolExecutor(len(os.sched_getaffinity(0))))
+        bar = stack.enter_context(
+            progress_bar(len(sources), "files", f"{folder}: decoded as a check", delay=_DELAY)
+        )
+        for recording, found in zip(sources, pool.map(check, sources.values()), strict=True):
+            if isinstance(found, str):
+                faults[recording] = found
+            else:
+                name, held = found
+                known[name] = held
+                lengths[recording] = held[0]
+            bar.update()
+            if time.monotonic() - saved > _SAVE_EVERY:
+                _write(path, sample_rate, known)
+                saved = time.monotonic()
+        if known != before:
+            _write(path, sample_rate, known)
+    return lengths, faults
 
 
-class _Check:
-    """Decoding of one source, with what is known of it, and progress on stderr."""
-
-    def __init__(self, path: Path, sample_rate: int, total: int) -> None:
-        self.path, self.sample_rate, self.total = path, sample_rate, total
-        self.known = _read(path, sample_rate)
-        self.before, self.done = len(self.known), 0
-        self.told = self.saved = time.monotonic()
-
-    def __call__(self, source: AudioSource) -> int | str:
-        """Return the length of the source in samples, or the message why it is unreadable."""
-        try:
-            name = source.resolved()
-            stamp = stamp_of(name)
-            held = self.known.get(name)
-            if held is not None and held[1] == stamp:
-                return held[0]
-            length = sum(map(len, read_blocks(source, self.sample_rate)))
-        except DiarizeError as err:
-            return str(err)
-        self.known[name] = [length, stamp]
-        self._report()
-        return length
-
-    def _report(self) -> None:
-        self.done += 1
-        now = time.monotonic()
-        if now - self.told >= _EVERY:
-            self.told = now
-            print(f"{self.path.parent}: {self.done} files decoded as a check, of up to "
-                  f"{self.total}", file=sys.stderr, flush=True)
-        if now - self.saved >= _SAVE_EVERY:
-            self.saved = now
-            self.save()
-
-    def save(self) -> None:
-        """Write what is known, if anything is new."""
-        if len(self.known) == self.before and not self.done:
-            return
-        content = {"format": _FORMAT, "sample_rate": self.sample_rate, "files": dict(self.known)}
-        try:
-            with atomic_write(self.path) as handle:
-                json.dump(content, handle, ensure_ascii=False)
-        except DiarizeError:
-            pass  # said already, by the lock
+def _write(path: Path, sample_rate: int, known: Mapping[str, list]) -> None:
+    content = {"format": _FORMAT, "sample_rate": sample_rate, "files": known}
+    # The warning about a folder that is not writable came from its lock.
+    with suppress(DiarizeError), atomic_write(path) as handle:
+        json.dump(content, handle, ensure_ascii=False)
 
 
 def _read(path: Path, sample_rate: int) -> dict[str, list]:

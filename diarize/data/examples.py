@@ -78,10 +78,19 @@ class Batch:
 def collate(examples: list[Example], sample_rate: int) -> Batch:
     """Return the examples as one zero-padded batch."""
     samples = [len(e.waveform) for e in examples]
-    frames, speakers, targets = _targets(examples)
+    frames = [e.activity.shape[0] for e in examples]
+    speakers = [e.activity.shape[1] for e in examples]
     waveforms = torch.zeros(len(examples), max(samples))
+    targets = torch.zeros(len(examples), max(frames), max(speakers))
+    evaluated = None
+    if any(e.evaluated is not None for e in examples):
+        evaluated = torch.zeros(len(examples), max(frames), dtype=torch.bool)
     for i, example in enumerate(examples):
         waveforms[i, : samples[i]] = torch.from_numpy(example.waveform)
+        targets[i, : frames[i], : speakers[i]] = torch.from_numpy(example.activity)
+        if evaluated is not None:
+            known = example.evaluated
+            evaluated[i, : frames[i]] = True if known is None else torch.from_numpy(known)
     return Batch(
         names=[e.name for e in examples],
         waveforms=waveforms,
@@ -90,27 +99,6 @@ def collate(examples: list[Example], sample_rate: int) -> Batch:
         num_frames=torch.tensor(frames),
         num_speakers=speakers,
         seconds=sum(samples) / sample_rate,
-        evaluated=_evaluated(examples, frames),
+        evaluated=evaluated,
         unpadded=min(samples) == max(samples),
     )
-
-
-def _evaluated(examples: list[Example], frames: list[int]) -> Tensor | None:
-    """Return the evaluated frames of all examples (B, T), None for all frames."""
-    if all(e.evaluated is None for e in examples):
-        return None
-    out = torch.zeros(len(examples), max(frames), dtype=torch.bool)
-    for i, example in enumerate(examples):
-        known = example.evaluated
-        out[i, : frames[i]] = True if known is None else torch.from_numpy(known)
-    return out
-
-
-def _targets(examples: list[Example]) -> tuple[list[int], list[int], Tensor]:
-    """Return the numbers of frames and speakers, and the zero-padded activities (B, T, S)."""
-    frames = [e.activity.shape[0] for e in examples]
-    speakers = [e.activity.shape[1] for e in examples]
-    targets = torch.zeros(len(examples), max(frames), max(speakers))
-    for i, example in enumerate(examples):
-        targets[i, : frames[i], : speakers[i]] = torch.from_numpy(example.activity)
-    return frames, speakers, targets

@@ -65,90 +65,74 @@ class MixtureSource:
     ``max_faults`` unreadable files; mixtures of fewer are in ``faults``, and must be left out.
     """
 
-    def __init__(
-        self, path: Path, store: Path, sample_rate: int, allow_pipes: bool, max_faults: int = 0
-    ) -> None:
-        options = StoreOptions(sample_rate, allow_pipes, max_faults=max_faults)
+    def __init__(self, path: Path, store: Path, options: StoreOptions) -> None:
         self.mixer = Mixer(*open_layout(Manifest(path), store, options))
         self.layout = self.mixer.layout
         self.faults: dict[str, str] = {}
         for key, why in self.mixer.store.faults.items():
             for index in self.layout.using([self.layout.sources.index(key)]).tolist():
                 self.faults[self.layout.name(index)] = why
-        self._kept: np.ndarray | None = None
+        self._kept = np.arange(len(self.layout))
 
     def __len__(self) -> int:
-        return len(self.layout if self._kept is None else self._kept)
+        return len(self._kept)
 
     def name(self, index: int) -> str:
-        return self.layout.name(self._place(index))
+        return self.layout.name(self._kept[index])
 
     def num_samples(self, index: int) -> int:
-        return self.layout.num_samples(self._place(index))
+        return self.layout.num_samples(self._kept[index])
 
     def evaluated(self, index: int) -> None:
         """Return None: all of a mixture is annotated."""
 
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
-        place = self._place(index)
+        place = self._kept[index]
         stop = min(stop, self.layout.num_samples(place))
         return self.mixer.window(place, start, stop), self.layout.segments(place, start, stop)
 
     def segments(self, index: int) -> list[Segment]:
-        place = self._place(index)
+        place = self._kept[index]
         return self.layout.segments(place, 0, self.layout.num_samples(place))
 
     def label_counts(self) -> np.ndarray:
-        counts = self.layout.label_counts()
-        return counts if self._kept is None else counts[self._kept]
+        return self.layout.label_counts()[self._kept]
 
     def leave_out(self, names: Collection[str]) -> None:
-        places = map(self._place, range(len(self)))
-        self._kept = np.array([i for i in places if self.layout.name(i) not in names], np.int64)
-
-    def _place(self, index: int) -> int:
-        return index if self._kept is None else int(self._kept[index])
+        left = [place for place in self._kept if self.layout.name(place) not in names]
+        self._kept = np.array(left, np.int64)
 
 
 class DataDirSource:
     """Recordings of a Kaldi data directory with a reference of speakers or languages.
 
-    ``labels`` is "speaker" or "language", as in `DataDir.reference`.  With ``folder``, the
-    recordings are decoded when the source is opened, those that cannot be are in ``faults``, and
-    they are not among the recordings; more than ``max_faults`` of them raise DiarizeError.  They
-    are decoded into the audio store in ``folder``, from which crops are read.  If ``stored`` is
-    false, this is only a check (`decode_all`), and each crop is decoded from its file.  The
-    samples of single-channel 16-bit recordings at ``sample_rate`` are the same either way; those
-    of others differ by up to half a 16-bit step of their peak.
+    ``labels`` is "speaker" or "language", as in `DataDir.reference`.  The recordings are decoded
+    when the source is opened.  Those that cannot be are in ``faults`` and not among the
+    recordings; more than ``max_faults`` of them raise DiarizeError.  They are decoded into the
+    audio store in directory ``store``, from which crops are read.  If ``stored`` is false, this
+    is only a check (`decode_all`), and each crop is decoded from its file.  The samples of
+    single-channel 16-bit recordings at ``sample_rate`` are the same either way; those of others
+    differ by up to half a 16-bit step of their peak.
     """
 
     def __init__(
-        self,
-        path: Path,
-        sample_rate: int,
-        allow_pipes: bool,
-        labels: str = "speaker",
-        folder: Path | None = None,
+        self, path: Path, store: Path, options: StoreOptions, labels: str = "speaker",
         stored: bool = True,
-        max_faults: int = 0,
     ) -> None:
-        self.data = DataDir.load(path, allow_pipes=allow_pipes)
+        self.data = DataDir.load(path, allow_pipes=options.allow_pipes)
         self.data.require_reference(labels)
-        self.sample_rate = sample_rate
+        self.sample_rate = options.sample_rate
         self.store: AudioStore | None = None
         self.keys: dict[str, AudioKey] = {}
         self.faults: dict[str, str] = {}
-        self._num_samples: dict[str, int] = {}
-        if folder is not None:
-            options = StoreOptions(sample_rate, allow_pipes, max_faults=max_faults)
-            lengths = self._decode(folder, options, stored)
-            self.faults |= self._short(lengths)
-            # So that no pipe has to run once more for its duration.
-            self._num_samples = {
-                name: length for name, length in lengths.items()
-                if self.data.source(name).is_pipe and name not in self.data.reco2dur
-            }
-            check_faults(self.faults.values(), max_faults)
+        lengths = self._decode(store, options, stored)
+        self.faults |= self._short(lengths)
+        check_faults(self.faults.values(), options.max_faults)
+        # So that no pipe has to run once more for its duration.
+        self._num_samples = {
+            name: length for name, length in lengths.items()
+            if self.data.source(name).is_pipe and name not in self.data.reco2dur
+        }
         self.recordings = [name for name in self.data.recordings if name not in self.faults]
         self.reference = self.data.reference(labels)
         self._check_pipes()
@@ -156,7 +140,7 @@ class DataDirSource:
         self._stretches: dict[str, Stretches] | None = None
         if uem is not None:
             lengths = {name: self.num_samples(i) for i, name in enumerate(self.recordings)}
-            self._stretches = stretches_of(uem, lengths, sample_rate, str(self.data.uem))
+            self._stretches = stretches_of(uem, lengths, self.sample_rate, str(self.data.uem))
 
     def __len__(self) -> int:
         return len(self.recordings)
@@ -253,15 +237,13 @@ class DataDirSource:
 
         `DataDir.reference` knows the length of all other recordings.
         """
-        for index, name in enumerate(self.recordings):
-            segments = self.reference[name]
-            if segments and self.data.source(name).is_pipe and name not in self.data.reco2dur:
-                length = self.num_samples(index) / self.sample_rate
-                total = sum(s.duration for s in segments)
-                inside = sum(s.duration for s in clip_segments(segments, 0.0, length))
-                fault = annotation_fault(name, total, total - inside, length)
-                if fault:
-                    raise DiarizeError(f"{self.data.rttm or self.data.path / 'segments'}: {fault}")
+        for name, samples in self._num_samples.items():
+            segments, length = self.reference[name], samples / self.sample_rate
+            total = sum(s.duration for s in segments)
+            inside = sum(s.duration for s in clip_segments(segments, 0.0, length))
+            fault = annotation_fault(name, total, total - inside, length) if segments else None
+            if fault:
+                raise DiarizeError(f"{self.data.rttm or self.data.path / 'segments'}: {fault}")
 
     def read(self, index: int, start: int, stop: int) -> tuple[np.ndarray, list[Segment]]:
         recording = self.recordings[index]
@@ -294,12 +276,12 @@ def open_source(
     decoded once as a check, and crops from the files; a manifest always uses the store.  Raises
     DiarizeError for more than ``max_faults`` unreadable recordings.
     """
-    path = Path(path)
-    folder = store_folder(path, store_dir)
+    path, folder = Path(path), store_folder(path, store_dir)
+    options = StoreOptions(sample_rate, allow_pipes, max_faults=max_faults)
     if path.is_dir():
-        return DataDirSource(path, sample_rate, allow_pipes, labels, folder, store, max_faults)
+        return DataDirSource(path, folder, options, labels, store)
     if path.is_file():
-        return MixtureSource(path, folder, sample_rate, allow_pipes, max_faults)
+        return MixtureSource(path, folder, options)
     raise DiarizeError(f"no training data at {path}: neither a data directory nor a manifest")
 
 

@@ -75,30 +75,37 @@ def write_job(
     job: int,
     num_jobs: int,
     options: WriteOptions,
-    report: Callable[[float, bool], None] = lambda seconds, skipped: None,
+    report: Callable[[float], None] = lambda seconds: None,
 ) -> int:
     """Write job ``job`` (from 1) of ``num_jobs``; return its number of mixtures.
 
     A mixture whose WAV file exists is skipped.  ``report`` is called after each mixture with its
-    length in seconds and whether it was skipped.  A mixture that would clip is scaled down to
+    length in seconds, 0 if it was skipped.  A mixture that would clip is scaled down to
     full scale as a whole; others are not scaled.  Raises DiarizeError for unreadable audio, and
     for an output directory that is not writable or belongs to another manifest or other options.
     """
-    require(1 <= job <= num_jobs, "job", job, f"from 1 to the number of jobs ({num_jobs})")
+    chosen = job_share(len(manifest), job, num_jobs)
     out, part = Path(out), _part(Path(out), job, num_jobs)
     make_directory(part.parent)
     _claim(out, manifest, options)
     store = options.store or manifest.path.parent / "store"
     layout = open_layout(manifest, store, StoreOptions(options.sample_rate, options.allow_pipes))
     mixer, tables = Mixer(*layout), _Tables()
-    size = len(manifest)
-    chosen = range(size * (job - 1) // num_jobs, size * job // num_jobs)
     for index in chosen:
         path, length, existed = _write_wav(mixer, index, out, options)
         tables.add(manifest, mixer.layout, index, path, length)
-        report(length / options.sample_rate, existed)
+        report(0.0 if existed else length / options.sample_rate)
     tables.write(part)
     return len(chosen)
+
+
+def job_share(count: int, job: int, num_jobs: int) -> range:
+    """Return the indices of ``count`` mixtures that are those of job ``job``, from 1.
+
+    Raises DiarizeError for a job that is not among ``num_jobs``.
+    """
+    require(1 <= job <= num_jobs, "job", job, f"from 1 to the number of jobs ({num_jobs})")
+    return range(count * (job - 1) // num_jobs, count * job // num_jobs)
 
 
 def _write_wav(
@@ -112,8 +119,6 @@ def _write_wav(
     if path.is_file() and path.stat().st_size == _WAV_HEADER + 2 * length:
         return path, length, True
     make_directory(path.parent)
-    for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a job that was killed
-        left.unlink(missing_ok=True)
     wave = mixer.window(index, 0, length)
     peak = float(np.max(np.abs(wave)))
     if peak > _FULL_SCALE:
@@ -271,8 +276,6 @@ def finish(manifest: Manifest, out: str | os.PathLike, num_jobs: int) -> int:
             f"'write' again with --num-jobs {num_jobs} for these"
         )
     count = _check_complete(manifest, parts)
-    for left in out.glob(".*.tmp"):  # by a 'finish' that was killed
-        left.unlink(missing_ok=True)
     for name in (*_BY_UTTERANCE, *_BY_RECORDING):
         _merge([part / name for part in parts], out / name)
     write_table(out / "spk2utt", spk2utt_of(read_table(out / "utt2spk")))
@@ -307,12 +310,7 @@ def _merge(parts: Sequence[Path], out: Path) -> None:
     The mixtures of the parts are in order, their utterances are not.
     """
     with ExitStack() as stack:
-        try:
-            handles = [stack.enter_context(open(part, encoding="utf-8")) for part in parts]
-        except OSError as err:
-            raise DiarizeError(
-                f"cannot read {err.filename}: {err.strerror}; run 'write' again"
-            ) from err
+        handles = [stack.enter_context(open(part, encoding="utf-8")) for part in parts]
         lines: Iterable[str] = (line for handle in handles for line in handle)
         if out.name in _BY_UTTERANCE:
             lines = heapq.merge(*handles, key=lambda line: line.split(" ", 1)[0])

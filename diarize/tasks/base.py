@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from diarize.data.crops import (
     regions_to_mask,
 )
 from diarize.data.examples import Batch, Example, collate
-from diarize.data.sources import DataDirSource, Source, open_source, store_folder
+from diarize.data.sources import DataDirSource, Source, open_source
 from diarize.data.stretches import clip_stretches
 from diarize.errors import DiarizeError, UnreadableAudio
 from diarize.infer.postprocess import PostProcessor
@@ -125,8 +126,11 @@ class QueryTask:
     def open_validation(self, valid: str, allow_pipes: bool = False) -> DataDirSource:
         """Return the source of the validation set; all of its recordings must be usable."""
         data = self.options.data
-        folder, rate = store_folder(valid, data.store_dir), self.grid.sample_rate
-        source = DataDirSource(valid, rate, allow_pipes, self.labels, folder, data.store)
+        if not Path(valid).is_dir():
+            raise DiarizeError(f"{valid}: no such data directory")
+        source = open_source(
+            valid, self.grid.sample_rate, allow_pipes, self.labels, data.store_dir, data.store
+        )
         self.check_reference(source)
         return source
 

@@ -30,12 +30,9 @@ def test_jobs_decode_then_find_levels(tmp_path, capsys):
     assert "levels of 3 mixtures" in capsys.readouterr().err
     layout, _ = open_layout(Manifest(manifest), tmp_path / "store", StoreOptions())
     assert all(layout.gains(index)[1] > 0 for index in range(6))
-    assert simulate.main([*store, "1", "--verify"]) == 0
     (samples,) = (tmp_path / "store").glob("int16-*.samples")
-    samples.write_bytes(b"\1" + samples.read_bytes()[1:])
-    assert simulate.main([*store, "1", "--verify"]) == 1
-    assert f"shard {samples.stem} is damaged" in capsys.readouterr().err
-    open_source(manifest, 16000)  # mended
-    assert simulate.main([*store, "1", "--verify"]) == 0
+    before = samples.stat().st_mtime_ns
+    open_source(manifest, 16000)
+    assert samples.stat().st_mtime_ns == before
     assert simulate.main(["store", "--manifest", manifest, "--job", "3"]) == 1
-    assert "--job must be --num-jobs (1) or less" in capsys.readouterr().err
+    assert "job must be from 1 to the number of jobs (1), not 3" in capsys.readouterr().err

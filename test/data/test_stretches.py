@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diarize.data.examples import collate
-from diarize.data.sources import DataDirSource
+from diarize.data.sources import open_source
 from diarize.data.stretches import crop_bounds, to_stretches
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 def open_with(folder, uem):
     (folder / "uem").write_text(uem)
-    return DataDirSource(folder, 16000, False)
+    return open_source(folder, 16000)
 
 
 def test_regions_are_cut_to_the_audio_and_joined_where_they_touch(folder):
@@ -44,7 +44,7 @@ def test_of_other_rates_and_gaps_below_a_sample():
 
 
 def test_without_a_uem_everything_counts_and_is_said(folder):
-    source = DataDirSource(folder, 16000, False)
+    source = open_source(folder, 16000)
     assert source.evaluated(0) is None
     assert source.notice().startswith(f"{folder}: no uem: ")
     assert open_with(folder, "a 1 0 5\nb 1 0 5\nc 1 0 5.000\n").notice() == ""

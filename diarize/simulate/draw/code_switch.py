@@ -21,7 +21,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
-from itertools import combinations
+from itertools import combinations, cycle
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -141,13 +141,6 @@ def _groups(
             f"{corpus.path}: {len(corpus.languages)} languages, but {options.num_languages} are "
             "wanted in each mixture"
         )
-    if options.voices == "differ":
-        for group in groups:
-            voices = {voice for language in group for voice in corpus.voices(language)}
-            if len(voices) < max(2, len(group)):
-                raise DiarizeError(
-                    f"{corpus.path}: too few voices in {':'.join(group)} for them to differ"
-                )
     return groups
 
 
@@ -242,7 +235,8 @@ class _Drawer:
         """Return sentences of about the drawn length; each stream is in at least one of them."""
         options = self.options
         target = float(rng.uniform(*options.seconds))
-        decks = [_Deck(stream.pool, rng) for stream in streams]
+        pools = [[s.pool[i] for i in rng.permutation(len(s.pool))] for s in streams]
+        decks = [cycle(pool) for pool in pools]
         missing = set(range(len(streams)))
         out: list[list[Fragment]] = []
         total = 0.0
@@ -259,11 +253,11 @@ class _Drawer:
                 other = number if number else other
             fragments: list[Fragment] = []
             if mixed and len(streams) > 1:
-                fragments = mixed_sentence(decks[0].draw(), decks[other].all, rng)
+                fragments = mixed_sentence(next(decks[0]), pools[other], rng)
             elif decoy:
-                fragments = mixed_sentence(decks[number].draw(), decks[number].all, rng)
+                fragments = mixed_sentence(next(decks[number]), pools[number], rng)
             if not fragments:
-                fragments = [Fragment(decks[number].draw())]
+                fragments = [Fragment(next(decks[number]))]
             length = sum(fragment.seconds for fragment in fragments) + options.pause
             said = {(f.of.language, f.of.voice) for f in fragments}
             heard = {k for k, s in enumerate(streams) if (s.language, s.voice) in said}
@@ -295,17 +289,3 @@ class _Drawer:
             if level > _MIN_LEVEL:
                 utt["gain"] = round(self.options.level - level, 2)
         return utt
-
-
-class _Deck:
-    """Utterances of a stream in a random order, repeated endlessly."""
-
-    def __init__(self, pool: list[Spoken], rng: np.random.Generator) -> None:
-        self.all = [pool[i] for i in rng.permutation(len(pool))]
-        self._next = 0
-
-    def draw(self) -> Spoken:
-        """Return the next utterance."""
-        spoken = self.all[self._next % len(self.all)]
-        self._next += 1
-        return spoken

@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from diarize.errors import DiarizeError
@@ -37,7 +38,7 @@ def load_converter(text: str) -> Convert:
         missing = [place for place in _PLACES if place not in text]
         if missing:
             raise DiarizeError(f"voice conversion '{text}': {' and '.join(missing)} is missing")
-        return _Command(shlex.split(text))
+        return partial(_run_command, shlex.split(text))
     module, _, name = text.partition(":")
     try:
         function = getattr(importlib.import_module(module), name)
@@ -49,22 +50,18 @@ def load_converter(text: str) -> Convert:
     return function
 
 
-class _Command:
-    def __init__(self, words: list[str]) -> None:
-        self.words = words
-
-    def __call__(self, wav: str, reference: str, out: str) -> None:
-        paths = dict(zip(_PLACES, (wav, reference, out), strict=True))
-        words = [_PLACE.sub(lambda found: paths[found[0]], word) for word in self.words]
-        try:
-            done = subprocess.run(words, capture_output=True, text=True, check=False)
-        except OSError as err:
-            raise DiarizeError(f"voice conversion: cannot run {words[0]}: {err.strerror}") from err
-        if done.returncode != 0:
-            last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-            raise DiarizeError(
-                f"voice conversion: {shlex.join(words)} ended with {done.returncode}: {last[0]}"
-            )
+def _run_command(words: list[str], wav: str, reference: str, out: str) -> None:
+    paths = dict(zip(_PLACES, (wav, reference, out), strict=True))
+    words = [_PLACE.sub(lambda found: paths[found[0]], word) for word in words]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    except OSError as err:
+        raise DiarizeError(f"voice conversion: cannot run {words[0]}: {err.strerror}") from err
+    if done.returncode != 0:
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise DiarizeError(
+            f"voice conversion: {shlex.join(words)} ended with {done.returncode}: {last[0]}"
+        )
 
 
 class Conversions:

@@ -126,13 +126,11 @@ class TurnStatistics:
 def learn_statistics(
     segments: Iterable[Segment],
     speakers: tuple[int, int] = (1, 10**6),
-    max_pause: float = math.inf,
     source: str = "",
 ) -> TurnStatistics:
     """Return the statistics of the recordings of a reference with ``speakers`` (low, high).
 
-    After a pause of more than ``max_pause`` seconds a new conversation begins; such pauses are
-    not counted.  Raises DiarizeError if there are no turns to count.
+    Raises DiarizeError if there are no turns to count.
     """
     times: dict[str, list[float]] = {name: [] for name in TIMES}
     recordings = turns = 0
@@ -141,7 +139,7 @@ def learn_statistics(
             continue
         recordings += 1
         turns += len(merge_segments(found))
-        for name, values in turn_times(found, max_pause).items():
+        for name, values in turn_times(found).items():
             times[name] += values
     holds, switches = len(times["pause_same"]), len(times["pause_different"])
     overlaps = len(times["overlap_seconds"])
@@ -161,9 +159,7 @@ def learn_statistics(
     )
 
 
-def turn_times(
-    segments: Iterable[Segment], max_pause: float = math.inf
-) -> dict[str, list[float]]:
+def turn_times(segments: Iterable[Segment]) -> dict[str, list[float]]:
     """Return the pauses and overlaps of one recording in seconds, by the names in ``TIMES``.
 
     >>> ann, bob = Segment("r", 0, 4, "ann"), Segment("r", 3, 5, "bob")
@@ -177,7 +173,7 @@ def turn_times(
         pause = turn.start - floor.end
         if pause < 0:
             times["overlap_seconds"].append(min(turn.end, floor.end) - turn.start)
-        elif pause <= max_pause:
+        else:
             name = "pause_same" if turn.label == floor.label else "pause_different"
             times[name].append(pause)
         if turn.end >= floor.end:

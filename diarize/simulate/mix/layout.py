@@ -12,9 +12,11 @@ the whole mixture (:mod:`diarize.simulate.mix.mixer`).  Both depend on the mixtu
 any process may compute them; unknown gains are NaN.
 """
 
+import itertools
 import json
 import os
 from array import array
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +43,7 @@ from diarize.simulate.mix.store import (
 from diarize.timebase import FrameGrid
 
 _FORMAT = 3
-_MIXTURES = 1 << 16  # counted at once
 _MIXTURE_ARRAYS = ("pointer", "num_samples", "noise", "snr", "fade", "ids")
-_ROW_ARRAYS = ("begin", "first", "length", "source", "speaker", "room", "level", "label", "own")
 _GAINS = ("wet_gain", "noise_gain")
 
 
@@ -80,7 +80,7 @@ class MixtureLayout:
     labels: list[str]
 
     def __post_init__(self) -> None:
-        for name in (*_MIXTURE_ARRAYS, *_ROW_ARRAYS, *_GAINS):
+        for name in (*_MIXTURE_ARRAYS, *Rows._fields, *_GAINS):
             mode = "r+" if name in _GAINS else "r"
             try:
                 held = np.load(self.path / f"{name}.npy", mmap_mode=mode, allow_pickle=False)
@@ -88,12 +88,8 @@ class MixtureLayout:
                 raise DiarizeError(f"{self.path} is damaged ({err}): remove it") from err
             setattr(self, f"_{name}", held if name in _GAINS else np.asarray(held))
 
-    def __getstate__(self) -> dict:
-        keys = ("path", "sample_rate", "sources", "labels")
-        return {key: getattr(self, key) for key in keys}
-
-    def __setstate__(self, state: dict) -> None:
-        self.__init__(**state)
+    def __reduce__(self) -> tuple:
+        return MixtureLayout, (self.path, self.sample_rate, self.sources, self.labels)
 
     def __len__(self) -> int:
         return len(self._num_samples)
@@ -117,7 +113,7 @@ class MixtureLayout:
     def rows(self, index: int) -> Rows:
         """Return the utterances of a mixture."""
         part = slice(*self._pointer[index : index + 2])
-        return Rows(*(getattr(self, f"_{name}")[part] for name in _ROW_ARRAYS))
+        return Rows(*(getattr(self, f"_{name}")[part] for name in Rows._fields))
 
     def gains(self, index: int) -> tuple[np.ndarray, float] | None:
         """Return the gains of the reverberated rows and of the noise; None if unknown."""
@@ -138,21 +134,9 @@ class MixtureLayout:
 
     def label_counts(self) -> np.ndarray:
         """Return the number of different labels of each mixture, int64 (n,)."""
-        counts = np.zeros(len(self), np.int64)
-        for first in range(0, len(self), _MIXTURES):
-            ends = self._pointer[first : first + _MIXTURES + 1]
-            mixture = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
-            labels = self._label[ends[0] : ends[-1]]
-            pairs = np.unique(mixture * np.int64(len(self.labels)) + labels)
-            counts[first : first + len(ends) - 1] = np.bincount(
-                pairs // len(self.labels), minlength=len(ends) - 1
-            )
-        return counts
-
-    def flush(self) -> None:
-        """Write stored gains to disk."""
-        for name in _GAINS:
-            getattr(self, f"_{name}").flush()
+        ends = itertools.pairwise(self._pointer.tolist())
+        counts = (len(set(self._label[first:last].tolist())) for first, last in ends)
+        return np.fromiter(counts, np.int64, len(self))
 
     def segments(
         self, index: int, start: int, stop: int, labels: Sequence[str] | None = None
@@ -230,26 +214,20 @@ def sources_of(manifest: Manifest, sample_rate: int = 16000) -> list[AudioKey]:
     return list(_Draft(manifest, sample_rate).sources)
 
 
-class _Numbers(dict):
-    """Indices of keys in the order of first use."""
-
-    def __missing__(self, key: object) -> int:
-        self[key] = number = len(self)
-        return number
-
-
 class _Draft:
-    """Content of a manifest, before the lengths of the files are known."""
+    """Content of a manifest, before the lengths of the files are known.
+
+    ``sources`` and ``labels`` are numbered in the order of first use.
+    """
 
     def __init__(self, manifest: Manifest, sample_rate: int) -> None:
         self.manifest, self.sample_rate = manifest, sample_rate
-        self.sources, self.labels = _Numbers(), _Numbers()
-        self.utts = {name: array("i") for name in ("source", "label", "own")}
-        self.utts |= {name: array("d") for name in ("start", "end", "silence", "level")}
-        self.voices = {name: array("i") for name in ("count", "room")}
-        self.mixtures = {name: array("i") for name in ("speakers", "noise", "fade")}
-        self.mixtures["snr"] = array("d")
+        self.sources: dict[AudioKey, int] = defaultdict(itertools.count().__next__)
+        self.labels: dict[str, int] = defaultdict(itertools.count().__next__)
         self.ids: list[str] = []
+        integers = ("source", "label", "own", "room", "speaker", "count", "rows", "noise", "fade")
+        self.columns = {name: array("i") for name in integers}
+        self.columns |= {name: array("d") for name in ("start", "end", "silence", "level", "snr")}
         for index in range(len(manifest)):
             self._add(*manifest[index])
 
@@ -257,80 +235,69 @@ class _Draft:
         self.ids.append(name)
         band = mixture.get("band")
         band = None if band is None else tuple(float(edge) for edge in band)
-        for speaker in mixture["speakers"]:
+        rows = 0
+        for number, speaker in enumerate(mixture["speakers"]):
             room = speaker["rir"]
             room = -1 if room is None else self.sources[AudioKey(room, FLOAT32)]
-            self.voices["room"].append(room)
-            self.voices["count"].append(len(speaker["utts"]))
-            self.utts["silence"].extend(speaker["intervals"])
-            for utt in speaker["utts"]:
-                self._add_utterance(utt, speaker["spkid"], band)
+            for utt, silence in zip(speaker["utts"], speaker["intervals"], strict=True):
+                entry = parse_utterance(utt)
+                self._append(
+                    source=self.sources[AudioKey(entry.file, band=band)],
+                    label=self.labels[entry.label or speaker["spkid"]],
+                    own=entry.label is not None,
+                    room=room,
+                    speaker=number,
+                    start=np.nan if entry.start is None else entry.start,
+                    end=np.nan if entry.end is None else entry.end,
+                    silence=silence,
+                    level=10 ** (entry.gain / 20),
+                )
+            self._append(count=len(speaker["utts"]))
+            rows += len(speaker["utts"])
         noise = mixture["noise"]
-        self.mixtures["noise"].append(-1 if noise is None else self.sources[AudioKey(noise)])
-        self.mixtures["snr"].append(0.0 if noise is None else mixture["snr"])
-        self.mixtures["speakers"].append(len(mixture["speakers"]))
-        self.mixtures["fade"].append(round(mixture.get("fade", 0.0) * self.sample_rate))
+        self._append(
+            rows=rows,
+            noise=-1 if noise is None else self.sources[AudioKey(noise)],
+            snr=0.0 if noise is None else mixture["snr"],
+            fade=round(mixture.get("fade", 0.0) * self.sample_rate),
+        )
 
-    def _add_utterance(self, utt: str | list | dict, speaker: str, band: tuple | None) -> None:
-        entry = parse_utterance(utt)
-        values = {
-            "source": self.sources[AudioKey(entry.file, band=band)],
-            "label": self.labels[entry.label or speaker],
-            "own": entry.label is not None,
-            "start": np.nan if entry.start is None else entry.start,
-            "end": np.nan if entry.end is None else entry.end,
-            "level": 10 ** (entry.gain / 20),
-        }
-        for key, value in values.items():
-            self.utts[key].append(value)
+    def _append(self, **values: float) -> None:
+        for name, value in values.items():
+            self.columns[name].append(value)
 
     def arrays(self, store: AudioStore, entries: list[Entry]) -> dict[str, np.ndarray]:
         """Return the layout's arrays; ``entries`` are the places of the sources in ``store``."""
         lengths = np.array([entry.length for entry in entries])
-        utt = {key: np.asarray(value) for key, value in self.utts.items()}
-        count, room = (np.asarray(self.voices[key]) for key in ("count", "room"))
-        speakers = np.asarray(self.mixtures["speakers"])
+        given = {name: np.asarray(values) for name, values in self.columns.items()}
         grid = FrameGrid(sample_rate=self.sample_rate)
-        total = lengths[utt["source"]]
+        total = lengths[given["source"]]
         lost = total == 0  # unreadable: such a mixture is never mixed
-        first = np.where(lost, 0, grid.to_samples_all(utt["start"]))
-        last = np.where(np.isnan(utt["end"]), total, grid.to_samples_all(utt["end"]))
-        bad = (last - total) / self.sample_rate > MAX_OVERSHOOT
+        first = np.where(lost, 0, grid.to_samples_all(given["start"]))
+        last = np.where(np.isnan(given["end"]), total, grid.to_samples_all(given["end"]))
+        late = ~lost & ((last - total) / self.sample_rate > MAX_OVERSHOOT)
         length = np.where(lost, 1, np.minimum(last, total) - first)
-        bad &= ~lost
-        ends = np.cumsum(count)  # rows up to the end of each speaker
-        pointer = np.concatenate([[0], ends[np.cumsum(speakers) - 1]])
-        self._check(bad | (length <= 0), pointer, total)
+        pointer = np.concatenate([[0], np.cumsum(given["rows"])])
+        self._check(late | (length <= 0), pointer, total)
         # Ends of utterances if the speakers followed one another; base: where each speaker begins.
-        flow = np.cumsum(grid.to_samples_all(utt["silence"]) + length)
-        base = np.concatenate([[0], flow[ends[:-1] - 1]])
-        begin = flow - length - np.repeat(base, count)
-        heads = np.concatenate([[0], np.cumsum(speakers)[:-1]])
-        turn = np.arange(len(count)) - np.repeat(heads, speakers)
-        totals = np.maximum.reduceat(begin + length, pointer[:-1])
-        rows = np.stack([utt["source"], first, length], axis=1)
+        flow = np.cumsum(grid.to_samples_all(given["silence"]) + length)
+        base = np.concatenate([[0], flow[np.cumsum(given["count"])[:-1] - 1]])
+        begin = flow - length - np.repeat(base, given["count"])
+        rows = np.stack([given["source"], first, length], axis=1)
         lead, trail = np.zeros_like(length), np.zeros_like(length)
         lead[~lost], trail[~lost] = silent_edges(store, entries, rows[~lost], self.manifest.path)
-        noise = np.asarray(self.mixtures["noise"])
-        rooms = np.repeat(room, count)
-        return {
+        kept = ("noise", "snr", "fade", "source", "speaker", "room", "label")
+        return {name: given[name] for name in kept} | {
             "pointer": pointer,
-            "num_samples": totals,
-            "noise": noise,
-            "snr": np.asarray(self.mixtures["snr"]),
-            "fade": np.asarray(self.mixtures["fade"]),
+            "num_samples": np.maximum.reduceat(begin + length, pointer[:-1]),
             "ids": np.array([name.encode() for name in self.ids]),
             "begin": begin + lead,
             "first": first + lead,
             "length": length - lead - trail,
-            "source": utt["source"],
-            "speaker": np.repeat(turn, count).astype(np.int32),
-            "room": rooms,
-            "level": utt["level"].astype(np.float32),
-            "label": utt["label"],
-            "own": utt["own"].astype(bool),
-            "wet_gain": np.where(rooms < 0, 1.0, np.nan).astype(np.float32),
-            "noise_gain": np.where(noise < 0, 0.0, np.nan),
+            "level": given["level"].astype(np.float32),
+            "own": given["own"].astype(bool),
+            "wet_gain": np.where(given["room"] < 0, 1.0, np.nan).astype(np.float32),
+            "noise_gain": np.where(given["noise"] < 0, 0.0, np.nan),
         }
 
     def _check(self, bad: np.ndarray, pointer: np.ndarray, totals: np.ndarray) -> None:

@@ -62,13 +62,17 @@ class AudioKey(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """Place of a source: ``length`` samples from ``start`` of shard ``shard``."""
+    """Place of a source: ``length`` samples from ``start`` of shard ``shard``.
+
+    ``stamp`` is that of its file (`stamp_of`) at the time of decoding.
+    """
 
     shard: str
     start: int
     length: int
     scale: float
     crc32: int
+    stamp: list[int] | None = None
 
 
 _NOTHING = Entry("", 0, 0, 1.0, 0)  # of a source that cannot be decoded
@@ -95,19 +99,16 @@ class AudioStore:
     Worker processes that receive the store map the files themselves.
     """
 
-    def __init__(self, path: Path, entries: dict[AudioKey, Entry], sample_rate: int) -> None:
-        self.path, self.entries, self.sample_rate = path, entries, sample_rate
-        self.faults: dict[AudioKey, str] = {}
+    def __init__(
+        self, path: Path, entries: dict[AudioKey, Entry], sample_rate: int,
+        faults: dict[AudioKey, str],
+    ) -> None:
+        self.path, self.sample_rate = path, sample_rate
+        self.entries, self.faults = entries | dict.fromkeys(faults, _NOTHING), faults
         self._shards: dict[str, np.ndarray] = {}
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_shards": {}}
-
-    @property
-    def num_bytes(self) -> int:
-        """Size of the shards in bytes."""
-        shards = {entry.shard for entry in self.entries.values() if entry.shard}
-        return sum((self.path / f"{shard}.samples").stat().st_size for shard in shards)
 
     def _shard(self, shard: str) -> np.ndarray:
         if shard not in self._shards:
@@ -163,9 +164,7 @@ def open_store(
         faults = {key: why for key, why in faults.items() if key not in entries}
         if len(entries) + len(faults) < len(wanted):
             raise DiarizeError(f"{path}: shards have been removed, or files changed; start again")
-    store = AudioStore(path, entries | dict.fromkeys(faults, _NOTHING), options.sample_rate)
-    store.faults = faults
-    return store
+    return AudioStore(path, entries, options.sample_rate, faults)
 
 
 def check_faults(faults: Iterable[str], most: int) -> None:
@@ -179,11 +178,6 @@ def check_faults(faults: Iterable[str], most: int) -> None:
     raise UnreadableAudio(found[0] + more, len(found))
 
 
-def damaged_shards(path: str | os.PathLike) -> list[str]:
-    """Return the shards of the store at ``path`` whose samples differ from their checksums."""
-    return [shard for shard in _shards(Path(path)) if not _is_intact(Path(path), shard)]
-
-
 def _find(
     path: Path, wanted: Sequence[AudioKey], sample_rate: int, verify: bool = True
 ) -> dict[AudioKey, Entry]:
@@ -191,30 +185,23 @@ def _find(
 
     The index of a damaged shard is removed.
     """
-    left = set(wanted)
     verify = verify and sum(p.stat().st_size for p in path.glob("*.samples")) <= _VERIFY_BYTES
     found: dict[AudioKey, Entry] = {}
     changed: set[AudioKey] = set()
-    for shard in _shards(path):
-        entries = _entries(path, shard, sample_rate)
-        if left.isdisjoint(entries):
-            continue
-        if verify and not _is_intact(path, shard):
+    for shard in sorted(p.stem for kind in (INT16, FLOAT32) for p in path.glob(f"{kind}-*.json")):
+        held = _entries(path, shard, sample_rate)
+        here = [key for key in wanted if key in held and key not in found]
+        if here and verify and not _is_intact(path, held):
             _LOG.warning("%s: shard %s is damaged and is made again", path, shard)
-            with _lock(path, shard, wait=True):
-                if not _is_intact(path, shard):  # another process may have replaced it
+            with locked(path, shard):
+                # Another process may have replaced it.
+                if not _is_intact(path, _entries(path, shard, sample_rate)):
                     (path / f"{shard}.json").unlink(missing_ok=True)
             continue
-        for key in left.intersection(entries):
-            entry, stamp = entries[key]
-            if _is_current(key, stamp):
-                found[key] = entry
-            else:
-                changed.add(key)
-        left -= found.keys()
-    changed &= left
-    if changed:
-        names = sorted({key.name for key in changed})
+        found |= {key: held[key] for key in here if _is_current(key, held[key])}
+        changed |= {key for key in here if key not in found}
+    names = sorted({key.name for key in changed - found.keys()})
+    if names:
         more = f" and {len(names) - 1} more" if names[1:] else ""
         _LOG.warning("%s: decoded again, since changed: %s%s", path, names[0], more)
     return found
@@ -258,11 +245,11 @@ def _build(
     with progress_bar(len(names), "files", name, delay=_PROGRESS_SECONDS) as progress:
         for wait in (False, True):
             for shard, keys in list(shards.items()):
-                with _lock(path, shard, wait) as held:
+                with locked(path, shard, wait) as held:
                     if not held:
                         continue
                     entries = _entries(path, shard, options.sample_rate)
-                    if not all(k in entries and _is_current(k, entries[k][1]) for k in keys):
+                    if not all(k in entries and _is_current(k, entries[k]) for k in keys):
                         faults |= _write_shard(path, shard, keys, options)
                 del shards[shard]
                 progress.update(len(keys))
@@ -310,12 +297,10 @@ def _write_shard(
     path: Path, shard: str, keys: list[AudioKey], options: StoreOptions
 ) -> dict[AudioKey, str]:
     """Write the readable sources of ``keys``; return the messages for the others."""
-    for stale in path.glob(f".{shard}.*.tmp"):  # of a build that was killed
-        stale.unlink(missing_ok=True)
     (path / f"{shard}.json").unlink(missing_ok=True)
-    written: list[AudioKey] = []
-    places, stamps, total = [], [], 0
+    entries: dict[AudioKey, Entry] = {}
     faults: dict[AudioKey, str] = {}
+    total = 0
     with atomic_write(path / f"{shard}.samples", "wb") as handle:
         for key in keys:
             # Taken before reading: a file that changes meanwhile counts as changed.
@@ -326,15 +311,19 @@ def _write_shard(
                 # Raised in reading, before anything of the source is written.
                 faults[key] = str(err)
                 continue
-            written.append(key)
-            stamps.append(stamp)
-            places.append([total, length, scale, crc32])
+            entries[key] = Entry(shard, total, length, scale, crc32, stamp)
             total += length
-    index = {"format": _FORMAT, "sample_rate": options.sample_rate, "samples": total}
-    index |= {"sources": written, "places": places, "stamps": stamps}
-    if not written:  # an empty file cannot be mapped
+    if not entries:  # an empty file cannot be mapped
         (path / f"{shard}.samples").unlink()
         return faults
+    index = {
+        "format": _FORMAT,
+        "sample_rate": options.sample_rate,
+        "samples": total,
+        "sources": list(entries),
+        "places": [entry[1:5] for entry in entries.values()],
+        "stamps": [entry.stamp for entry in entries.values()],
+    }
     with atomic_write(path / f"{shard}.json") as handle:
         json.dump(index, handle, ensure_ascii=False)
     return faults
@@ -360,9 +349,7 @@ def _append(
             peak = max(peak, float(np.max(np.abs(block))))
             exact = exact and _fits_int16(block)
             spool.write(block.tobytes())
-        scale = 1 / 32768 if exact else peak / 32767
-        if key.kind == FLOAT32:
-            scale = 1.0
+        scale = 1.0 if key.kind == FLOAT32 else 1 / 32768 if exact else peak / 32767
         spool.seek(0)
         length = crc32 = 0
         while data := spool.read(_SPOOL_BYTES):
@@ -379,36 +366,26 @@ def _fits_int16(wave: np.ndarray) -> bool:
     return np.array_equal(np.clip(np.rint(scaled), -32768, 32767), scaled)
 
 
-def _shards(path: Path) -> list[str]:
-    kinds = (INT16, FLOAT32)
-    return sorted(p.stem for kind in kinds for p in path.glob(f"{kind}-*.json"))
-
-
 def _map(path: Path, shard: str) -> np.ndarray:
     # Views of np.memmap are several times slower than those of a plain array.
     return np.asarray(np.memmap(path / f"{shard}.samples", shard.partition("-")[0], "r"))
 
 
-def _index(path: Path, shard: str) -> dict:
-    """Return the index of a shard; {} if it is missing or its samples have another size."""
+def _entries(path: Path, shard: str, sample_rate: int) -> dict[AudioKey, Entry]:
+    """Return the sources of a shard.
+
+    There are none if its index is missing or of another rate, or its samples have another size.
+    """
     try:
         index = json.loads((path / f"{shard}.json").read_text(encoding="utf-8"))
         size = index["samples"] * np.dtype(shard.partition("-")[0]).itemsize
-        good = index["format"] == _FORMAT
-        return index if good and (path / f"{shard}.samples").stat().st_size == size else {}
+        same = (index["format"], index["sample_rate"]) == (_FORMAT, sample_rate)
+        if not same or (path / f"{shard}.samples").stat().st_size != size:
+            return {}
+        rows = zip(index["sources"], index["places"], index["stamps"], strict=True)
+        return {key_of(source): Entry(shard, *place, stamp) for source, place, stamp in rows}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
-
-
-def _entries(
-    path: Path, shard: str, sample_rate: int
-) -> dict[AudioKey, tuple[Entry, list[int] | None]]:
-    """Return the sources of a shard, with the stamps of their files; {} at another rate."""
-    index = _index(path, shard)
-    if index.get("sample_rate") != sample_rate:
-        return {}
-    rows = zip(index["sources"], index["places"], index["stamps"], strict=True)
-    return {key_of(source): (Entry(shard, *place), stamp) for source, place, stamp in rows}
 
 
 def key_of(row: list) -> AudioKey:
@@ -416,19 +393,19 @@ def key_of(row: list) -> AudioKey:
     return AudioKey(row[0], row[1], None if row[2] is None else tuple(row[2]))
 
 
-def _is_intact(path: Path, shard: str) -> bool:
-    index = _index(path, shard)
-    samples = _map(path, shard) if index else None
+def _is_intact(path: Path, entries: dict[AudioKey, Entry]) -> bool:
+    """Return whether the samples of a shard agree with the checksums of its ``entries``."""
+    samples = _map(path, next(iter(entries.values())).shard) if entries else None
     return samples is not None and all(
-        zlib.crc32(samples[start : start + length]) == crc32
-        for start, length, _, crc32 in index["places"]
+        zlib.crc32(samples[entry.start : entry.start + entry.length]) == entry.crc32
+        for entry in entries.values()
     )
 
 
-def _is_current(key: AudioKey, stamp: list[int] | None) -> bool:
+def _is_current(key: AudioKey, entry: Entry) -> bool:
     """Return whether a file is unchanged since decoding; a missing one counts as unchanged."""
     now = stamp_of(key.name)
-    return now is None or stamp is None or now == stamp
+    return now is None or entry.stamp is None or now == entry.stamp
 
 
 def stamp_of(name: str) -> list[int] | None:
@@ -445,15 +422,8 @@ def stamp_of(name: str) -> list[int] | None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Make and lock directory ``path`` for this process; other processes wait."""
-    with _lock(path, "", wait=True):
-        yield
-
-
-@contextmanager
-def _lock(path: Path, name: str, wait: bool) -> Iterator[bool]:
-    """Lock ``name`` in directory ``path``; yield whether this succeeded.
+def locked(path: Path, name: str = "", wait: bool = True) -> Iterator[bool]:
+    """Make directory ``path`` and lock ``name`` in it; yield whether this succeeded.
 
     It fails if another process holds the lock and ``wait`` is false.
     """
