@@ -9,9 +9,9 @@ from typing import NamedTuple
 from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
 from diarize.io.uem import read_uem
-from diarize.kaldi.reference import Overshoot, header_duration, read_reference, single_speaker_fault
-from diarize.kaldi.tables import LABEL_TABLES, read_tables
-from diarize.kaldi.validate import Lines, segment_faults, table_faults
+from diarize.kaldi.reference import Overshoot, read_reference, single_speaker_fault
+from diarize.kaldi.tables import LABEL_TABLES, DirTables, read_tables
+from diarize.kaldi.validate import segment_faults, table_faults
 from diarize.segments import Segment, merge_segments
 
 _LOADED = ("wav.scp", "segments", "utt2spk", "spk2utt", "utt2lang", "text", "reco2dur",
@@ -39,7 +39,7 @@ class DataDir:
     None.  Made by ``DataDir.load``, which checks it.
     """
 
-    path: Path
+    raw: DirTables = field(repr=False)
     wav_scp: dict[str, str]
     segments: dict[str, str] | None = None
     utt2spk: dict[str, str] = field(default_factory=dict)
@@ -68,12 +68,12 @@ class DataDir:
             raise DiarizeError(f"{path}: no such data directory")
         if not (path / "wav.scp").exists():
             raise DiarizeError(f"{path}: not a data directory: it has no wav.scp")
-        tables = read_tables(path, _LOADED)
-        for fault in table_faults(Lines(path), tables):
+        raw = DirTables(path, read_tables(path, _LOADED))
+        for fault in table_faults(raw):
             raise DiarizeError(fault)
         loaded = cls(
-            path,
-            **{name.replace(".", "_"): table for name, table in tables.items()},
+            raw,
+            **{name.replace(".", "_"): table for name, table in raw.tables.items()},
             rttm=path / "rttm" if (path / "rttm").exists() else None,
             uem=path / "uem" if (path / "uem").exists() else None,
             allow_pipes=allow_pipes,
@@ -81,6 +81,11 @@ class DataDir:
         if need_reference:
             loaded.require_reference()
         return loaded
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self.raw.path
 
     @property
     def recordings(self) -> list[str]:
@@ -139,17 +144,18 @@ class DataDir:
         """Return the reference, and what of its RTTM was cut at the end of the audio."""
         overshoot = Overshoot()
         if self.rttm is not None:
-            segments, overshoot = read_reference(self.rttm, self.wav_scp, self._known_duration)
+            segments, overshoot = read_reference(self.rttm, self.wav_scp, self.raw.seconds)
         else:
-            self._check_segments()
+            # Loading has compared them with reco2dur only.
+            for fault in segment_faults(self.raw, headers=True):
+                raise DiarizeError(fault)
             segments = merge_segments(self._labelled_utterances(labels))
         out: dict[str, list[Segment]] = {recording: [] for recording in self.wav_scp}
         for segment in segments:
             out[segment.recording].append(segment)
         by_speaker = LABEL_TABLES[labels] == "utt2spk"
         if by_speaker and (self.rttm is None or not self.utt2lang):
-            tables = {"reco2num_spk": self.reco2num_spk, "utt2spk": self.utt2spk}
-            fault = single_speaker_fault(self.path, out, tables, from_rttm=self.rttm is not None)
+            fault = single_speaker_fault(self.raw, out, from_rttm=self.rttm is not None)
             if fault:
                 raise DiarizeError(fault)
         return {recording: sorted(found) for recording, found in out.items()}, overshoot
@@ -178,11 +184,6 @@ class DataDir:
         """Return the evaluated regions of each recording in seconds, None without a ``uem``."""
         return None if self.uem is None else read_uem(self.uem)
 
-    def _known_duration(self, recording: str) -> float | None:
-        if recording in self.reco2dur:
-            return float(self.reco2dur[recording])
-        return header_duration(self.wav_scp.get(recording, "|"), self.path)
-
     def _labelled_utterances(self, labels: str) -> list[Segment]:
         self.require_reference(labels)
         table = getattr(self, LABEL_TABLES[labels])
@@ -191,17 +192,6 @@ class DataDir:
             for utt in self.utterances
             if utt.end is not None
         ]
-
-    def _check_segments(self) -> None:
-        """Raise DiarizeError for segments beyond audio whose length reco2dur does not have."""
-        lengths = {
-            name: self._known_duration(name)
-            for name in self.recordings
-            if name not in self.reco2dur
-        }
-        tables = {"segments": self.segments or {}, "wav.scp": self.wav_scp}
-        for fault in segment_faults(Lines(self.path), tables, lengths) if lengths else ():
-            raise DiarizeError(fault)
 
     def require_reference(self, labels: str = "speaker") -> None:
         """Raise DiarizeError without an ``rttm``, and without ``segments`` that have ``labels``."""

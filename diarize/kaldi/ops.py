@@ -17,22 +17,19 @@ from diarize.kaldi.tables import (
     LineFile,
     spk2utt_of,
 )
-from diarize.kaldi.validate import Lines, frame_shift_faults, table_faults
+from diarize.kaldi.validate import frame_shift_faults, table_faults
 
 
 def read_consistent(path: str | os.PathLike) -> DirTables:
     """Return the files of a directory; DiarizeError, with file and line, where tables disagree."""
     raw = DirTables.read(path)
-    lines = Lines(raw.path)
-    for faults in (
-        table_faults(lines, raw.tables), frame_shift_faults(raw.path), _line_file_faults(lines, raw)
-    ):  # fmt: skip
+    for faults in (table_faults(raw), frame_shift_faults(raw.path), _line_file_faults(raw)):
         for fault in faults:
             raise DiarizeError(fault)
     return raw
 
 
-def _line_file_faults(lines: Lines, raw: DirTables) -> Iterator[str]:
+def _line_file_faults(raw: DirTables) -> Iterator[str]:
     """Yield recordings of rttm and uem that the directory does not have, and lacking ones."""
     known = set(raw.tables.get("wav.scp", ())) or raw.ids(raw.utterances)[RECORDING]
     for name in sorted({"rttm", "uem"} & raw.lines.keys()):
@@ -40,7 +37,7 @@ def _line_file_faults(lines: Lines, raw: DirTables) -> Iterator[str]:
         for recording in sorted(listed - known):
             yield f"{raw.path / name}: recording {recording} is not in wav.scp"
         for recording in sorted(known - listed) if name == "uem" else ():
-            yield f"{lines.at('wav.scp', recording)}: {recording} is not in uem"
+            yield f"{raw.at('wav.scp', recording)}: {recording} is not in uem"
 
 
 def fix_data_dir(path: str | os.PathLike, kinds: Mapping[str, str] | None = None) -> str:
@@ -62,7 +59,7 @@ def fix_data_dir(path: str | os.PathLike, kinds: Mapping[str, str] | None = None
     tables = raw.tables
     before = raw.utterances
     if "segments" in tables:
-        tables["segments"] = _sound_segments(tables["segments"], tables.get("reco2dur", {}))
+        tables["segments"] = _with_ends(tables["segments"], tables.get("reco2dur", {}))
     common = {}
     for kind in (UTTERANCE, RECORDING, SPEAKER):
         keys = [set(table) for name, table in tables.items()
@@ -86,17 +83,15 @@ def fix_data_dir(path: str | os.PathLike, kinds: Mapping[str, str] | None = None
     return f"{path}: kept {len(kept)} of {len(before)} utterances; the original files: .backup"
 
 
-def _sound_segments(segments: Mapping[str, str], reco2dur: Mapping[str, str]) -> dict[str, str]:
+def _with_ends(segments: Mapping[str, str], reco2dur: Mapping[str, str]) -> dict[str, str]:
+    """Return the segments, with the lengths of known recordings in the place of -1."""
     out = {}
     for key, value in segments.items():
         recording, start, end = value.split()
-        try:
-            if float(end) == -1 and recording in reco2dur:
-                end = reco2dur[recording]
-            if 0 <= float(start) < float(end) or float(end) == -1:
-                out[key] = f"{recording} {start} {end}"
-        except ValueError:
-            pass
+        if float(end) == -1:
+            end = reco2dur.get(recording, end)
+        if float(start) < float(end) or float(end) == -1:
+            out[key] = f"{recording} {start} {end}"
     return out
 
 

@@ -7,18 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from diarize.errors import DiarizeError
-from diarize.io.audio import AudioSource
 from diarize.io.rttm import data_lines, parse_rttm_fields, read_turns
-from diarize.io.table import Report, line_of, raise_fault
-from diarize.kaldi.tables import LABEL_TABLES
+from diarize.io.table import Report, raise_fault
+from diarize.kaldi.tables import LABEL_TABLES, DirTables
 from diarize.segments import Segment, annotation_fault, merge_segments
 
 # Kaldi's extract-segments takes segments that end up to half a second late, and cuts them.
 MAX_OVERSHOOT = 0.5
 # Times are written in milliseconds.
 RESOLUTION = 0.001
-
-Tables = Mapping[str, Mapping[str, str]]
 
 
 class Overshoot(NamedTuple):
@@ -114,18 +111,8 @@ def _report_turns(
         )
 
 
-def header_duration(rxfilename: str, folder: Path) -> float | None:
-    """Return the seconds of an audio file by its header; None for a pipe or an unreadable file."""
-    if rxfilename.endswith("|"):
-        return None
-    try:
-        return AudioSource(rxfilename, False, folder, "").info().duration
-    except DiarizeError:
-        return None
-
-
 def single_speaker_fault(
-    path: Path, reference: Mapping[str, Iterable[Segment]], tables: Tables, from_rttm: bool
+    raw: DirTables, reference: Mapping[str, Iterable[Segment]], from_rttm: bool
 ) -> str | None:
     """Return the fault of a reference that has the recording in the place of the speakers.
 
@@ -134,7 +121,7 @@ def single_speaker_fault(
     accepted where that speaker has a name of its own or reco2num_spk says 1.  ``from_rttm``: an
     RTTM is contradicted only by reco2num_spk, and only where its label is the recording.
     """
-    counts = tables.get("reco2num_spk", {})
+    path, counts = raw.path, raw.tables.get("reco2num_spk", {})
     found = []
     for recording, segments in reference.items():
         labels = {segment.label for segment in segments}
@@ -150,7 +137,7 @@ def single_speaker_fault(
     source, said = path / ("rttm" if from_rttm else "utt2spk"), ""
     where = str(source)
     if name in counts:
-        where, said = line_of(path / "reco2num_spk", name), f", reco2num_spk says {counts[name]}"
+        where, said = raw.at("reco2num_spk", name), f", reco2num_spk says {counts[name]}"
     others = sorted(
         file.name for file in path.iterdir()
         if file.name.startswith("rttm.") or (file.suffix == ".rttm" and file.is_file())
@@ -199,13 +186,9 @@ def is_made_of_turns(segments: Mapping[str, str]) -> bool:
     """Whether all utterance ids are those of `turn_tables`."""
     for utterance, value in segments.items():
         recording, start, end = value.split()
-        if not utterance.startswith(f"{recording}-"):
-            return False
-        try:
-            first, last = round(1000 * float(start)), round(1000 * float(end))
-        except ValueError:
-            return False
-        if not utterance.endswith((f"-{first:08d}-{last:08d}", f"!{first:08d}-{last:08d}")):
+        first, last = round(1000 * float(start)), round(1000 * float(end))
+        ends = (f"-{first:08d}-{last:08d}", f"!{first:08d}-{last:08d}")
+        if not (utterance.startswith(f"{recording}-") and utterance.endswith(ends)):
             return False
     return True
 

@@ -14,10 +14,12 @@ from typing import NamedTuple
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_directory, atomic_write
+from diarize.io.audio import AudioSource
 from diarize.io.names import normal_name
 from diarize.io.table import (
     Report,
     TableForm,
+    line_numbers,
     parse_table,
     raise_fault,
     read_text,
@@ -51,6 +53,15 @@ def _is_warp(value: str) -> bool:
     return is_positive(value) and 0.5 < float(value) < 1.5
 
 
+def _is_span(value: str) -> bool:
+    try:
+        _, first, last = value.split()
+        start, end = float(first), float(last)
+    except ValueError:
+        return False
+    return 0 <= start < (math.inf if end == -1 else end) and math.isfinite(end)
+
+
 _NAME = TableForm(2, names=True)
 _SECONDS = TableForm(2, is_positive, "a positive number of seconds")
 _WARP = TableForm(2, _is_warp, "a warp factor between 0.5 and 1.5")
@@ -58,7 +69,8 @@ _WARP = TableForm(2, _is_warp, "a warp factor between 0.5 and 1.5")
 SCHEMA: dict[str, Table] = {
     "wav.scp": Table(RECORDING, TableForm(None, lambda v: bool(v) and v[0] != "~",
                                           "a file or command (no tilde)")),
-    "segments": Table(UTTERANCE, TableForm(4, names=True)),
+    "segments": Table(UTTERANCE, TableForm(4, _is_span, "a recording with 0 <= start < end (end "
+                                           "-1: to the end)", names=True)),
     "utt2spk": Table(UTTERANCE, _NAME),
     "spk2utt": Table(SPEAKER, TableForm(names=True)),
     "text": Table(UTTERANCE, TableForm(valid=lambda value: True)),
@@ -134,6 +146,9 @@ class DirTables:
     lines: dict[str, LineFile] = field(default_factory=dict)
     whole: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
+    # Line numbers for messages, and lengths by headers: read when they are needed.
+    _places: dict[str, dict[str, int]] = field(default_factory=dict, repr=False)
+    _seconds: dict[str, float | None] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(
@@ -157,7 +172,8 @@ class DirTables:
         if not out.tables.keys() & {"utt2spk", "wav.scp"}:
             raise DiarizeError(f"{path}: not a data directory: neither utt2spk nor wav.scp")
         if relocate and "wav.scp" in out.tables:
-            out.tables["wav.scp"] = _from_anywhere(path, out.tables["wav.scp"])
+            audio = out.tables["wav.scp"].items()
+            out.tables["wav.scp"] = {key: _from_anywhere(path, value) for key, value in audio}
         for file in sorted(path.iterdir()):
             if file.name in SCHEMA or file.name.startswith(".") or not file.is_file():
                 continue
@@ -179,6 +195,25 @@ class DirTables:
         """Return the recording that the utterance is a part of."""
         segments = self.tables.get("segments")
         return segments[utterance].split(None, 1)[0] if segments is not None else utterance
+
+    def at(self, name: str, key: str) -> str:
+        """Return ``file:line`` of ``key`` in the file ``name``, ``file`` if it is not in there."""
+        if name not in self._places:
+            self._places[name] = line_numbers(self.path / name)
+        number = self._places[name].get(key)
+        return f"{self.path / name}:{number}" if number else str(self.path / name)
+
+    def seconds(self, recording: str, headers: bool = True) -> float | None:
+        """Return the length of a recording by reco2dur, else by the header of its audio.
+
+        None if it is unknown: without ``headers``, and for a pipe or an unreadable file.
+        """
+        if recording in (known := self.tables.get("reco2dur", {})):
+            return float(known[recording])
+        if headers and recording not in self._seconds:
+            name = self.tables.get("wav.scp", {}).get(recording, "|")
+            self._seconds[recording] = _header_seconds(name, self.path)
+        return self._seconds.get(recording)
 
     def ids(self, utterances: Iterable[str]) -> dict[str, set[str]]:
         """Return the ids of each kind that belong to ``utterances``."""
@@ -333,18 +368,22 @@ def bare_path(rxfilename: str) -> str:
     return path if path and offset.isascii() and offset.isdigit() else rxfilename
 
 
-def _from_anywhere(path: Path, wav_scp: dict[str, str]) -> dict[str, str]:
-    out = {}
-    for key, value in wav_scp.items():
-        bare = bare_path(value)
-        moved = (
-            not value.endswith("|")
-            and not os.path.isabs(bare)
-            and not os.path.exists(bare)
-            and os.path.exists(os.path.join(path, bare))
-        )
-        out[key] = str(path / value) if moved else value
-    return out
+def _from_anywhere(path: Path, rxfilename: str) -> str:
+    """Return ``rxfilename`` in a form that does not depend on its data directory ``path``."""
+    try:
+        return AudioSource(rxfilename, base=path).resolved()
+    except DiarizeError:  # it is found nowhere
+        return rxfilename
+
+
+def _header_seconds(rxfilename: str, path: Path) -> float | None:
+    """Return the seconds of an audio file by its header; None for a pipe or an unreadable file."""
+    if rxfilename.endswith("|"):
+        return None
+    try:
+        return AudioSource(rxfilename, base=path).info().duration
+    except DiarizeError:
+        return None
 
 
 def _may_be_text(file: Path) -> bool:

@@ -8,7 +8,7 @@ from diarize.bin import datadir
 from diarize.errors import DiarizeError
 from diarize.io.audio import read_audio
 from diarize.io.table import line_numbers, write_table
-from diarize.kaldi import validate
+from diarize.kaldi import tables, validate
 from diarize.kaldi.datadir import DataDir, Utterance
 from diarize.segments import Segment
 
@@ -223,7 +223,7 @@ def test_many_faults_take_one_more_reading_of_a_table(tmp_path, monkeypatch):
         read.append(path.name)
         return line_numbers(path)
 
-    monkeypatch.setattr(validate, "line_numbers", counted)
+    monkeypatch.setattr(tables, "line_numbers", counted)
     faults = validate.validate_data_dir(tmp_path, feats=False)
     assert len([fault for fault in faults if "is not in" in fault]) == 2 * number
     assert f"{tmp_path}/text:3000: x-02999 is not in segments; utils/fix" in faults[number]
