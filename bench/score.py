@@ -142,11 +142,13 @@ print(code, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 """
 
 
-def run_command(command: list[str]) -> tuple[float, float, float]:
-    """Return (seconds, of these seconds of CPU, peak MB) of a whole command."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+def run_command(command: list[str], tree: Path | None = None) -> tuple[float, float, float]:
+    """Return (seconds, of these seconds of CPU, peak MB) of a whole command, run in ``tree``."""
+    env = {**os.environ, "PYTHONPATH": str(tree or ROOT), "OMP_NUM_THREADS": "1"}
     launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, *command]
-    done = subprocess.run(launcher, capture_output=True, text=True, env=env, check=True)
+    done = subprocess.run(
+        launcher, capture_output=True, text=True, env=env, cwd=tree, check=True
+    )
     code, *figures = done.stdout.split()
     if code != "0":
         raise SystemExit(f"failed with {code}: {' '.join(command)}")

@@ -142,30 +142,24 @@ def utterances_by_speaker(data: DataDir) -> dict[str, list[tuple[str | list, Utt
 
 
 def audio_files(path: str | os.PathLike | None) -> list[str]:
-    """Return the recordings of data directory ``path``, in manifest form; [] for None.
-
-    Raises DiarizeError if there is none.
-    """
+    """Return the recordings of data directory ``path``, in manifest form; [] for None."""
     if path is None:
         return []
     data = DataDir.load(path)
-    if not data.recordings:
-        raise DiarizeError(f"{data.path}: no recordings in it")
     return [data.source(recording).resolved() for recording in data.recordings]
 
 
 def rooms_of(path: str | os.PathLike | None) -> list[list[str]]:
     """Return the impulse responses of each room of data directory ``path``; [] for None.
 
-    The room is the speaker in utt2spk.  Raises DiarizeError if there is none.
+    The room is the speaker in utt2spk.
     """
-    files = audio_files(path)
-    if path is None:
-        return []
-    data = DataDir.load(path)
     rooms: dict[str, list[str]] = {}
-    for recording, file in zip(data.recordings, files, strict=True):
-        rooms.setdefault(data.utt2spk.get(recording, recording), []).append(file)
+    if path is not None:
+        data = DataDir.load(path)
+        for recording in data.recordings:
+            room = data.utt2spk.get(recording, recording)
+            rooms.setdefault(room, []).append(data.source(recording).resolved())
     return list(rooms.values())
 
 
