@@ -10,7 +10,8 @@ from diarize.bin.common import add_allow_pipes, command_parser, plain_text, run_
 from diarize.errors import DiarizeError
 from diarize.io.table import line_numbers, read_table
 from diarize.kaldi import ops
-from diarize.kaldi.tables import SPEAKER, UTTERANCE, DirTables, spk2utt_of, utt2spk_of
+from diarize.kaldi.schema import SPEAKER, UTTERANCE, spk2utt_of, utt2spk_of
+from diarize.kaldi.tables import DirTables
 from diarize.kaldi.validate import PURPOSES, validate_data_dir
 
 MOST_FAULTS = 100

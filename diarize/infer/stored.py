@@ -11,7 +11,7 @@ from diarize.io.atomic import atomic_write
 from diarize.io.rttm import write_rttm
 from diarize.io.table import line_of, read_table, read_text, write_table
 from diarize.kaldi.reference import turn_tables
-from diarize.kaldi.tables import spk2utt_of
+from diarize.kaldi.schema import spk2utt_of
 from diarize.segments import Segment
 from diarize.timebase import FrameGrid
 

@@ -15,7 +15,7 @@ from diarize.io.uem import write_uem
 from diarize.kaldi.datadir import DataDir
 from diarize.kaldi.ops import fix_data_dir
 from diarize.kaldi.reference import is_made_of_turns, turn_tables
-from diarize.kaldi.tables import spk2utt_of
+from diarize.kaldi.schema import spk2utt_of
 
 
 def write_reco2dur(

@@ -10,7 +10,8 @@ from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
 from diarize.io.uem import read_uem
 from diarize.kaldi.reference import Overshoot, read_reference, single_speaker_fault
-from diarize.kaldi.tables import LABEL_TABLES, DirTables, read_tables
+from diarize.kaldi.schema import LABEL_TABLES, read_tables
+from diarize.kaldi.tables import DirTables
 from diarize.kaldi.validate import segment_faults, table_faults
 from diarize.segments import Segment, merge_segments
 

@@ -8,15 +8,8 @@ from pathlib import Path
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_directory
 from diarize.io.table import line_of
-from diarize.kaldi.tables import (
-    RECORDING,
-    SCHEMA,
-    SPEAKER,
-    UTTERANCE,
-    DirTables,
-    LineFile,
-    spk2utt_of,
-)
+from diarize.kaldi.schema import RECORDING, SCHEMA, SPEAKER, UTTERANCE, spk2utt_of
+from diarize.kaldi.tables import DirTables, LineFile
 from diarize.kaldi.validate import frame_shift_faults, table_faults
 
 

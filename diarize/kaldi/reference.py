@@ -9,7 +9,8 @@ import numpy as np
 from diarize.errors import DiarizeError
 from diarize.io.rttm import data_lines, parse_rttm_fields, read_turns
 from diarize.io.table import Report, raise_fault
-from diarize.kaldi.tables import LABEL_TABLES, DirTables
+from diarize.kaldi.schema import LABEL_TABLES
+from diarize.kaldi.tables import DirTables
 from diarize.segments import Segment, annotation_fault, merge_segments
 
 # Kaldi's extract-segments takes segments that end up to half a second late, and cuts them.

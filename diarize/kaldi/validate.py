@@ -21,16 +21,16 @@ from diarize.kaldi.reference import (
     read_reference,
     single_speaker_fault,
 )
-from diarize.kaldi.tables import (
+from diarize.kaldi.schema import (
     RECORDING,
     SCHEMA,
     SPEAKER,
     UTTERANCE,
-    DirTables,
     bare_path,
     is_positive,
     read_tables,
 )
+from diarize.kaldi.tables import DirTables
 from diarize.segments import annotation_fault, by_recording
 
 _FIX = "utils/fix_data_dir.sh keeps what all files have"

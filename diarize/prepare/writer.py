@@ -19,7 +19,7 @@ from diarize.io.rttm import write_rttm
 from diarize.io.table import write_table
 from diarize.io.uem import write_uem
 from diarize.kaldi.reference import turn_tables
-from diarize.kaldi.tables import spk2utt_of
+from diarize.kaldi.schema import spk2utt_of
 from diarize.kaldi.validate import validate_data_dir
 from diarize.prepare.counts import Counts
 from diarize.prepare.part import CorpusPart, CorpusRecording

@@ -24,7 +24,7 @@ from diarize.io.filename import file_name
 from diarize.io.rttm import write_rttm
 from diarize.io.table import read_table, write_table
 from diarize.io.uem import write_uem
-from diarize.kaldi.tables import spk2utt_of
+from diarize.kaldi.schema import spk2utt_of
 from diarize.kaldi.validate import validate_data_dir
 from diarize.segments import Segment
 from diarize.simulate.manifest import Manifest, parse_utterance

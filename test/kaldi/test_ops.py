@@ -10,7 +10,7 @@ from diarize.errors import DiarizeError
 from diarize.io.table import read_table, write_table
 from diarize.kaldi import tables
 from diarize.kaldi.ops import combine_data_dirs, copy_data_dir
-from diarize.kaldi.tables import SCHEMA
+from diarize.kaldi.schema import SCHEMA
 from diarize.kaldi.validate import validate_data_dir
 
 BY_SPEAKER = ("cmvn.scp", "spk2gender", "spk2warp", "spk2age", "spk2utt")

@@ -16,7 +16,7 @@ from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
 from diarize.io.audio import write_wav
 from diarize.io.table import write_table
-from diarize.kaldi.tables import spk2utt_of
+from diarize.kaldi.schema import spk2utt_of
 
 SAMPLE_RATE = 16000
 
