@@ -210,6 +210,27 @@ def test_tuning_calibrates_the_confidence_that_is_written(work):
     assert 0.7 > wanted[0] > wanted[1]
 
 
+def test_tuning_calibrates_the_confidence_of_languages(work):
+    """In the same way: of turns with a raw confidence of 0.8 half of the time is right."""
+    vad = (1.0, 0.9, [(0, 400), (500, 900)])
+    silent = [(0.0, 0.9, [])] * 3
+    turns = [(1.0, 0.8, [(0, 400)]), (1.0, 0.6, [(500, 900)])]
+    write_posteriors("post", {"a": [vad, *turns], "b": silent, "quiet": silent})
+    (work / "post/task").write_text("language\n")
+    write_rttm("ref", [Segment("a", 0, 2, "eng"), Segment("a", 5, 5.4, "hin")])
+    (work / "conf.yaml").write_text(
+        "tune: {query_threshold: [0.5], mask_threshold: [0.5], median: [1], min_duration: [0]}\n"
+    )
+    assert main(TUNE) == 0
+    slope, offset = yaml.safe_load((work / "best.yaml").read_text())["postprocess"]["confidence"]
+    assert main(APPLY) == 0
+    turns = read_rttm_with_confidence("out/rttm")
+    wanted = [1 / (1 + np.exp(-(slope * np.log(p / (1 - p)) + offset))) for p in (0.8, 0.6)]
+    assert [(turn.label, turn.start, turn.end) for turn in turns] == [("L1", 0, 4), ("L2", 5, 9)]
+    assert [turn.confidence for turn in turns] == pytest.approx(wanted, abs=0.001)
+    assert 0.7 > wanted[0] > wanted[1]
+
+
 @pytest.mark.parametrize("out", ["out.json", "out.csv", "out.rttm"])
 def test_the_suffix_decides_about_the_format(work, out):
     assert main(TUNE) == 0
