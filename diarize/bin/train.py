@@ -133,6 +133,8 @@ def train(config: "Config", args: argparse.Namespace) -> int:
     how += [key for key in ("bucket", "channel") if not mapping["data"][key]]
     how += ["sampling"] if mapping["data"]["sampling"] == "recording" else []
     identity["data"] = {key: x for key, x in mapping["data"].items() if key not in how}
+    if config.options.model.name in ("eend_m2f", "sage_ld"):  # earlier trainings have no name
+        identity["model"] = {k: x for k, x in mapping["model"].items() if k != "name"}
     identity |= {"train_weights": weights} if weights else {}
     meta = {"config": mapping, "domain": domain_of(task)}
     return Trainer(task, config.train, args.out, meta=meta, identity=identity, data=data).run()

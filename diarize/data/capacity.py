@@ -12,11 +12,11 @@ from diarize.timebase import FrameGrid
 
 
 def crowded_recordings(
-    source: Source, options: CropOptions, grid: FrameGrid, capacity: int, noun: str
+    source: Source, options: CropOptions, grid: FrameGrid, capacity: int, noun: str, key: str
 ) -> dict[str, str]:
     """Return a message for each recording with more than ``capacity`` labels in any crop.
 
-    ``noun`` is the word for the labels.  Turns shorter than a frame at an edge of the crop do
+    ``noun`` is the word for the labels, ``key`` the option that raises the capacity.  Turns shorter than a frame at an edge of the crop do
     not count: they have no frame in it.
     """
     out = {}
@@ -32,8 +32,7 @@ def crowded_recordings(
             seconds = min(wanted, total) / grid.sample_rate
             out[source.name(index)] = (
                 f"{count} {noun} in the {seconds:g} s from {max(0.0, start):.1f} s on, the model "
-                f"has queries for {capacity}: raise model.decoder.queries, or lower "
-                "data.crop_seconds"
+                f"has queries for {capacity}: raise {key}, or lower data.crop_seconds"
             )
     return out
 

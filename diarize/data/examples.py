@@ -1,6 +1,6 @@
 """Training examples and the batches they are collated into."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ class Example:
     ``waveform`` is float32 (n,), ``activity`` bool (T, S) on the model's frame grid.  Every
     column has at least one active frame; the VAD slot of languages may have none.
     ``labels`` are the names of the columns.  ``evaluated``, bool (T,), is True in the annotated
-    frames; None: all frames.
+    frames; None: all frames.  ``order``, int (T,), is that in which a model reads the frames;
+    None: in time.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Example:
     activity: np.ndarray
     labels: tuple[str, ...] = ()
     evaluated: np.ndarray | None = None
+    order: np.ndarray | None = None
 
 
 @dataclass
@@ -30,8 +32,9 @@ class Batch:
 
     ``label_ids`` (B, S) are the indices of the columns' labels in the task's list, if it has
     one; -1: not in the list.  ``evaluated``, bool (B, T), is True in the frames that losses and
-    errors are computed from; None: all frames but the padding.  ``unpadded``: no example is
-    padded; known on the host, without waiting for a GPU.
+    errors are computed from; None: all frames but the padding.  ``order``, int64 (B, T), is that
+    of `Example`, padding last.  ``unpadded``: no example is padded; known on the host, without
+    waiting for a GPU.
     """
 
     names: list[str]
@@ -43,6 +46,7 @@ class Batch:
     seconds: float = field(default=0.0)
     label_ids: Tensor | None = None
     evaluated: Tensor | None = None
+    order: Tensor | None = None
     unpadded: bool = False
 
     @property
@@ -71,8 +75,7 @@ class Batch:
         return self
 
     def _tensors(self) -> list[str]:
-        names = ["waveforms", "num_samples", "targets", "num_frames", "label_ids", "evaluated"]
-        return [name for name in names if getattr(self, name) is not None]
+        return [f.name for f in fields(self) if isinstance(getattr(self, f.name), Tensor)]
 
 
 def collate(examples: list[Example], sample_rate: int) -> Batch:
@@ -100,5 +103,17 @@ def collate(examples: list[Example], sample_rate: int) -> Batch:
         num_speakers=speakers,
         seconds=sum(samples) / sample_rate,
         evaluated=evaluated,
+        order=_order(examples, max(frames)),
         unpadded=min(samples) == max(samples),
     )
+
+
+def _order(examples: list[Example], frames: int) -> Tensor | None:
+    """Return the order of the frames of all examples (B, T), None if all are in time."""
+    if all(e.order is None for e in examples):
+        return None
+    out = torch.arange(frames).repeat(len(examples), 1)
+    for row, example in zip(out, examples, strict=True):
+        if example.order is not None:
+            row[: len(example.order)] = torch.from_numpy(example.order)
+    return out

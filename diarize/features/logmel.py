@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,12 @@ class LogMelOptions:
     """mean: the mean of each recording is removed; none."""
     remove_offset: bool = True
     """Subtract the mean of each window from its samples, as remove_dc_offset of Kaldi."""
+    context: int = 0
+    """Frames on each side that are appended to a frame (spliced); zeros outside a recording."""
+    subsampling: int = 1
+    """One of this number of frames is kept, after splicing: the frame grid has
+    ``hop_ms`` x ``subsampling``.
+    """
 
     def __post_init__(self) -> None:
         at_least(1, sample_rate=self.sample_rate, num_mels=self.num_mels, stack=self.stack)
@@ -44,6 +50,13 @@ class LogMelOptions:
         shortest = 1000 / self.sample_rate
         at_least(shortest, window_ms=self.window_ms, hop_ms=self.hop_ms)
         positive(floor=self.floor)  # its logarithm is computed
+        at_least(0, context=self.context)
+        at_least(1, subsampling=self.subsampling)
+        if 2 * self.context + 1 < self.subsampling:
+            raise ValueError(
+                f"a context of {self.context} with a subsampling of {self.subsampling} skips "
+                f"frames: raise context to {self.subsampling // 2}"
+            )
 
 
 class LogMel(nn.Module):
@@ -54,12 +67,11 @@ class LogMel(nn.Module):
         from torchaudio.functional import melscale_fbanks
 
         self.options = options
-        self.grid = FrameGrid(
-            options.sample_rate, round(options.sample_rate * options.hop_ms / 1000)
-        )
-        if self.grid.hop % options.stack:
+        self.hop = round(options.sample_rate * options.hop_ms / 1000)
+        self.grid = FrameGrid(options.sample_rate, self.hop * options.subsampling)
+        if self.hop % options.stack:
             raise DiarizeError(
-                f"log-mel features: a hop of {self.grid.hop} samples cannot be divided into "
+                f"log-mel features: a hop of {self.hop} samples cannot be divided into "
                 f"{options.stack} (stack)"
             )
         self.window_length = round(options.sample_rate * options.window_ms / 1000)
@@ -67,6 +79,10 @@ class LogMel(nn.Module):
         # Zeros around the window make it as long as the transform.
         left = (self.fft_length - self.window_length) // 2
         right = self.fft_length - self.window_length - left
+        # Samples before a recording in its first window.  With an even subsampling the windows
+        # are half a hop earlier, so that one is centred on the middle of each frame of the grid.
+        lead = self.hop // 2 if options.subsampling % 2 == 0 else 0
+        self._before = (self.fft_length - self.hop // options.stack) // 2 + lead
         self._inside = slice(left, left + self.window_length)
         window = F.pad(torch.hann_window(self.window_length, periodic=False), (left, right))
         self.register_buffer("window", window, persistent=False)
@@ -86,22 +102,25 @@ class LogMel(nn.Module):
     @property
     def output_dim(self) -> int:
         """Number of features per frame."""
-        return self.options.num_mels * self.options.stack
+        o = self.options
+        return o.num_mels * o.stack * (2 * o.context + 1)
 
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features (B, T, num_mels stack) and lengths (B,) for ``waveforms`` (B, n).
+        """Return features (B, T, D) and lengths (B,) for ``waveforms`` (B, n).
 
         Frame t is the window centred on the middle of samples [t hop, (t + 1) hop), or of each
-        of ``stack`` equal parts of them; outside a recording there are zeros.  Computed in
-        float32.
+        of ``stack`` equal parts of them, D = num_mels stack; outside a recording there are zeros.
+        With ``subsampling`` it is centred on the middle of a frame of the grid, and with
+        ``context`` it follows and precedes that number of windows, D = num_mels stack (2 context
+        + 1).  Computed in float32.
         """
         stack = self.options.stack
-        lengths = (num_samples + self.grid.hop // 2) // self.grid.hop
-        hop = self.grid.hop // stack
-        num_windows = self.grid.num_frames(waveforms.shape[1]) * stack
+        lengths = self._count(num_samples)
+        hop = self.hop // stack
+        num_windows = self._count(waveforms.shape[1]) * stack
         inside = length_mask(num_samples, waveforms.shape[1])
         waveforms = waveforms.float().masked_fill(~inside, 0.0)
-        left = (self.fft_length - hop) // 2
+        left = self._before
         right = (num_windows - 1) * hop + self.fft_length - left - waveforms.shape[1]
         with torch.no_grad(), torch.autocast(waveforms.device.type, enabled=False):
             padded = F.pad(waveforms, (left, right)).unfold(1, self.fft_length, hop)
@@ -113,11 +132,31 @@ class LogMel(nn.Module):
             if self.options.normalize == "mean":
                 mean = mel.sum(1, keepdim=True) / lengths.clamp(min=1)[:, None, None]
                 mel = (mel - mean).masked_fill(~valid, 0.0)
-        return mel, lengths
+            if self.grid.hop == self.hop and not self.options.context:
+                return mel, lengths
+            mel = self._splice(mel, 0, self.grid.num_frames(waveforms.shape[1]))
+            lengths = (num_samples + self.grid.hop // 2) // self.grid.hop
+            return mel.masked_fill(~length_mask(lengths, mel.shape[1])[..., None], 0.0), lengths
+
+    def _count(self, num_samples: Any) -> Any:
+        """Return the number of frames, before subsampling, of ``num_samples`` samples."""
+        return (num_samples + self.hop // 2) // self.hop
+
+    def _splice(self, mel: Tensor, first: int, last: int) -> Tensor:
+        """Return the frames [first, last) of the grid from all ``mel`` (B, L, D) of a recording."""
+        context, factor = self.options.context, self.options.subsampling
+        if not context and factor == 1:
+            return mel[:, first:last]
+        low = first * factor + factor // 2 - context
+        high = (last - 1) * factor + factor // 2 + context + 1
+        part = mel[:, max(0, low) : max(0, high)]
+        left = max(0, -low)
+        part = F.pad(part, (0, 0, left, max(0, high - low - left - part.shape[1])))
+        return part.unfold(1, 2 * context + 1, factor).transpose(2, 3).flatten(2)
 
     def open_recording(self, samples: Samples) -> Callable[[int, int], Tensor]:
         """Return a function that returns the features of the frames [first, last) of a recording,
-        (1, last - first, num_mels stack), as ``forward`` computes them from all its samples.
+        (1, last - first, D), as ``forward`` computes them from all its samples.
 
         The audio is read once, in blocks, and the features of the whole are kept: 33 MB per
         hour with the defaults.
@@ -128,13 +167,12 @@ class LogMel(nn.Module):
             # In blocks: the mean in float64 would copy all features at twice their size.
             total = sum(block.sum(0, dtype=torch.float64) for block in mel.split(_MEAN_BLOCK))
             mel -= (total / len(mel)).float()
-        return lambda first, last: mel[None, first:last]
+        return lambda first, last: self._splice(mel[None], first, last)
 
     def _stream(self, blocks: Iterable[Tensor], num_samples: int) -> Tensor:
         """Return the log-mel energies (windows, num_mels) of consecutive ``blocks`` of samples."""
-        hop, size = self.grid.hop // self.options.stack, self.fft_length
-        total = self.grid.num_frames(num_samples) * self.options.stack
-        left = (size - hop) // 2
+        hop, size, left = self.hop // self.options.stack, self.fft_length, self._before
+        total = self._count(num_samples) * self.options.stack
         out = self.bank.new_empty(total, self.options.num_mels)
         done, kept = 0, None
         before = left  # zeros at the beginning of ``kept``

@@ -37,9 +37,9 @@ def make_predictor(model: nn.Module, grid: FrameGrid, options: NetworkOptions) -
         features=model.features.output_dim,
         kept=model.features.keeps_features,
         factor=model.factor,
-        dim=model.decoder.class_head.in_features,
+        dim=model.dim,
         ff_dim=_widest(model),
-        queries=len(model.decoder.queries),
+        queries=model.num_queries,
         piece=GPU_PIECE if device.type == "cuda" else CPU_PIECE,
     )
     fixed = getattr(model, "fixed_queries", 0)

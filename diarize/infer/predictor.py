@@ -27,6 +27,8 @@ class Network(Protocol):
 
     features: Any
     factor: int
+    dim: int
+    num_queries: int
 
     def encode(self, features: Tensor, lengths: Tensor | None = None) -> Encoded: ...
 

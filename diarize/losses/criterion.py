@@ -106,9 +106,7 @@ class Criterion:
         of the last layer.  All is computed in float32 for any precision of the predictions.
         """
         with float32_precision(predictions.frames.device):
-            predictions, targets = predictions.float(), targets.float()
-            if not self.options.deep_supervision:
-                predictions = predictions.last()
+            predictions, targets = self.supervised(predictions.float()), targets.float()
             logits = predictions.mask_logits()  # (L1, B, T, N)
             valid = self._valid(predictions, logits, evaluated)
             with torch.no_grad():
@@ -122,6 +120,10 @@ class Criterion:
             total = (weights[:, None] * averages).sum()
         stats = {name: averages[i, -1].detach() for i, name in enumerate(self.TERMS)}
         return total, stats
+
+    def supervised(self, predictions: QueryPredictions) -> QueryPredictions:
+        """Return the predictions of the layers that have a loss."""
+        return predictions if self.options.deep_supervision else predictions.last()
 
     def weights(self) -> list[float]:
         """Return the weight of each term."""

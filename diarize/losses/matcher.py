@@ -16,12 +16,14 @@ def match(
     num_speakers: Sequence[int],
     names: Sequence[str] | None = None,
     what: str = "speakers",
+    candidates: Sequence[int] | None = None,
 ) -> Tensor:
     """Return the optimal query of each speaker, int64 (..., B, S) on the device of ``cost``.
 
     ``cost`` is (..., B, N, S); recording b has the first ``num_speakers[b]`` columns, and the
-    entries of the others are 0.  ``what`` is the noun for columns in errors.  The costs of all
-    layers and recordings are copied to the host at once.  Raises DiarizeError, with the
+    entries of the others are 0.  ``what`` is the noun for columns in errors.  Only the first
+    ``candidates[b]`` queries of recording b are matched; None: any.  The costs of all layers and
+    recordings are copied to the host at once.  Raises DiarizeError, with the
     recording, if a cost is not finite or there are more speakers than queries.
     """
     *stack, batch, queries, speakers = cost.shape
@@ -32,8 +34,9 @@ def match(
     _check(host, num_speakers, names, what)
     out = np.zeros((layers, batch, speakers), dtype=np.int64)
     for b, count in enumerate(num_speakers):
+        most = queries if candidates is None else candidates[b]
         for layer in range(layers if count else 0):
-            out[layer, b, :count] = linear_sum_assignment(host[layer, b, :count])[1]
+            out[layer, b, :count] = linear_sum_assignment(host[layer, b, :count, :most])[1]
     return torch.from_numpy(out).to(cost.device).reshape(*stack, batch, speakers)
 
 

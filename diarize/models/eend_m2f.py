@@ -1,6 +1,7 @@
 """EEND-M2F: masked-attention mask transformers for speaker diarization (arXiv 2401.12600)."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +80,8 @@ class DecoderOptions:
 class EendM2fOptions:
     """Options of the whole model; the defaults yield the paper's 16.2 M parameters."""
 
+    name: Literal["eend_m2f"] = "eend_m2f"
+    """Name of the model: eend_m2f or eend_eda."""
     features: LogMelOptions = field(default_factory=LogMelOptions)
     """Log-mel features."""
     backbone: BackboneOptions = field(default_factory=BackboneOptions)
@@ -112,6 +115,8 @@ class Backbone(nn.Module):
 
 class EendM2f(nn.Module):
     """EEND-M2F: from waveforms to speaker masks in one forward pass (Figure 1)."""
+
+    capacity_option = "model.decoder.queries"
 
     def __init__(self, options: EendM2fOptions) -> None:
         super().__init__()
@@ -182,3 +187,13 @@ class EendM2f(nn.Module):
     def factor(self) -> int:
         """Number of frames of the grid per frame of the encoder."""
         return self.backbone.factor
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the latent sequences."""
+        return self.options.backbone.dim
+
+    @property
+    def num_queries(self) -> int:
+        """Number of queries."""
+        return self.options.decoder.queries

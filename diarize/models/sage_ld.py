@@ -38,6 +38,8 @@ class EncoderOptions:
 class SageLdOptions:
     """Options of the whole model; the defaults are the paper's."""
 
+    name: Literal["sage_ld"] = "sage_ld"
+    """Name of the model."""
     front_end: Literal["ssl_conv", "ssl_full", "log_mel"] = "ssl_conv"
     """Section of the features in use; the other two are ignored."""
     ssl_conv: SslConvOptions = field(default_factory=SslConvOptions)
@@ -83,6 +85,7 @@ class SageLd(nn.Module):
     """SAGE-LD: masks of speech (query 0) and of languages, at the front-end's frame rate."""
 
     fixed_queries = 1
+    capacity_option = "model.decoder.queries"
 
     def __init__(self, options: SageLdOptions) -> None:
         super().__init__()
@@ -95,6 +98,16 @@ class SageLd(nn.Module):
             dim, d.queries, d.layers, d.heads, d.ff_dim, d.dropout, d.masked_attention
         )
         self.language_head = nn.Linear(dim, len(options.languages)) if options.languages else None
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the latent sequence."""
+        return self.options.encoder.dim
+
+    @property
+    def num_queries(self) -> int:
+        """Number of queries, with that of speech."""
+        return self.options.decoder.queries
 
     @property
     def labels(self) -> list[str]:

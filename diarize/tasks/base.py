@@ -28,8 +28,8 @@ from diarize.nn.outputs import QueryPredictions
 from diarize.segments import Segment
 from diarize.tasks.validation import ValidRecording, count_errors, valid_recordings
 
-# The model, plain or wrapped for several processes: (waveforms, lengths) -> predictions.
-Forward = Callable[[Tensor, Tensor], QueryPredictions]
+# The model, plain or wrapped for several processes: (waveforms, lengths, ...) -> predictions.
+Forward = Callable[..., QueryPredictions]
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,8 @@ class QueryTask:
             bad = dict(source.faults)
             source.leave_out(bad)
             bad |= crowded_recordings(
-                source, self.options.data, self.grid, self.capacity, f"{self.labels}s"
+                source, self.options.data, self.grid, self.capacity, f"{self.labels}s",
+                self.model.capacity_option,
             )
             source.leave_out(bad)
             self.left_out.append(sorted(bad))
@@ -164,16 +165,16 @@ class QueryTask:
     @property
     def capacity(self) -> int:
         """Largest number of labels in a crop that the queries can be matched with."""
-        return self.options.model.decoder.queries
+        return self.model.num_queries
 
     def example(self, index: int) -> Example:
         """Return training example ``index``: a function of the seed and ``index`` alone."""
         example = self._crops[index]
         # Here and not in the matching, so that all ranks of a training know of it.
-        if example.activity.shape[1] > self.options.model.decoder.queries:
+        if example.activity.shape[1] > self.model.num_queries:
             raise DiarizeError(
                 f"recording {example.name}: {len(example.labels)} labels in one crop, the model "
-                f"has queries for {self.capacity}; raise model.decoder.queries"
+                f"has queries for {self.capacity}; raise {self.model.capacity_option}"
             )
         return example
 
@@ -190,7 +191,7 @@ class QueryTask:
         seconds = self.options.data.crop_seconds
         samples = self.grid.to_samples(seconds)
         waveform = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
-        count = max(1, self.options.model.decoder.queries - 1)
+        count = max(1, self.model.num_queries - 1)
         each = seconds / count
         segments = [Segment("probe", i * each, (i + 1) * each, f"{i:04d}") for i in range(count)]
         example = self.make_example("probe", 0.1 * waveform, segments, self.grid)
@@ -198,19 +199,24 @@ class QueryTask:
 
     def normalizers(self, batch: Batch) -> Tensor:
         """Return the denominators of the loss terms, float64 (terms,)."""
-        queries = self.options.model.decoder.queries
-        return self.criterion.normalizers(batch.num_evaluated, batch.num_speakers, queries)
+        return self.criterion.normalizers(
+            batch.num_evaluated, batch.num_speakers, self.model.num_queries
+        )
 
     def loss(
         self, forward: Forward, batch: Batch, normalizers: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of ``batch`` and its terms; ``forward`` is the (wrapped) model."""
-        # Attention without a mask, possible without padding, allocates no T x T matrix on a GPU.
-        predictions = forward(batch.waveforms, None if batch.unpadded else batch.num_samples)
+        predictions = self.predict(forward, batch)
         return self.criterion.loss(
             predictions, batch.targets, batch.num_speakers, normalizers, batch.names,
             evaluated=batch.evaluated,
         )
+
+    def predict(self, forward: Forward, batch: Batch) -> QueryPredictions:
+        """Return the predictions of a training step; ``forward`` is the (wrapped) model."""
+        # Attention without a mask, possible without padding, allocates no T x T matrix on a GPU.
+        return forward(batch.waveforms, None if batch.unpadded else batch.num_samples)
 
     def more_counts(
         self, recording: ValidRecording, queries: Sequence[int], system: np.ndarray

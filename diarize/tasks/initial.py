@@ -5,7 +5,7 @@ from typing import Any
 
 from diarize.config import to_dict
 from diarize.errors import DiarizeError
-from diarize.tasks.registry import Config, parse_config
+from diarize.tasks.registry import Config, model_name, parse_config
 from diarize.train.checkpoint import load_model
 
 SECTIONS = ("model", "criterion")
@@ -21,15 +21,23 @@ def with_initial_model(
     The second value is a notice for each key that differs from its default for this reason.
     Raises DiarizeError for a model of another task.
     """
-    config = parse_config(mapping, where)
     own = load_model(path)[1].get("config") if path else None
     if not own:
-        return config, []
-    task = own.get("task", "speaker")
-    if task != config.task:
+        return parse_config(mapping, where), []
+    task, given = own.get("task", "speaker"), mapping.get("task", "speaker")
+    if task != given:
+        parse_config(mapping, where)
         raise DiarizeError(
-            f"{path} is a model of the task {task}, {where} is for {config.task}; give another "
+            f"{path} is a model of the task {task}, {where} is for {given}; give another "
             "initial model"
+        )
+    model = model_name(task, own)
+    mapping = {**mapping, "model": _named(mapping.get("model"), model)}
+    config = parse_config(mapping, where)
+    if config.options.model.name != model:
+        raise DiarizeError(
+            f"{path} is a model {model}, {where} is for {config.options.model.name}; give "
+            "another initial model"
         )
     held = {section: own.get(section) or {} for section in SECTIONS}
     speech_model = held["model"].get("ssl_conv")
@@ -49,6 +57,13 @@ def with_initial_model(
         )
     ]
     return full, [f"from {path}: {', '.join(taken)}"] if taken else []
+
+
+def _named(model: Any, name: str) -> Any:
+    """Return the section ``model``, with ``name`` if it has none."""
+    if model is None or isinstance(model, dict):
+        return {"name": name, **(model or {})}
+    return {"name": model} if isinstance(model, str) else model
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class LanguageTask(QueryTask):
 
     def normalizers(self, batch: Batch) -> Tensor:
         """Return the denominators of the loss terms, float64 (5,)."""
-        queries = self.options.model.decoder.queries
+        queries = self.model.num_queries
         return self.criterion.normalizers(
             batch.num_evaluated, batch.num_speakers, queries, batch.label_ids, batch.targets
         )

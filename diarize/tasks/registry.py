@@ -1,5 +1,6 @@
 """Tasks by name, and their construction from a configuration or a saved model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,14 @@ from diarize.config import from_dict, to_dict
 from diarize.errors import DiarizeError
 from diarize.tasks.base import QueryTask
 from diarize.tasks.language import LanguageOptions, LanguageTask
-from diarize.tasks.speaker import SpeakerOptions, SpeakerTask
+from diarize.tasks.speaker import EdaOptions, EdaTask, SpeakerOptions, SpeakerTask
 from diarize.train.checkpoint import check_modules, check_state, load_model
 from diarize.train.options import TrainOptions
 
-TASKS = {
-    "speaker": (SpeakerOptions, SpeakerTask),
-    "language": (LanguageOptions, LanguageTask),
+# The models of each task by ``model.name``; the first is the default.
+TASKS: dict[str, dict[str, tuple[type, Callable[..., QueryTask]]]] = {
+    "speaker": {"eend_m2f": (SpeakerOptions, SpeakerTask), "eend_eda": (EdaOptions, EdaTask)},
+    "language": {"sage_ld": (LanguageOptions, LanguageTask)},
 }
 
 
@@ -33,15 +35,31 @@ class Config:
 
 
 def parse_config(mapping: dict[str, Any], where: str) -> Config:
-    """Return the configuration in ``mapping``, as read from YAML; ``where`` names its source."""
+    """Return the configuration in ``mapping``, as read from YAML; ``where`` names its source.
+
+    ``model: NAME`` is the model of that name with its defaults.
+    """
     rest = dict(mapping)
     name = rest.pop("task", "speaker")
     if name not in TASKS:
         raise DiarizeError(f"{where}: unknown task '{name}'; known: {', '.join(TASKS)}")
+    if isinstance(rest.get("model"), str):
+        rest["model"] = {"name": rest["model"]}
+    model = model_name(name, rest)
+    if model not in TASKS[name]:
+        known = ", ".join(TASKS[name])
+        raise DiarizeError(f"{where}: model: the task {name} has no model '{model}'; known: {known}")
     common = {key: rest.pop(key) for key in ("train", "init_modules") if key in rest}
     shared = from_dict(Shared, common, where)
-    options = from_dict(TASKS[name][0], rest, where)
+    options = from_dict(TASKS[name][model][0], rest, where)
     return Config(name, options, shared.train, shared.init_modules)
+
+
+def model_name(task: str, mapping: dict[str, Any]) -> str:
+    """Return ``model.name`` of a configuration of ``task``; without one the default."""
+    model = mapping.get("model")
+    named = model.get("name") if isinstance(model, dict) else model
+    return next(iter(TASKS[task])) if named is None else str(named)
 
 
 def config_mapping(config: Config) -> dict[str, Any]:
@@ -61,7 +79,8 @@ def build_task(config: Config) -> QueryTask:
     not have.
     """
     try:
-        task = TASKS[config.task][1](config.options, seed=config.train.seed)
+        make = TASKS[config.task][config.options.model.name][1]
+        task = make(config.options, seed=config.train.seed)
     except ValueError as err:
         raise DiarizeError(f"the model cannot be built: {err}") from err
     check_modules(task.model, config.init_modules)

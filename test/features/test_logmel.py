@@ -131,3 +131,71 @@ def test_stacked_windows_are_those_of_the_smaller_hop(samples):
 def test_a_hop_that_cannot_be_divided_is_an_error():
     with pytest.raises(DiarizeError, match="hop of 160 samples cannot be divided into 3"):
         LogMel(LogMelOptions(stack=3))
+
+
+def spliced(fine, samples, context, factor):
+    """The frames of `LogMel` with splicing and subsampling, frame by frame from ``fine``."""
+    count = (samples + 80 * factor) // (160 * factor)
+    zeros = torch.zeros(fine.shape[1])
+    rows = []
+    for t in range(count):
+        middle = t * factor + factor // 2
+        near = range(middle - context, middle + context + 1)
+        rows.append(torch.cat([fine[i] if 0 <= i < len(fine) else zeros for i in near]))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("samples", [850, 8_000, 8_799, 8_800, 16_079])
+@pytest.mark.parametrize(("context", "factor"), [(7, 10), (2, 5), (3, 1), (1, 2)])
+def test_spliced_frames_are_their_neighbours(samples, context, factor):
+    torch.manual_seed(0)
+    waveform = torch.randn(1, samples)
+    layer = LogMel(LogMelOptions(context=context, subsampling=factor))
+    found, lengths = layer(waveform, torch.tensor([samples]))
+    assert layer.output_dim == 23 * (2 * context + 1) == found.shape[2]
+    assert layer.grid.hop == 160 * factor
+    assert lengths.tolist() == [layer.grid.num_frames(samples)] == [found.shape[1]]
+    if factor % 2:  # the windows are those of the features without subsampling
+        fine, _ = LogMel(LogMelOptions())(waveform, torch.tensor([samples]))
+        expected = spliced(fine[0], samples, context, factor)
+        torch.testing.assert_close(found[0], expected, atol=1e-4, rtol=1e-4)
+    else:  # they are 80 samples earlier
+        earlier = torch.nn.functional.pad(waveform, (80, 0))
+        options = LogMelOptions(normalize="none", remove_offset=False)
+        fine, _ = LogMel(options)(earlier, torch.tensor([samples + 80]))
+        layer = LogMel(LogMelOptions(normalize="none", remove_offset=False, context=context,
+                                     subsampling=factor))  # fmt: skip
+        found, _ = layer(waveform, torch.tensor([samples]))
+        expected = spliced(fine[0, : (samples + 80) // 160], samples, context, factor)
+        torch.testing.assert_close(found[0], expected, atol=1e-3, rtol=1e-3)
+
+
+def test_a_click_in_the_middle_of_a_subsampled_frame_is_in_its_middle():
+    options = LogMelOptions(normalize="none", context=7, subsampling=10, remove_offset=False)
+    waveform = torch.zeros(1, 16_000)
+    waveform[0, 3 * 1600 + 800] = 1.0
+    features, _ = LogMel(options)(waveform, torch.tensor([16_000]))
+    energy = features[0].unflatten(1, (15, 23)).mean(-1)  # (T, windows)
+    assert energy.flatten().argmax().item() == 3 * 15 + 7
+    assert energy[3, 6] == pytest.approx(float(energy[3, 8]), abs=0.2)
+
+
+@pytest.mark.parametrize("size", [333, 100_000])
+@pytest.mark.parametrize("samples", [900, 4_000, 20_011])
+def test_spliced_features_depend_neither_on_padding_nor_on_blocks(size, samples):
+    layer = LogMel(LogMelOptions(context=7, subsampling=10))
+    torch.manual_seed(0)
+    waveforms = 0.1 * torch.randn(2, 24_000) + 0.1
+    together, lengths = layer(waveforms, torch.tensor([samples, 24_000]))
+    count = int(lengths[0])
+    alone, _ = layer(waveforms[:1, :samples], torch.tensor([samples]))
+    torch.testing.assert_close(together[0, :count], alone[0], atol=1e-4, rtol=1e-4)
+    assert together[0, count:].abs().sum() == 0
+    read = layer.open_recording(InBlocks(waveforms[0, :samples], size))
+    parts = [read(t, min(t + 3, count)) for t in range(0, count, 3)]
+    torch.testing.assert_close(torch.cat(parts, 1), alone, atol=1e-4, rtol=1e-4)
+
+
+def test_subsampling_that_skips_frames_is_an_error():
+    with pytest.raises(ValueError, match="raise context to 5"):
+        LogMelOptions(context=4, subsampling=10)
