@@ -12,7 +12,8 @@ from diarize.infer.config import InferenceConfig
 from diarize.tasks.registry import TASKS, parse_config
 from diarize.train.options import TrainOptions
 
-SECTIONS = [TASKS["speaker"][0], TASKS["language"][0], TrainOptions, InferenceConfig]
+SECTIONS = [*(options for models in TASKS.values() for options, _ in models.values()),
+            TrainOptions, InferenceConfig]
 
 
 def sections_of(value):
@@ -49,7 +50,7 @@ def test_keys_have_their_sections_and_types():
 
 
 def test_inherited_fields_are_described():
-    data = TASKS["speaker"][0]().data
+    data = TASKS["speaker"]["eend_m2f"][0]().data
     assert {"crop_seconds", "store"} <= field_docs(type(data)).keys()
 
 

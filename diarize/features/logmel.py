@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from diarize.checks import at_least, positive
+from diarize.checks import at_least, positive, require
 from diarize.errors import DiarizeError
 from diarize.features.recording import Samples
 from diarize.nn.attention import length_mask
@@ -52,11 +52,9 @@ class LogMelOptions:
         positive(floor=self.floor)  # its logarithm is computed
         at_least(0, context=self.context)
         at_least(1, subsampling=self.subsampling)
-        if 2 * self.context + 1 < self.subsampling:
-            raise ValueError(
-                f"a context of {self.context} with a subsampling of {self.subsampling} skips "
-                f"frames: raise context to {self.subsampling // 2}"
-            )
+        require(2 * self.context + 1 >= self.subsampling, "context", self.context,
+                f"{self.subsampling // 2} or more with a subsampling of {self.subsampling}, which "
+                "would skip frames")
 
 
 class LogMel(nn.Module):

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from diarize.errors import DiarizeError, require_at_least
+from diarize.checks import non_negative
+from diarize.errors import DiarizeError
 from diarize.losses import terms
 from diarize.losses.criterion import Criterion
 from diarize.losses.matcher import match
@@ -25,7 +26,7 @@ class EdaCriterionOptions:
     """
 
     def __post_init__(self) -> None:
-        require_at_least(0, existence=self.existence)
+        non_negative(existence=self.existence)
 
 
 class EdaCriterion(Criterion):

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from diarize.errors import require_at_least
+from diarize.checks import at_least, fraction, non_negative
 from diarize.features.logmel import LogMel, LogMelOptions
 from diarize.nn.attractors import EncoderDecoderAttractors, in_order
 from diarize.nn.conformer import Conformer
@@ -35,9 +35,10 @@ class EdaEncoderOptions:
     """Dropout probability."""
 
     def __post_init__(self) -> None:
-        require_at_least(1, dim=self.dim, heads=self.heads, ff_dim=self.ff_dim)
-        require_at_least(1, kernel=self.kernel)
-        require_at_least(0, layers=self.layers)
+        at_least(1, dim=self.dim, heads=self.heads, ff_dim=self.ff_dim)
+        at_least(1, kernel=self.kernel)
+        non_negative(layers=self.layers)
+        fraction(dropout=self.dropout)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class EendEdaOptions:
     """Number N of attractors: the largest number of speakers."""
 
     def __post_init__(self) -> None:
-        require_at_least(1, max_speakers=self.max_speakers)
+        at_least(1, max_speakers=self.max_speakers)
 
 
 class EdaEncoder(nn.Module):

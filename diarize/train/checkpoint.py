@@ -33,12 +33,14 @@ State = Mapping[str, torch.Tensor]
 class TrainingProgress:
     """Progress of a training: the content of ``last.pth`` besides weights and optimiser.
 
+    ``elapsed`` is wall time, ``cpu_elapsed`` the processor time of the steps, in seconds;
     ``parts`` is the number of micro-batches of a step, over all processes.
     """
 
     step: int = 0
     best: list[dict[str, float]] = field(default_factory=list)
     elapsed: float = 0.0
+    cpu_elapsed: float = 0.0
     pending_validation: bool = False
     fingerprint: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)

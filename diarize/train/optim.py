@@ -85,6 +85,10 @@ def learning_rate(options: TrainOptions, step: int) -> float:
     plan, peak, total = options.schedule, options.optimizer.lr, options.steps
     if plan.name == "constant":
         return peak * min(1.0, (step + 1) / plan.warmup_steps) if plan.warmup_steps else peak
+    if plan.name == "noam":
+        # Vaswani 2017, eq. (3), with the highest rate as its scale.
+        done = (step + 1) / plan.warmup_steps
+        return peak * min(done, done**-0.5)
     if plan.name == "threephase":
         return _threephase(plan, peak, step, total)
     return _onecycle(plan, peak, step, total)

@@ -16,7 +16,7 @@ from diarize.checks import (
 )
 
 OPTIMIZERS = ("adamw", "muon")
-SCHEDULES = ("onecycle", "constant", "threephase")
+SCHEDULES = ("onecycle", "constant", "threephase", "noam")
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -25,7 +25,7 @@ DEVICES = ("auto", "cpu", "cuda")
 # that depend on it.
 _FREE_ON_RESUME = {
     "steps", "accumulation", "max_memory", "num_workers", "threads", "device", "max_seconds",
-    "tensorboard", "valid_interval", "save_interval", "log_interval", "keep_best",
+    "max_cpu_seconds", "tensorboard", "valid_interval", "save_interval", "log_interval", "keep_best",
     "find_unused_parameters", "gradient_checkpointing",
 }
 
@@ -63,7 +63,8 @@ class ScheduleOptions:
 
     name: str = "onecycle"
     """onecycle: two cosine phases; constant, after a linear warm-up; threephase: linear increase,
-    constant, linear decrease (SAGE-LD's adaptation).
+    constant, linear decrease (SAGE-LD's adaptation); noam: linear warm-up, then falling with the
+    root of the step (EEND-EDA).
     """
     pct_start: float = 0.3
     """onecycle: share of the steps before the highest rate."""
@@ -72,7 +73,7 @@ class ScheduleOptions:
     final_div_factor: float = 1e4
     """onecycle: initial rate divided by the final rate."""
     warmup_steps: int = 0
-    """constant: steps of linear warm-up; 0: none."""
+    """constant and noam: steps of linear warm-up; 0: none, noam requires 1 or more."""
     start_lr: float = 5e-6
     """threephase: initial rate."""
     end_lr: float = 5e-6
@@ -88,6 +89,8 @@ class ScheduleOptions:
         positive(div_factor=self.div_factor, final_div_factor=self.final_div_factor)
         non_negative(start_lr=self.start_lr, end_lr=self.end_lr, warmup_steps=self.warmup_steps)
         fraction(warmup_part=self.warmup_part, hold_part=self.hold_part)
+        require(self.name != "noam" or self.warmup_steps >= 1, "warmup_steps", self.warmup_steps,
+                "1 or more with noam")
         fraction(**{"warmup_part + hold_part": self.warmup_part + self.hold_part})
 
 
@@ -138,6 +141,11 @@ class TrainOptions:
     counted over all resumed runs. The number of steps then depends on the machine: such a run is
     not reproducible bit by bit. null: no limit.
     """
+    max_cpu_seconds: float | None = None
+    """The same limit for the processor time (s) of the training steps, summed over the threads of
+    the main process, without validation and without ``num_workers``: a budget that other load on
+    the machine does not shorten. null: no limit.
+    """
     find_unused_parameters: bool = False
     """Option of DistributedDataParallel, for models with unused parameters."""
     gradient_checkpointing: bool = False
@@ -153,7 +161,8 @@ class TrainOptions:
         non_negative(clip_norm=self.clip_norm, valid_interval=self.valid_interval)
         non_negative(save_interval=self.save_interval, num_workers=self.num_workers)
         non_negative(threads=self.threads)
-        positive(max_seconds=self.max_seconds, max_memory=self.max_memory)
+        positive(max_seconds=self.max_seconds, max_cpu_seconds=self.max_cpu_seconds)
+        positive(max_memory=self.max_memory)
         one_of(PRECISIONS, precision=self.precision)
         one_of(DEVICES, device=self.device)
         require(self.batch_size >= self.parts, "batch_size", self.batch_size,

@@ -91,7 +91,7 @@ def progress_line(step: int, steps: int, figures: dict[str, float], left: float)
     'step 5/20  loss 1.5  lr 0.0001  250 x real time  left 0:01:15'
     """
     units = {"example_rate": "examples/s", "audio_rate": "x real time"}
-    hidden = {"elapsed", "data_share", *units}
+    hidden = {"elapsed", "cpu_elapsed", "data_share", *units}
     order = ["loss", *sorted(figures.keys() - {"loss", "lr", "grad_norm"}), "lr", "grad_norm"]
     parts = [f"step {step}/{steps}"]
     parts += [f"{k} {_number(figures[k])}" for k in order if k in figures and k not in hidden]

@@ -127,7 +127,8 @@ class _Run:
                     self._say(f"already trained for {progress.step} steps")
                     return 0
                 if progress.step and self._out_of_time():
-                    self._say(f"the {options.max_seconds:g} s for training are used up")
+                    self._say("the seconds for training are used up (max_seconds, "
+                              "max_cpu_seconds)")
                     return 0
                 code = self._loop(signals)
                 self._say(_ending(code, progress))
@@ -156,7 +157,7 @@ class _Run:
         options, progress = self.options, self.progress
         batches = feed(self.task, options, self.group, progress.step)
         for step in range(progress.step, options.steps):
-            begin = time.monotonic()
+            begin, cpu = time.monotonic(), time.process_time()
             try:
                 share = self._fetch(batches)
                 self._waiting += time.monotonic() - begin
@@ -165,6 +166,7 @@ class _Run:
                 self._rescue()
                 raise
             progress.step = step + 1
+            progress.cpu_elapsed += time.process_time() - cpu
             self._busy += time.monotonic() - begin
             # The maximum, so that a signal has priority over the time limit.
             code = self.group.maximum(signals.code or self._out_of_time() * _TIME_IS_UP)
@@ -231,8 +233,9 @@ class _Run:
 
     def _out_of_time(self) -> bool:
         """True on the main process when the time limit is reached."""
-        limit = self.options.max_seconds
-        return self.group.is_main and limit is not None and self._elapsed() >= limit
+        o = self.options
+        spent = ((o.max_seconds, self._elapsed()), (o.max_cpu_seconds, self.progress.cpu_elapsed))
+        return self.group.is_main and any(x is not None and used >= x for x, used in spent)
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._offset
@@ -286,6 +289,7 @@ class _Run:
             "audio_rate": seconds / busy,
             "data_share": self._waiting / busy,
             "elapsed": self._elapsed(),
+            "cpu_elapsed": self.progress.cpu_elapsed,
         }
         if self.group.device.type == "cuda":
             figures["gpu_peak_gib"] = torch.cuda.max_memory_allocated() / 2**30

@@ -197,5 +197,5 @@ def test_spliced_features_depend_neither_on_padding_nor_on_blocks(size, samples)
 
 
 def test_subsampling_that_skips_frames_is_an_error():
-    with pytest.raises(ValueError, match="raise context to 5"):
+    with pytest.raises(DiarizeError, match="context must be 5 or more"):
         LogMelOptions(context=4, subsampling=10)

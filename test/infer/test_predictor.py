@@ -21,6 +21,7 @@ from diarize.infer.predictor import Predictor
 from diarize.infer.recording import Recording
 from diarize.infer.run import plan_batches, predict_all
 from diarize.io.audio import AudioSource, write_wav
+from diarize.models.eend_eda import EdaEncoderOptions, EendEda, EendEdaOptions
 from diarize.models.eend_m2f import BackboneOptions, DecoderOptions, EendM2f, EendM2fOptions
 from diarize.models.sage_ld import EncoderOptions, SageLd, SageLdOptions
 from diarize.nn.outputs import Encoded, Queries
@@ -145,6 +146,11 @@ def models():
         backbone=BackboneOptions(dim=16, kernel=7, dropout=0.0, **small),
         decoder=DecoderOptions(queries=5, **small),
     ))
+    for kind in ("transformer", "conformer"):
+        yield kind, EendEda(EendEdaOptions(
+            encoder=EdaEncoderOptions(kind, dim=16, kernel=7, dropout=0.0, **small),
+            max_speakers=5,
+        ))
     for front in ("log_mel", "ssl_conv"):
         yield front, SageLd(SageLdOptions(
             front_end=front, log_mel=LogMelOptions(hop_ms=20.0, num_mels=10, stack=2),
@@ -153,7 +159,9 @@ def models():
         ))
 
 
-@pytest.mark.parametrize("name", ["speaker", "log_mel", "ssl_conv"])
+@pytest.mark.parametrize(
+    "name", ["speaker", "transformer", "conformer", "log_mel", "ssl_conv"]
+)
 def test_batches_and_streams_give_what_the_model_gives(name, tmp_path, monkeypatch):
     """In pieces of any size, alone, or padded behind others: the same to 1e-5."""
     monkeypatch.setattr("diarize.nn.pieces.CPU_PIECE", 37)
@@ -229,6 +237,7 @@ from diarize.infer.config import NetworkOptions
 from diarize.infer.loader import make_predictor
 from diarize.infer.memory import peak_bytes
 from diarize.infer.recording import Recording
+from diarize.models.eend_eda import EdaEncoderOptions, EendEda, EendEdaOptions
 from diarize.models.eend_m2f import *
 model = EendM2f(EendM2fOptions(
     backbone=BackboneOptions(dim=128, layers=1, heads=1, ff_dim=256, kernel=7),

@@ -135,5 +135,5 @@ def test_more_speakers_than_attractors_are_an_error():
 
 
 def test_a_negative_weight_is_an_error():
-    with pytest.raises(ValueError, match="existence"):
+    with pytest.raises(DiarizeError, match="existence"):
         EdaCriterionOptions(existence=-1.0)

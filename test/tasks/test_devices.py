@@ -19,9 +19,10 @@ from diarize.infer.predictor import Predictor
 from diarize.infer.recording import Recording
 from diarize.io.audio import write_wav
 from diarize.losses import criterion, language
-from diarize.nn import conformer, query_decoder, resample
+from diarize.models import eend_eda
+from diarize.nn import attractors, conformer, query_decoder, resample
 from diarize.tasks.language import LanguageOptions, LanguageTask
-from diarize.tasks.speaker import SpeakerOptions, SpeakerTask
+from diarize.tasks.speaker import EdaOptions, EdaTask, SpeakerOptions, SpeakerTask
 from diarize.train.distributed import Group
 from diarize.train.options import TrainOptions
 from diarize.train.step import Stepper
@@ -34,6 +35,8 @@ SSL_FULL = {"conv": {"pooling": 5}, "dim": 16, "layers": 2, "heads": 2, "ff_dim"
 MODELS = {
     "speaker": {"backbone": ENCODER, "decoder": DECODER},
     "language": {**LANGUAGE, "front_end": "log_mel"},
+    "eda": {"encoder": ENCODER, "max_speakers": 4},
+    "eda_conformer": {"encoder": {**ENCODER, "type": "conformer"}, "max_speakers": 4},
     "ssl_conv": {**LANGUAGE, "ssl_conv": {"pooling": 5}},
     "ssl_frozen": {**LANGUAGE, "ssl_conv": {"weights": "init", "frozen": True}},
     "ssl_full": {**LANGUAGE, "front_end": "ssl_full", "ssl_full": SSL_FULL},
@@ -60,6 +63,22 @@ def data(tmp_path_factory):
     return root
 
 
+def walk_lstm(lstm, x, state=None):
+    """The output of an LSTM of a GPU by a product with each weight: its kernel needs a driver."""
+    assert x.dtype == torch.float32
+    assert not torch.is_autocast_enabled("cuda")
+    gates = x @ lstm.weight_ih_l0.T + lstm.bias_ih_l0 + lstm.bias_hh_l0
+    out = gates.unflatten(-1, (4, -1)).sum(-2) @ lstm.weight_hh_l0.unflatten(0, (4, -1)).sum(0).T
+    out = out if state is None else out + state[0].transpose(0, 1) + state[1].transpose(0, 1)
+    return out, (out[:, -1:].transpose(0, 1), out[:, -1:].transpose(0, 1))
+
+
+def packed(x, lengths, **_):
+    """The padded sequence itself: the size of a packed one depends on values."""
+    assert lengths.device.type == "cpu"
+    return x
+
+
 @pytest.fixture
 def on_a_gpu(monkeypatch):
     """A machine whose GPU computes shapes, types and devices, but no values."""
@@ -79,6 +98,8 @@ def on_a_gpu(monkeypatch):
     # `move` has put the weights there.
     monkeypatch.setattr(nn.Module, "to", lambda module, *_, **__: module)
     monkeypatch.setattr(loader, "pick_device", lambda _: GPU)
+    monkeypatch.setattr(nn.LSTM, "forward", walk_lstm)
+    monkeypatch.setattr(attractors, "pack_padded_sequence", packed)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     with FakeTensorMode(allow_non_fake_inputs=True):
@@ -89,6 +110,8 @@ def make_task(kind, data):
     """Return the task, its model with random weights on the CPU, outside of fake tensors."""
     if kind == "speaker":
         options, make, weights = SpeakerOptions, SpeakerTask, {}
+    elif kind.startswith("eda"):
+        options, make, weights = EdaOptions, EdaTask, {}
     else:
         options, make, weights = LanguageOptions, LanguageTask, {"frame_language_id": 1.0}
     mapping = {"model": MODELS[kind], "criterion": weights, "data": {"crop_seconds": 2.0},
@@ -197,6 +220,8 @@ FORGOTTEN = [
     ("speaker", walk_loss, query_decoder, "downsample"),
     ("speaker", walk_loss, criterion, "match"),
     ("speaker", walk_validation, conformer, "length_mask"),
+    ("eda", walk_loss, eend_eda, "in_order"),
+    ("eda", walk_inference, eend_eda, "existing"),
     ("speaker", walk_inference, resample, "length_mask"),
     ("ssl_conv", walk_loss, ssl_conv, "length_mask"),
     ("language", walk_loss, language, "frame_ids"),

@@ -8,10 +8,10 @@ import torch
 
 from diarize.config import from_dict
 from diarize.io.audio import write_wav
-from diarize.losses import criterion, language
+from diarize.losses import criterion, eda, language
 from diarize.tasks import validation
 from diarize.tasks.language import LanguageOptions, LanguageTask
-from diarize.tasks.speaker import SpeakerOptions, SpeakerTask
+from diarize.tasks.speaker import EdaOptions, EdaTask, SpeakerOptions, SpeakerTask
 from diarize.train.distributed import Group
 from diarize.train.options import TrainOptions
 from diarize.train.step import Stepper
@@ -27,7 +27,9 @@ KINDS = {
     "speaker": SPEAKER,
     "language": {**LANGUAGE, "model": {**LANGUAGE["model"], "front_end": "log_mel"}},
     "ssl_conv": LANGUAGE,
+    "eda": {"model": {"encoder": {**ENCODER, "type": "conformer"}, "max_speakers": 4}},
 }
+MAKERS = {"speaker": (SpeakerOptions, SpeakerTask), "eda": (EdaOptions, EdaTask)}
 CPU = torch.device("cpu")
 
 
@@ -52,9 +54,7 @@ def data(tmp_path_factory):
 @pytest.fixture(params=sorted(KINDS))
 def task(request, data):
     kind = request.param
-    options, make = (
-        (SpeakerOptions, SpeakerTask) if kind == "speaker" else (LanguageOptions, LanguageTask)
-    )
+    options, make = MAKERS.get(kind, (LanguageOptions, LanguageTask))
     # In bfloat16 a CPU is slow with the convolutions.
     seconds, longest = (0.2, 0.6) if kind == "ssl_conv" else (2.0, 6.0)
     valid = {"query_thresholds": [0.0, 0.4], "max_seconds": longest}
@@ -62,6 +62,11 @@ def task(request, data):
     made = make(from_dict(options, mapping, "test"), seed=3)
     made.load_data([data], data)
     return made
+
+
+def inner_layer(model):
+    """Return a linear layer of the network."""
+    return model.encoder.linear if hasattr(model, "attractors") else model.decoder.mask_mlp[0]
 
 
 def stepper(task, precision, **changes):
@@ -100,10 +105,11 @@ def test_autocast_surrounds_the_network_and_nothing_else(task, monkeypatch):
     watch(validation, "mask_der_stats")
     watch(criterion, "match")
     watch(language, "match")
+    watch(eda, "match")
     watch(task.criterion, "cost")
     watch(task.criterion, "sums")
     inside = set()
-    hook = task.model.decoder.mask_mlp[0].register_forward_hook(
+    hook = inner_layer(task.model).register_forward_hook(
         lambda *args: inside.add((torch.is_autocast_enabled("cpu"), args[-1].dtype))
     )
     made = stepper(task, "bf16")

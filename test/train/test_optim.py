@@ -51,6 +51,18 @@ def test_threephase_goes_up_holds_and_comes_down():
     assert lr[100] == pytest.approx(5e-6)
 
 
+def test_noam_is_that_of_the_transformer_paper():
+    """Equation (3) of Vaswani et al. 2017 for 256 units and 5 steps of warm-up."""
+    peak = 256**-0.5 * 5**-0.5
+    options = TrainOptions(steps=40, optimizer=OptimizerOptions(lr=peak),
+                           schedule=ScheduleOptions(name="noam", warmup_steps=5))  # fmt: skip
+    found = [learning_rate(options, step) for step in range(40)]
+    wanted = [256**-0.5 * min(n**-0.5, n * 5**-1.5) for n in range(1, 41)]
+    assert found == pytest.approx(wanted)
+    with pytest.raises(DiarizeError, match="warmup_steps"):
+        TrainOptions(schedule=ScheduleOptions(name="noam"))
+
+
 @pytest.mark.parametrize("name", ["onecycle", "constant", "threephase"])
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_very_short_trainings_have_a_rate(name, steps):

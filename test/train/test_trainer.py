@@ -106,6 +106,24 @@ def test_time_budget_validates_saves_and_counts_over_runs(toy, options, tmp_path
     assert again.progress.step == trainer.progress.step
 
 
+def test_processor_time_is_a_budget_of_its_own(toy, options, tmp_path):
+    """It counts neither waiting nor validation, and goes on from what was saved."""
+    plan = options(steps=100_000, max_cpu_seconds=0.3, log_interval=1)
+    trainer = Trainer(toy.ToyTask(delay=0.005), plan, tmp_path)
+    assert trainer.run() == 0
+    assert trainer.progress.cpu_elapsed >= 0.3
+    lines = [r["cpu_elapsed"] for r in log_of(tmp_path, "train")]
+    assert lines == sorted(lines)
+    assert lines[-2] < 0.3 <= lines[-1] < trainer.progress.elapsed
+    again = Trainer(toy.ToyTask(), plan, tmp_path)
+    assert again.run() == 0
+    assert again.progress.step == trainer.progress.step
+    more = Trainer(toy.ToyTask(), options(steps=100_000, max_cpu_seconds=0.4), tmp_path)
+    assert more.run() == 0
+    assert more.progress.step > trainer.progress.step
+    assert more.progress.cpu_elapsed >= 0.4
+
+
 def test_more_steps_go_on_from_the_end(toy, options, tmp_path):
     plan = ScheduleOptions(name="constant")
     Trainer(toy.ToyTask(), options(schedule=plan), tmp_path).run()

@@ -19,7 +19,8 @@ PANELS = (
 )
 _HEIGHTS = (2.0, 2.0, 2.0, 1.0, 0.8)
 # Entries of the training log that are neither a loss nor one of its terms.
-_NO_TERMS = {"step", "grad_norm", "example_rate", "audio_rate", "data_share", "elapsed"}
+_NO_TERMS = {"step", "grad_norm", "example_rate", "audio_rate", "data_share", "elapsed",
+             "cpu_elapsed"}
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555", "#8C6D31")
 
 
