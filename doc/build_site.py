@@ -115,8 +115,11 @@ def configuration_page() -> str:
         " with these descriptions as comments.\n",
         "## Training: optimisation\n\nBoth tasks.\n", table(keys(TrainOptions(), "train.")),
     ]
-    for task, title in (("speaker", "EEND-M2F"), ("language", "SAGE-LD")):
-        parts += [f"## Training: {title}\n\n`task: {task}`\n", table(keys(TASKS[task][0]()))]
+    titles = {"eend_m2f": "EEND-M2F", "eend_eda": "EEND-EDA", "sage_ld": "SAGE-LD"}
+    for task, models in TASKS.items():
+        for name, (options, _) in models.items():
+            parts += [f"## Training: {titles[name]}\n\n`task: {task}`, `model: {{name: {name}}}`\n",
+                      table(keys(options()))]
     parts += ["## Inference\n\n`conf/infer.yaml`, and `best.yaml` beside a model.\n",
               table(keys(InferenceConfig()))]
     return "\n".join(parts)

@@ -32,8 +32,11 @@ def with_initial_model(
             "initial model"
         )
     model = model_name(task, own)
-    mapping = {**mapping, "model": _named(mapping.get("model"), model)}
-    config = parse_config(mapping, where)
+    named = {**mapping, "model": _named(mapping.get("model"), model)}
+    try:
+        config, mapping = parse_config(named, where), named
+    except DiarizeError:
+        config = parse_config(mapping, where)  # of the default model, or with a fault of its own
     if config.options.model.name != model:
         raise DiarizeError(
             f"{path} is a model {model}, {where} is for {config.options.model.name}; give "
