@@ -16,8 +16,8 @@ def crowded_recordings(
 ) -> dict[str, str]:
     """Return a message for each recording with more than ``capacity`` labels in any crop.
 
-    ``noun`` is the word for the labels, ``key`` the option that raises the capacity.  Turns shorter than a frame at an edge of the crop do
-    not count: they have no frame in it.
+    ``noun`` is the word for the labels, ``key`` the option that raises the capacity.  Turns
+    shorter than a frame at an edge of the crop do not count: they have no frame in it.
     """
     out = {}
     factor = 1.0 if options.speed is None else options.speed[1]

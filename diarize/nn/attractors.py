@@ -10,9 +10,9 @@ State = tuple[Tensor, Tensor]
 
 
 class EncoderDecoderAttractors(nn.Module):
-    """An LSTM reads the frames; another, from its last state on and without input, emits attractors.
+    """Two LSTMs: one reads the frames, the other emits attractors from the last state of the first.
 
-    The existence of an attractor is a linear function of it.
+    The second has no input.  The existence of an attractor is a linear function of it.
     """
 
     def __init__(self, dim: int) -> None:

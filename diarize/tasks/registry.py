@@ -48,7 +48,7 @@ def parse_config(mapping: dict[str, Any], where: str) -> Config:
     model = model_name(name, rest)
     if model not in TASKS[name]:
         known = ", ".join(TASKS[name])
-        raise DiarizeError(f"{where}: model: the task {name} has no model '{model}'; known: {known}")
+        raise DiarizeError(f"{where}: model: '{model}' is none of task {name}; known: {known}")
     common = {key: rest.pop(key) for key in ("train", "init_modules") if key in rest}
     shared = from_dict(Shared, common, where)
     options = from_dict(TASKS[name][model][0], rest, where)

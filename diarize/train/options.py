@@ -25,8 +25,8 @@ DEVICES = ("auto", "cpu", "cuda")
 # that depend on it.
 _FREE_ON_RESUME = {
     "steps", "accumulation", "max_memory", "num_workers", "threads", "device", "max_seconds",
-    "max_cpu_seconds", "tensorboard", "valid_interval", "save_interval", "log_interval", "keep_best",
-    "find_unused_parameters", "gradient_checkpointing",
+    "max_cpu_seconds", "tensorboard", "valid_interval", "save_interval", "log_interval",
+    "keep_best", "find_unused_parameters", "gradient_checkpointing",
 }
 
 

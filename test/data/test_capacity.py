@@ -76,7 +76,8 @@ class Talk:
 )
 def test_speakers_are_counted_in_a_crop_not_in_the_recording(seconds, speed, bad):
     options = CropOptions(seconds, speed)
-    found = crowded_recordings(Talk(20), options, FrameGrid(), 5, "speakers", "model.decoder.queries")
+    key = "model.decoder.queries"
+    found = crowded_recordings(Talk(20), options, FrameGrid(), 5, "speakers", key)
     assert set(found) == ({"r"} if bad else set())
     if bad:
         assert "speakers in the" in found["r"]

@@ -27,10 +27,8 @@ def make(counts, seed=0, frames=12, lengths=None):
     for b, count in enumerate(counts):
         targets[b, :, count:] = 0
         targets[b, lengths[b] :] = 0
-    predictions = QueryPredictions(
-        randn(batch, frames, 4), randn(1, batch, ATTRACTORS, 4), randn(1, batch, ATTRACTORS), lengths
-    )
-    return predictions, targets
+    attractors, existence = randn(1, batch, ATTRACTORS, 4), randn(1, batch, ATTRACTORS)
+    return QueryPredictions(randn(batch, frames, 4), attractors, existence, lengths), targets
 
 
 def slow_loss(predictions, targets, counts, evaluated=None):
@@ -41,7 +39,7 @@ def slow_loss(predictions, targets, counts, evaluated=None):
         inside = range(int(predictions.lengths[b]))
         if evaluated is not None:
             inside = [t for t in inside if evaluated[b, t]]
-        if not len(inside):
+        if not inside:
             continue
         x, y = logits[b, list(inside)], targets[b, list(inside)]
         if count:

@@ -34,12 +34,12 @@ if [ "${#init_list[@]}" -ne 0 ] && [ "${#init_list[@]}" -ne "${#config_list[@]}"
 fi
 
 # The set of all options but the number of steps: one thread, whose processor time is measured.
-train() { # config, initial model or nothing, directory tag, overrides
-  local words=(--set train.max_seconds=null "${@:4}" "${extra[@]}") init=()
-  [ -z "$2" ] || init=(--init-model "$2")
-  ./diar.sh --config "$1" --train-set "$train_set" --valid-set dev --test-sets test \
-    --datadir "$datadir" --num-processes 1 --stage 4 --tag "$3" "${init[@]}" \
-    --args "${words[*]}" --stop-stage "$last_stage"
+train() { # last stage, config, initial model or nothing, directory tag, overrides
+  local words=(--set train.max_seconds=null "${@:5}" "${extra[@]}") start=()
+  [ -z "$3" ] || start=(--init-model "$3")
+  ./diar.sh --config "$2" --train-set "$train_set" --valid-set dev --test-sets test \
+    --datadir "$datadir" --num-processes 1 --stage 4 --stop-stage "$1" --tag "$4" "${start[@]}" \
+    --args "${words[*]}"
 }
 
 steps_of() { # config, initial model -> "steps per minute" of processor time, measured once
@@ -47,7 +47,7 @@ steps_of() { # config, initial model -> "steps per minute" of processor time, me
   tag=compare_speed_$(basename "$1" .yaml)
   speed=exp/$tag/steps_per_minute
   if [ ! -s "$speed" ]; then
-    last_stage=4 train "$1" "$2" "$tag" train.steps=60 train.log_interval=20 \
+    train 4 "$1" "$2" "$tag" train.steps=60 train.log_interval=20 \
       train.valid_interval=0 valid.max_recordings=4 >&2
     python3 local/compare_models.py speed "exp/$tag/train_log.jsonl" > "$speed.part"
     mv "$speed.part" "$speed"
@@ -57,8 +57,8 @@ steps_of() { # config, initial model -> "steps per minute" of processor time, me
 
 tags=()
 for number in "${!config_list[@]}"; do
-  config=${config_list[number]} init=${init_list[number]:-}
-  per_minute=$(steps_of "$config" "$init")
+  config=${config_list[number]} initial=${init_list[number]:-}
+  per_minute=$(steps_of "$config" "$initial")
   for budget in $minutes; do
     steps=$(awk -v m="$budget" -v s="$per_minute" 'BEGIN { printf "%d", m * s + 0.5 }')
     for seed in $seeds; do
@@ -67,7 +67,7 @@ for number in "${!config_list[@]}"; do
       [ ! -s "exp/$tag/result_lines.txt" ] || continue
       echo "$0: $tag, $steps steps" >&2
       # A tenth more than measured, so that the schedule ends.
-      last_stage=8 train "$config" "$init" "$tag" "train.steps=$steps" "train.seed=$seed" \
+      train 8 "$config" "$initial" "$tag" "train.steps=$steps" "train.seed=$seed" \
         "train.max_cpu_seconds=$(awk -v m="$budget" 'BEGIN { print 66 * m }')" \
         "train.valid_interval=$(((steps + 9) / 10))" > "exp/$tag.stdout"
     done
