@@ -77,7 +77,7 @@ def test_posteriors_tuning_and_inference(world, exp, tmp_path, capsys):
     command = [str(world / "r0.wav"), "--model", model, "--num-speakers", "2"]
     assert infer.main([*command, "--mask-threshold", "0.0"]) == 0
     (tmp_path / "r0.rttm").write_text(capsys.readouterr().out)
-    assert {s.label for s in read_rttm(tmp_path / "r0.rttm")["r0"]} == {"spk1", "spk2"}
+    assert {s.label for s in read_rttm(tmp_path / "r0.rttm")} == {"spk1", "spk2"}
 
 
 def test_another_initial_model_is_refused(world, exp, tmp_path, capfd):
