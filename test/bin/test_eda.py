@@ -97,3 +97,14 @@ def test_what_is_not_given_is_that_of_the_initial_model(world, exp, tmp_path, ca
     config = load_model(tmp_path / "exp/last.pth")[1]["config"]
     assert config["model"]["name"] == "eend_eda"
     assert config["model"]["encoder"]["dim"] == 16
+
+
+def test_the_name_is_no_setting_of_earlier_trainings(world, exp):
+    """A training of EEND-M2F that began without ``model.name`` can be resumed."""
+    settings = [
+        torch.load(where / "last.pth", weights_only=True)["training"]["progress"]["fingerprint"]
+        for where in (world / "exp", exp / "exp")
+    ]
+    assert "model.decoder.queries" in settings[0]
+    assert "model.name" not in settings[0]
+    assert settings[1]["model.name"] == "eend_eda"
