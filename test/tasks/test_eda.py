@@ -133,9 +133,9 @@ def test_checkpointing_and_bf16_give_nearly_the_same_loss(data, precision):
         stepper = Stepper(task, options, Group(0, 1, torch.device("cpu")))
         batch = task.collate([task.example(i) for i in range(3)])
         loss, _ = task.loss(stepper.forward, batch, task.normalizers(batch))
-        found.append(float(loss))
+        found.append(loss.item())
         plain = task.loss(task.model, batch, task.normalizers(batch))[0]
-        assert float(loss) == pytest.approx(float(plain), rel=0.02)
+        assert loss.item() == pytest.approx(plain.item(), rel=0.02)
     assert found[0] == pytest.approx(found[1], rel=1e-6)
 
 
