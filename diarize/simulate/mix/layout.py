@@ -53,7 +53,8 @@ class Rows(NamedTuple):
     ``begin`` is the first sample in the mixture, ``first`` that in the source; ``source`` and
     ``room`` (-1: none) are indices of the layout's sources, ``speaker`` of the mixture's
     speakers, ``label`` of the layout's labels; ``own`` marks a label of the utterance rather
-    than of the speaker; ``level`` is the linear gain of the utterance.
+    than of the speaker; ``level`` is the linear gain of the utterance.  ``fade``, one number, is
+    the length of the fade at both ends of each utterance in samples.
     """
 
     begin: np.ndarray
@@ -65,6 +66,10 @@ class Rows(NamedTuple):
     level: np.ndarray
     label: np.ndarray
     own: np.ndarray
+    fade: int
+
+
+_ROW_ARRAYS = Rows._fields[:-1]
 
 
 @dataclass
@@ -80,7 +85,7 @@ class MixtureLayout:
     labels: list[str]
 
     def __post_init__(self) -> None:
-        for name in (*_MIXTURE_ARRAYS, *Rows._fields, *_GAINS):
+        for name in (*_MIXTURE_ARRAYS, *_ROW_ARRAYS, *_GAINS):
             mode = "r+" if name in _GAINS else "r"
             try:
                 held = np.load(self.path / f"{name}.npy", mmap_mode=mode, allow_pickle=False)
@@ -102,10 +107,6 @@ class MixtureLayout:
         """Return the length of a mixture in samples."""
         return int(self._num_samples[index])
 
-    def fade(self, index: int) -> int:
-        """Return the length of the fade at both ends of an utterance in samples."""
-        return int(self._fade[index])
-
     def noise(self, index: int) -> tuple[int, float]:
         """Return the source index of a mixture's noise (-1: none), and its SNR in dB."""
         return int(self._noise[index]), float(self._snr[index])
@@ -113,7 +114,8 @@ class MixtureLayout:
     def rows(self, index: int) -> Rows:
         """Return the utterances of a mixture."""
         part = slice(*self._pointer[index : index + 2])
-        return Rows(*(getattr(self, f"_{name}")[part] for name in Rows._fields))
+        columns = (getattr(self, f"_{name}")[part] for name in _ROW_ARRAYS)
+        return Rows(*columns, fade=int(self._fade[index]))
 
     def gains(self, index: int) -> tuple[np.ndarray, float] | None:
         """Return the gains of the reverberated rows and of the noise; None if unknown."""

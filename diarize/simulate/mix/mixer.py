@@ -56,8 +56,8 @@ class Mixer:
         wet, noise = self.gains(index)
         out = np.zeros(stop - start, dtype=np.float32)
         rows = layout.rows(index)
-        self._add_dry(out, rows, layout.fade(index), start)
-        self._add_wet(out, rows, wet, layout.fade(index), start)
+        self._add_dry(out, rows, start)
+        self._add_wet(out, rows, wet, start)
         if noise > 0:
             self._add_noise(out, index, start, noise)
         return out
@@ -81,32 +81,30 @@ class Mixer:
             self._rooms[number] = Room(response, peak, bool(np.any(response[:peak])))
         return self._rooms[number]
 
-    def _put(self, out: np.ndarray, rows: Rows, row: int, fade: int, skip: int = 0) -> None:
+    def _put(self, out: np.ndarray, rows: Rows, row: int, skip: int = 0) -> None:
         """Write samples [skip, skip + len(out)) of an utterance to ``out``."""
         entry = self.entries[rows.source[row]]
         first = rows.first[row] + skip
         factor = np.float32(entry.scale) * rows.level[row]
         samples = self.store.samples(entry, first, first + len(out))
         np.multiply(samples, factor, out=out, dtype=np.float32)
-        count = min(fade, int(rows.length[row]) // 2)
+        count = min(rows.fade, int(rows.length[row]) // 2)
         if count:
             at = np.arange(skip, skip + len(out), dtype=np.float32)
             edge = np.minimum(at + 0.5, rows.length[row] - 0.5 - at)
             out *= np.sin(np.pi / 2 * np.minimum(edge / count, 1.0)) ** 2
 
-    def _add_dry(self, out: np.ndarray, rows: Rows, fade: int, start: int) -> None:
+    def _add_dry(self, out: np.ndarray, rows: Rows, start: int) -> None:
         low = np.maximum(rows.begin - start, 0)
         high = np.minimum(rows.begin + rows.length - start, len(out))
         scratch = np.empty(len(out), dtype=np.float32)
         for row in np.flatnonzero((rows.room < 0) & (high > low)).tolist():
             lo, hi = int(low[row]), int(high[row])
             part = scratch[: hi - lo]
-            self._put(part, rows, row, fade, lo + start - int(rows.begin[row]))
+            self._put(part, rows, row, lo + start - int(rows.begin[row]))
             out[lo:hi] += part
 
-    def _add_wet(
-        self, out: np.ndarray, rows: Rows, gains: np.ndarray, fade: int, start: int
-    ) -> None:
+    def _add_wet(self, out: np.ndarray, rows: Rows, gains: np.ndarray, start: int) -> None:
         """Add the reverberated speakers of samples [start, start + len(out)) to ``out``."""
         stop = start + len(out)
         rooms = {number: self.room(number) for number in set(rows.room[rows.room >= 0].tolist())}
@@ -131,16 +129,14 @@ class Mixer:
             for row in np.flatnonzero(heard & (rows.speaker == speaker)).tolist():
                 lo, hi = int(low[row]), int(high[row])
                 part = held[track, lo:hi]
-                self._put(part, rows, row, fade, lo - int(begin[row]))
+                self._put(part, rows, row, lo - int(begin[row]))
                 part *= gains[row]
             response = rooms[int(rows.room[row])].response
             responses.numpy()[track, : len(response)] = response
         out += overlap_save(tracks, responses, tail).numpy()[: len(out)]
-        self._take_early(out, rows, gains, fade, start)
+        self._take_early(out, rows, gains, start)
 
-    def _take_early(
-        self, out: np.ndarray, rows: Rows, gains: np.ndarray, fade: int, start: int
-    ) -> None:
+    def _take_early(self, out: np.ndarray, rows: Rows, gains: np.ndarray, start: int) -> None:
         """Remove the response before the direct path where it precedes a label."""
         chosen = []
         for row in np.flatnonzero(rows.room >= 0).tolist():
@@ -155,7 +151,7 @@ class Mixer:
         dry, answers = both.numpy()
         for at, (row, room, _) in enumerate(chosen):
             count = min(room.peak, int(rows.length[row]))
-            self._put(dry[at, :count], rows, row, fade)
+            self._put(dry[at, :count], rows, row)
             dry[at, :count] *= gains[row]
             answers[at, : room.peak] = room.response[: room.peak]
         spectra = torch.fft.rfft(both)
@@ -167,24 +163,23 @@ class Mixer:
     def _find_gains(self, index: int) -> tuple[np.ndarray, float]:
         """Return the gains of a mixture, computed from the whole mixture."""
         layout, rows = self.layout, self.layout.rows(index)
-        fade, total = layout.fade(index), layout.num_samples(index)
-        noise, snr = layout.noise(index)
+        total, (noise, snr) = layout.num_samples(index), layout.noise(index)
         out = np.zeros(total, dtype=np.float32)
         gains = np.ones(len(rows.begin), dtype=np.float32)
         speakers = np.unique(rows.speaker[rows.room >= 0]).tolist()
         for speaker in speakers:
             chosen = np.flatnonzero(rows.speaker == speaker)
-            self._reverberate_each(out, rows, chosen, gains, fade)
+            self._reverberate_each(out, rows, chosen, gains)
         if noise < 0:
             return gains, 0.0
-        self._add_dry(out, rows, fade, 0)
+        self._add_dry(out, rows, 0)
         level = self._noise_energy(noise, total)
         if level == 0:
             return gains, 0.0
         return gains, float(np.sqrt(10 ** (-snr / 10) * _energy(out) / level))
 
     def _reverberate_each(
-        self, out: np.ndarray, rows: Rows, chosen: np.ndarray, gains: np.ndarray, fade: int
+        self, out: np.ndarray, rows: Rows, chosen: np.ndarray, gains: np.ndarray
     ) -> None:
         """Add a speaker's utterances, convolved one by one, to ``out``; set their ``gains``.
 
@@ -203,7 +198,7 @@ class Mixer:
         dry = []
         for row, begin in zip(chosen.tolist(), begins, strict=True):
             part = held[tail + begin : tail + begin + int(rows.length[row])]
-            self._put(part, rows, row, fade)
+            self._put(part, rows, row)
             dry.append(_energy(part))
         wet = overlap_save(track, response, tail).numpy()
         for row, begin, end, before in zip(
