@@ -154,7 +154,7 @@ def warn_of_space(mixtures: Iterable[str], datadir: Path, task: str | None) -> N
     """
     from diarize.tasks.registry import TASKS
 
-    timed = task is None or TASKS[task][1].timed_mixtures
+    timed = task is None or any(make.timed_mixtures for _, make in TASKS[task].values())
     size = 0.0
     for entry in mixtures:
         number, _, seconds = entry.partition(":")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from diarize.checks import at_least, fraction, non_negative
 from diarize.features.logmel import LogMel, LogMelOptions
-from diarize.nn.attractors import EncoderDecoderAttractors, in_order
+from diarize.nn.attractors import EncoderDecoderAttractors, in_order, mixed_order
 from diarize.nn.conformer import Conformer
 from diarize.nn.outputs import Encoded, Queries, QueryPredictions
 from diarize.nn.precision import float32_precision
@@ -55,6 +55,10 @@ class EendEdaOptions:
     """Encoder."""
     max_speakers: int = 15
     """Number N of attractors: the largest number of speakers."""
+    inference_order: Literal["time", "shuffled"] = "time"
+    """Order in which the encoder of the attractors reads the frames in inference: time, or shuffled
+    as in training and in the published inference, here fixed for each number of frames.
+    """
 
     def __post_init__(self) -> None:
         at_least(1, max_speakers=self.max_speakers)
@@ -114,8 +118,8 @@ class EendEda(nn.Module):
         """Return the predictions for ``waveforms`` (B, n) with ``num_samples`` (B,) valid ones.
 
         Without ``num_samples`` all are valid.  ``order`` (B, T) is that in which the encoder of
-        the attractors reads the frames, padding last; None: in time.  In evaluation, the
-        activities are those of `existing`.
+        the attractors reads the frames, padding last; None: in time, in evaluation that of
+        ``inference_order``.  In evaluation, the activities are those of `existing`.
         """
         whole = num_samples is None
         if whole:
@@ -124,13 +128,18 @@ class EendEda(nn.Module):
         features, lengths = self.features(waveforms, num_samples)
         inner = None if whole else lengths
         frames = self.encoder(features, inner)
-        read = frames if order is None else in_order(frames, order)
-        attractors, logits = self._attractors(read, inner)
+        attractors, logits = self._attractors(frames, inner, order)
         if not self.training:
             logits = existing(logits)
         return QueryPredictions(frames, attractors[None], logits[None], lengths)
 
-    def _attractors(self, frames: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _attractors(
+        self, frames: Tensor, lengths: Tensor | None, order: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        if order is None and not self.training and self.options.inference_order == "shuffled":
+            order = mixed_order(frames.shape[1], lengths, frames.device)
+        if order is not None:
+            frames = in_order(frames, order.expand(len(frames), -1))
         with float32_precision(frames.device):
             return self.attractors(frames.float(), lengths, self.options.max_speakers)
 

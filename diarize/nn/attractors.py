@@ -53,6 +53,25 @@ def final_state(lstm: nn.LSTM, frames: Tensor, lengths: Tensor | None) -> State:
     return state
 
 
+def mixed_order(num_frames: int, lengths: Tensor | None, device: torch.device) -> Tensor:
+    """Return a fixed pseudo-random order of T frames, int64 (B or 1, T), padding last.
+
+    The order of a recording is a function of its number of frames alone: frames are sorted by a
+    hash of their number (the last step of MurmurHash3 for 32 bits, a bijection).
+
+    >>> mixed_order(5, torch.tensor([3, 5]), torch.device("cpu")).tolist()
+    [[0, 2, 1, 3, 4], [0, 4, 2, 1, 3]]
+    """
+    number = torch.arange(num_frames, device=device)
+    key = number
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        key = ((key ^ (key >> shift)) * factor) & 0xFFFFFFFF
+    if lengths is None:
+        return key.argsort()[None]
+    padding = number >= lengths[:, None]
+    return torch.where(padding, number + (1 << 32), key).argsort(-1)
+
+
 def in_order(frames: Tensor, order: Tensor) -> Tensor:
     """Return the frames (B, T, D) of each recording in the order of its indices (B, T)."""
     return frames.gather(1, order[..., None].expand(-1, -1, frames.shape[2]))

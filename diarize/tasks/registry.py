@@ -1,6 +1,5 @@
 """Tasks by name, and their construction from a configuration or a saved model."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from diarize.train.checkpoint import check_modules, check_state, load_model
 from diarize.train.options import TrainOptions
 
 # The models of each task by ``model.name``; the first is the default.
-TASKS: dict[str, dict[str, tuple[type, Callable[..., QueryTask]]]] = {
+TASKS: dict[str, dict[str, tuple[type, type[QueryTask]]]] = {
     "speaker": {"eend_m2f": (SpeakerOptions, SpeakerTask), "eend_eda": (EdaOptions, EdaTask)},
     "language": {"sage_ld": (LanguageOptions, LanguageTask)},
 }

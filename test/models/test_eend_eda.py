@@ -5,15 +5,18 @@ import torch
 
 from diarize.config import from_dict
 from diarize.models.eend_eda import EendEda, EendEdaOptions, existing
+from diarize.nn.attractors import mixed_order
 
 SMALL = {"encoder": {"dim": 16, "layers": 2, "heads": 2, "ff_dim": 32, "kernel": 7},
          "max_speakers": 4}
 
 
-def make(kind="transformer", dropout=0.0):
+def make(kind="transformer", dropout=0.0, order="time"):
     torch.manual_seed(0)
     encoder = {**SMALL["encoder"], "type": kind, "dropout": dropout}
-    return EendEda(from_dict(EendEdaOptions, {**SMALL, "encoder": encoder}, "test"))
+    return EendEda(from_dict(
+        EendEdaOptions, {**SMALL, "encoder": encoder, "inference_order": order}, "test"
+    ))
 
 
 def test_the_published_number_of_parameters():
@@ -50,9 +53,24 @@ def test_padding_and_the_batch_change_nothing(kind, training):
                 torch.testing.assert_close(found, getattr(alone, name)[:, 0], **close)
 
 
+def test_the_order_of_inference_is_that_of_the_option():
+    in_time, shuffled = make().eval(), make(order="shuffled").eval()
+    waves, samples = 0.1 * torch.randn(2, 40_000), torch.tensor([40_000, 25_000])
+    order = mixed_order(25, torch.tensor([25, 16]), torch.device("cpu"))
+    wanted = in_time(waves, samples, order).mask_embeddings
+    torch.testing.assert_close(shuffled(waves, samples).mask_embeddings, wanted)
+    alone = shuffled(waves[1:, :25_000]).mask_embeddings
+    torch.testing.assert_close(alone[:, 0], wanted[:, 1], atol=1e-5, rtol=1e-5)
+    assert (in_time(waves, samples).mask_embeddings - wanted).abs().max() > 1e-4
+    shuffled.train()  # in training the order is an argument
+    found = shuffled(waves, samples).mask_embeddings
+    torch.testing.assert_close(found, in_time(waves, samples).mask_embeddings)
+
+
 @pytest.mark.parametrize("kind", ["transformer", "conformer"])
-def test_the_steps_of_inference_give_the_forward_pass(kind):
-    model = make(kind).eval()
+@pytest.mark.parametrize("order", ["time", "shuffled"])
+def test_the_steps_of_inference_give_the_forward_pass(kind, order):
+    model = make(kind, order=order).eval()
     waves, samples = 0.1 * torch.randn(2, 40_000), torch.tensor([40_000, 25_000])
     with torch.no_grad():
         wanted = model(waves, samples)

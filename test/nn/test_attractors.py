@@ -7,7 +7,7 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from diarize.nn import attractors
-from diarize.nn.attractors import EncoderDecoderAttractors, in_order
+from diarize.nn.attractors import EncoderDecoderAttractors, in_order, mixed_order
 
 
 def sigmoid(x):
@@ -89,6 +89,18 @@ def test_without_padding_nothing_is_packed(model, monkeypatch):
     assert packed == []
     model(frames, torch.tensor([20, 11]), 3)
     assert packed == [1]
+
+
+def test_the_mixed_order_depends_on_the_number_of_frames_alone():
+    lengths = torch.tensor([500, 37, 1])
+    together = mixed_order(500, lengths, torch.device("cpu"))
+    for row, length in zip(together, lengths.tolist(), strict=True):
+        alone = mixed_order(length, None, torch.device("cpu"))[0]
+        assert row[:length].tolist() == alone.tolist()
+        assert sorted(alone.tolist()) == list(range(length))
+        assert row[length:].tolist() == list(range(length, 500))
+    # As in a random permutation, neighbours are a third of the length apart on average.
+    assert 0.3 < together[0].diff().abs().float().mean() / 500 < 0.37
 
 
 def test_frames_in_another_order():
