@@ -65,12 +65,16 @@ def read_run(directory: Path, data: Path) -> Run:
         raise DiarizeError(f"{directory}: no name of compare_models.sh")
     state, _ = load_model(directory / "final.pth")
     config = read_yaml(directory / "config.yaml")
-    spent, curve = 0.0, []
+    spent, steps, curve = 0.0, 0, []
     for entry in read_entries(directory / "train_log.jsonl"):
         if entry["kind"] == "train":
             spent, steps = entry["cpu_elapsed"], entry["step"]
         elif entry["kind"] == "valid":
-            curve.append((spent / 60, entry["der"]))
+            curve.append((entry["step"], entry["der"]))
+    if not spent:
+        raise DiarizeError(f"{directory}/train_log.jsonl: no line of a training step")
+    # Validations are seldom at logged steps.
+    curve = [(step * spent / steps / 60, der) for step, der in curve]
     seen = steps * config["train"]["batch_size"] * config["data"]["crop_seconds"]
     return Run(
         f"{config['model']['name']} ({named['config']})", float(named["minutes"]),
