@@ -27,8 +27,8 @@ RATES = {
     "train": {"train_mini_cpu_rate": "training step"},
 }
 ARGUMENTS = {
-    "simulate": ["--rounds", "1", "--mixtures", "12"],
-    "train": ["--configs", "mini", "--steps", "3", "--mixtures", "40"],
+    "simulate": ["--rounds", "1", "--mixtures", "8"],
+    "train": ["--configs", "mini", "--steps", "2", "--mixtures", "40"],
 }
 
 
