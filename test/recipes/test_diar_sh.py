@@ -565,7 +565,14 @@ def test_stage_8_writes_a_page_of_each_drawn_recording_and_an_index(recipe):
     assert done.returncode == 0, done.stderr
 
 
-def test_packing_that_fails_leaves_no_temporary_file(repo_root, tmp_path):
+@pytest.mark.parametrize(
+    ("tool", "named"),
+    [
+        ('tar() { echo half > "$4"; return 2; }', "packed/m.tar.gz"),
+        ('cp() { echo half > "$2"; return 1; }', "exp/best.yaml"),
+    ],
+)
+def test_packing_that_fails_leaves_nothing_half_written(repo_root, tmp_path, tool, named):
     """A full disk during stage 9, after an earlier run was killed there."""
     exp = tmp_path / "exp"
     for name in ("final.pth", "config.yaml", "RESULTS.md", "infer_dev/best.yaml"):
@@ -577,15 +584,18 @@ def test_packing_that_fails_leaves_no_temporary_file(repo_root, tmp_path):
         set -euo pipefail
         fail() { echo "error: $*" >&2; exit 1; }
         log() { :; }
-        tar() { echo half > "$4"; return 2; }
+        TOOL
         exp=$1 valid_set=dev tag=m
         . "$2"
         stage_9
     """
     stages = repo_root / "egs/TEMPLATE/stages/evaluation.sh"
     done = subprocess.run(
-        ["bash", "-c", script, "bash", exp, stages], check=False, capture_output=True, text=True
-    )
+        ["bash", "-c", script.replace("TOOL", tool), "bash", exp, stages],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
     assert done.returncode == 1
-    assert "packed/m.tar.gz" in done.stderr
+    assert named in done.stderr
     assert not list((exp / "packed").iterdir())
+    best = exp / "best.yaml"
+    assert not best.exists() or best.read_text() == "x"

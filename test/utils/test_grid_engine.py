@@ -93,6 +93,13 @@ def test_single_job_gets_its_words_as_they_are(start, tmp_path):
     assert output_of(tmp_path / "x.log") == f"{words}\n"
 
 
+@pytest.mark.parametrize("name", ["a b/c d", "a,b/c,d", "a:b/c:d", "$a/$b", "7/7"])
+def test_logs_may_have_names_that_qsub_cannot_take(start, tmp_path, name):
+    """A blank or digit in the name of the job, a comma or colon in the path were refused."""
+    assert finish(start("JOB=1:1", f"{name}.JOB.log", "echo", "done")) == (0, "")
+    assert output_of(tmp_path / f"{name}.1.log") == "done\n"
+
+
 def test_interruption_leaves_no_job_behind(start, engine, tmp_path):
     """Jobs that run, and jobs that still wait for a slot."""
     process = start("JOB=1:6", "x.JOB.log", "bash", "-c", NESTED)

@@ -164,6 +164,15 @@ def test_one_failure_stops_no_other_and_is_named(run, tmp_path):
     assert (tmp_path / "l/x.4.log").read_text().splitlines()[-1].startswith("# Ended (code 0)")
 
 
+def test_a_command_of_several_lines_is_a_comment_in_the_log(run, tmp_path):
+    """Its last line was taken for the output of the job."""
+    done = run("x.log", "bash", "-c", "true\nexit 3\n")
+    assert done.returncode == 1
+    lines = (tmp_path / "x.log").read_text().splitlines()
+    assert lines[:3] == ["# bash -c 'true", "# exit 3", "# '"]
+    assert all(line.startswith("#") for line in lines)
+
+
 def test_command_not_found_fails_and_stands_in_the_log(run, tmp_path):
     done = run("x.log", "no-such-command-here")
     assert done.returncode == 1

@@ -113,6 +113,13 @@ def test_words_reach_the_command_as_they_are(run, tmp_path):
     assert output_of(tmp_path / "x.log") == f"{words}\n"
 
 
+@pytest.mark.parametrize("name", ["a b/c d", "a,b/%j"])
+def test_logs_may_have_names_that_sbatch_cannot_take(run, tmp_path, name):
+    code, errors = run("JOB=1:1", f"{name}.JOB.log", "echo", "done")
+    assert (code, errors) == (0, "")
+    assert output_of(tmp_path / f"{name}.1.log") == "done\n"
+
+
 def test_one_failure_stops_no_other_and_names_its_log(run, tmp_path):
     words = ["bash", "-c", "sleep 0.JOB; [ JOB != 2 ] || exit 7"]
     code, errors = run("JOB=1:4", "l/x.JOB.log", *words)
@@ -212,6 +219,22 @@ def test_killed_job_is_reported_while_others_run(start, slurm, tmp_path):
     assert process.returncode == 1
     assert re.search(r"job 1 was lost by the batch system \(\d+, FAILED\)", errors)
     assert "1 of 2 jobs failed" in errors
+
+
+@pytest.mark.parametrize(("begun", "shown"), [("", ""), ("echo begun", "begun; ")])
+def test_job_over_its_memory_is_explained(run, begun, shown):
+    """Slurm kills all processes of the job, so that only its own output says why."""
+    said = "slurmstepd: error: StepId=2.batch exceeded memory limit (120 > 100), being killed"
+    words = f"""{begun}
+        task=$(cut -d ' ' -f 4 /proc/$PPID/stat)
+        echo '{said}' > q/*.JOB.out
+        kill -9 $task $PPID $$"""
+    code, errors = run("JOB=1:1", "x.JOB.log", "bash", "-c", words)
+    assert code == 1
+    assert "job 1 was lost by the batch system" in errors
+    last = errors.splitlines()[-1]
+    assert last.startswith(f"slurm.py: {shown}{said}")
+    assert last.endswith("--mem); log: x.1.log")
 
 
 def test_requeued_job_runs_again(start, slurm, tmp_path):

@@ -23,6 +23,8 @@ POLL_SECONDS = float(os.environ.get("DIARIZE_POLL_SECONDS", "2"))
 CHECKS_APART = 15  # polls between two queries of the batch system
 MISSES_ALLOWED = 2  # consecutive answers without a job after which it is considered lost
 END_SECONDS = 60.0  # for jobs to leave the queue after they are cancelled
+# What a batch system says of a job that it killed because it used more memory than requested.
+MEMORY = re.compile(r"memory limit|out of memory|\boom\b|oom[-_ ]kill", re.IGNORECASE)
 STATE_SECONDS = 20.0  # for the batch system to notice the end of a job
 
 
@@ -78,8 +80,11 @@ class ClusterRun:
         script = self._write_script()
         command = submission_words(self.job, self.system.config_file, self.system.config)
         command += self.job.native
-        command += [self.system.name_flag, Path(self.job.log).stem[:60]]
-        command += [self.system.log_flag, str(self.out_file(self.system.index_in_log))]
+        # Grid engine accepts no blanks, slashes or colons in a name, and no digit in front.
+        name = re.sub(r"[^\w.+-]", "_", Path(self.job.log).stem[:60])
+        command += [self.system.name_flag, f"_{name}" if name[:1].isdigit() else name]
+        out = self.out_file(self.system.index_in_log)
+        command += [self.system.log_flag, "/dev/null" if self._redirects else str(out)]
         if self.job.array:
             command += self._array_words()
         try:
@@ -100,6 +105,11 @@ class ClusterRun:
                 f"{shlex.join(command)} failed: {(done.stderr or done.stdout).strip()}"
             )
 
+    @property
+    def _redirects(self) -> bool:
+        """Whether the path of the output has characters with a meaning for qsub or sbatch."""
+        return re.search(r"[,:%$\\]", str(self.work / self.base)) is not None
+
     def _write_script(self) -> Path:
         specification = {
             "job": self.job.as_dict(),
@@ -112,10 +122,14 @@ class ClusterRun:
         index = f'"${{{self.system.task_variable}}}"' if self.job.array else "1"
         task = Path(__file__).resolve().with_name("task.py")
         words = [sys.executable, str(task), str(spec_path.resolve())]
+        redirection = ""
+        if self._redirects:
+            suffix = f".{index}.out" if self.job.array else ".out"
+            redirection = f"exec >> {shlex.quote(str(self.work / self.base))}{suffix} 2>&1\n"
         script = self.work / f"{self.base}.sh"
         script.write_text(
             f"#!/bin/bash\ncd {shlex.quote(os.getcwd())} || exit 1\n"
-            f"exec {shlex.join(words)} {index}\n",
+            f"{redirection}exec {shlex.join(words)} {index}\n",
             encoding="utf-8",
         )
         script.chmod(0o755)
@@ -193,8 +207,19 @@ class ClusterRun:
         known = f"{self.id}, {state}" if state else self.id
         self.failed[index] = f"job {index} was lost by the batch system ({known})"
         path = self.out_file(index)
-        if path.is_file() and path.stat().st_size:
-            self.failed[index] += f"; what it said: {path}"
+        try:
+            said = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            said = []
+        if said:
+            self.failed[index] += f"; its last words: {path}"
+        memory = [line for line in said if MEMORY.search(line)]
+        if memory:  # for `reason`, which reads the log of the job
+            with (
+                contextlib.suppress(OSError),
+                open(self.job.log_of(index), "a", encoding="utf-8") as log,
+            ):
+                log.write(f"# Out of memory: {memory[0].strip()}; request more memory (--mem)\n")
 
     def _ask(self, words: list[str]) -> subprocess.CompletedProcess | None:
         try:

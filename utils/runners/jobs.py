@@ -200,7 +200,8 @@ def run_logged(
     begin = time.time()
     kills = memory.kills()
     with open(job.log_of(index), "w", encoding="utf-8", errors="surrogateescape") as log:
-        log.write(f"# {line}\n# Host: {os.uname().nodename}\n")
+        shown = line.replace("\n", "\n# ")  # a command may have several lines
+        log.write(f"# {shown}\n# Host: {os.uname().nodename}\n")
         log.write(f"# Started at {time.ctime(begin)}\n#\n")
         log.flush()
         process = subprocess.Popen(

@@ -46,7 +46,7 @@ class Reader:
             return
         memory = MEMORY.match(line)
         if memory:
-            self.memory = f"; {memory[1]}"
+            self.memory = memory[1]
             return
         line = RANK.sub("", line.rpartition("\r")[2])
         if line.startswith("#") or not line.strip():
@@ -99,7 +99,9 @@ class Reader:
             how = f"killed by {signal_name(number)}"
             self.found.setdefault(KILLED, f"{how}; its last line: {said}" if said else how)
         kind = min(self.found, default=None)
-        return None if kind is None else (kind, self.found[kind][:LONGEST] + self.memory)
+        if kind is None:
+            return (KILLED, self.memory) if self.memory else None
+        return kind, "; ".join(filter(None, (self.found[kind][:LONGEST], self.memory)))
 
 
 def signal_name(number: int) -> str:

@@ -82,7 +82,11 @@ stage_9() {
   done
   mkdir -p "$dir"
   find "$dir" -name '.model.*' -delete # of interrupted runs
-  cp "$exp/infer_$valid_set/best.yaml" "$exp/best.yaml"
+  # Each file is complete or not there, also on a full disk.
+  if ! { cp "$exp/infer_$valid_set/best.yaml" "$part" && mv "$part" "$exp/best.yaml"; }; then
+    rm -f "$part"
+    fail "$exp/best.yaml cannot be written"
+  fi
   if ! tar -C "$exp" -czf "$part" final.pth config.yaml best.yaml RESULTS.md; then
     rm -f "$part"
     fail "$dir/$tag.tar.gz cannot be written"
