@@ -235,7 +235,7 @@ def main() -> int:
     add("--cores", type=int, default=2)
     add("--first-core", type=int, default=0, help="the cores are this and the next ones")
     add("--seconds", type=int, nargs="+", default=[60, 600, 3600])
-    add("--window", type=int, nargs="+", default=[0, 1800], help="0: what the memory allows")
+    add("--window", type=int, nargs="+", default=[0, 1800], help="0: limited by the memory")
     add("--max-memory", type=float, help="GB")
     add("--device", default="cpu")
     add("--stages", action="store_true")

@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--set", nargs="+", default=[], dest="overrides", metavar="KEY=VALUE")
     args = parser.parse_args(argv)
     if args.device == "cuda" and not torch.cuda.is_available():
-        print("bench/memory.py: error: torch sees no GPU; give --device cpu", file=sys.stderr)
+        print("bench/memory.py: error: torch sees no GPU; use --device cpu", file=sys.stderr)
         return 1
     code = 0
     for name in args.stages:

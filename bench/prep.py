@@ -324,7 +324,7 @@ def main(argv: list[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--utterances", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="tasks whose name holds this")
+    parser.add_argument("--only", default="", help="tasks with this in their name")
     parser.add_argument("--work", type=Path, help="where files are made (default: temporary)")
     args = parser.parse_args(argv)
     if args.work:

@@ -55,7 +55,7 @@ def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
         if not isinstance(key_node, yaml.ScalarNode):
             raise DiarizeError(f"{loader.name}:{line}: a key must be a word, not a list or mapping")
         if key in seen:
-            raise DiarizeError(f"{loader.name}:{line}: the key '{key}' stands twice")
+            raise DiarizeError(f"{loader.name}:{line}: the key '{key}' occurs twice")
         seen.add(key)
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
@@ -140,7 +140,7 @@ def apply_overrides(config: dict[str, Any], overrides: list[str]) -> dict[str, A
     for item in overrides:
         dotted, sep, text = item.partition("=")
         if not sep or not dotted:
-            raise DiarizeError(f"--set wants section.key=value, not '{item}'")
+            raise DiarizeError(f"--set requires section.key=value, not '{item}'")
         *parents, key = dotted.split(".")
         place = config
         for parent in parents:

@@ -61,7 +61,7 @@ def test_yaml_round_trip_and_exponents(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\na: 2\n", r"c.yaml:2: the key 'a' stands twice"),
+        ("a: 1\na: 2\n", r"c.yaml:2: the key 'a' occurs twice"),
         ("a: [1\n", r"c.yaml is no valid YAML"),
         ("? [a]\n: 1\n", r"c.yaml:1: a key must be a word, not a list"),
         ("- 1\n", r"c.yaml: expected 'key: value' lines, not a list"),

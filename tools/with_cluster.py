@@ -115,7 +115,7 @@ class Cluster(ABC):
             text = path.read_text(encoding="utf-8", errors="replace").splitlines()
             bad = [x for x in text if "error" in x.lower() or "fatal" in x]
             lines += [f"{path.name}: {x}" for x in bad[-3:]]
-        return " | ".join(lines) or "the daemons say nothing"
+        return " | ".join(lines) or "no output of the daemons"
 
     def ask(self, name: str, *args: str) -> str:
         """What a client prints."""

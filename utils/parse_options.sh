@@ -32,7 +32,7 @@ while [ "$_po_index" -le "$#" ]; do
           printf '%b' "${_po_word#*'{options}'}" ;;
       esac
       exit 0 ;;
-    --*=*) _po_fail "options are given as --name value, not --name=value: '$_po_word'" ;;
+    --*=*) _po_fail "options are written as --name value, not --name=value: '$_po_word'" ;;
     --*) ;;
     *) break ;;
   esac

@@ -66,8 +66,8 @@ def align(args: argparse.Namespace) -> None:
     print(f"{PROG}: {total} words of {len(times)} utterances in {args.out}", file=sys.stderr)
     if unspelled:
         print(
-            f"{PROG}: warning: {unspelled} words have letters that the model does not know and "
-            "were aligned as any sound; give --spelling",
+            f"{PROG}: warning: {unspelled} words have letters unknown to the model and were "
+            "aligned as any sound; add --spelling",
             file=sys.stderr,
         )
 

@@ -114,8 +114,8 @@ def check_training(args: argparse.Namespace, task_name: str | None) -> "QueryTas
     """Return the task; raise DiarizeError unless its configuration and initial weights fit."""
     if args.init_model and not args.init_model.exists():
         raise DiarizeError(
-            f"no initial weights {args.init_model}: train that model first, give another by "
-            "--init-model, or start from random weights by --init-model ''"
+            f"no initial weights {args.init_model}: train that model first, name another "
+            "with --init-model, or start from random weights with --init-model ''"
         )
     from diarize.config import apply_overrides, read_yaml
     from diarize.infer.pretrained import model_files

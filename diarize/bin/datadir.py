@@ -41,12 +41,12 @@ def make_parser() -> argparse.ArgumentParser:
 
     sub = command("validate", _validate, "name every fault of a data directory")
     sub.add_argument("--for", dest="purpose", choices=tuple(PURPOSES), default="train",
-                     help="what the directory must have: train: wav.scp and a reference (default); "
+                     help="purpose: train: wav.scp and a reference (default); "
                      "infer: wav.scp; kaldi: what Kaldi's validate_data_dir.sh requires")
     for flag in ("feats", "text", "wav"):
         sub.add_argument(f"--no-{flag}", action="store_true", help="the file may be missing")
     sub.add_argument("--no-spk-sort", action="store_true", help="speakers need not be prefixes")
-    sub.add_argument("--non-print", action="store_true", help="take unprintable text")
+    sub.add_argument("--non-print", action="store_true", help="accept unprintable text")
     sub.add_argument("dir")
 
     sub = command("fix", _fix, "keep what all files have, sorted; originals go to .backup")

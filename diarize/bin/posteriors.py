@@ -36,7 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="do part J (from 1) of --num-jobs; --merge ends it")
     add("--num-jobs", type=checks.count, default=1, metavar="N",
         help="parts (default: %(default)s)")
-    add("--merge", type=checks.count, metavar="N", help="only join what N jobs have written")
+    add("--merge", type=checks.count, metavar="N", help="merge the output of N jobs")
     add_allow_pipes(parser)
     add("--device", metavar="NAME", help="overrides network.device: auto, cpu, cuda, cuda:N")
     add("--max-memory", type=checks.amount, metavar="GB", help="overrides network.max_memory")

@@ -267,7 +267,7 @@ def _oracle_counts(path: str | None, source: PosteriorDir, num_fixed: int) -> di
     if beyond:
         print(
             f"{PROG}: notice: more speakers in {path} than queries stored for "
-            f"{some_names(beyond)}; all queries are taken",
+            f"{some_names(beyond)}; all queries are used",
             file=sys.stderr,
         )
     return {recording: min(count, limits[recording]) for recording, count in counts.items()}

@@ -48,9 +48,9 @@ def _add_detect(parser: argparse.ArgumentParser) -> None:
         add(f"--{name}", type=checks.amount, default=default, metavar="SECONDS",
             help=f"{what}; default %(default)s")  # fmt: skip
     for name, default, what in (
-        ("min-drop", 15.0, "from the level of speech down to the threshold, at least"),
-        ("max-drop", 35.0, "the same, at most"),
-        ("silent", -75.0, "an utterance whose level is below holds no speech"),
+        ("min-drop", 15.0, "smallest drop from the level of speech to the threshold"),
+        ("max-drop", 35.0, "largest drop"),
+        ("silent", -75.0, "level below which an utterance has no speech"),
     ):
         add(f"--{name}", type=float, default=default, metavar="DB",
             help=f"{what}; default %(default)s")  # fmt: skip
@@ -60,7 +60,7 @@ def _add_detect(parser: argparse.ArgumentParser) -> None:
 def _add_apply(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="the whole data directory")
-    add("--parts", required=True, nargs="+", metavar="FILE", help="what all jobs of detect wrote")
+    add("--parts", required=True, nargs="+", metavar="FILE", help="output of all jobs of detect")
     add("-o", "--out", required=True, metavar="DIR", help="data directory to make")
     add("--cut", action="store_true", help="utterances were cut: <utterance>-<start>-<end>")
     add("--max-silent", type=checks.probability, default=0.01, metavar="SHARE",

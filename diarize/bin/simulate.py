@@ -39,7 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = command_parser(PROG, __doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_manifest(commands.add_parser("manifest", help="draw mixtures (Fujita 2019, Alg. 1)"))
-    add_statistics(commands.add_parser("statistics", help="learn how people take turns"), PROG)
+    add_statistics(commands.add_parser("statistics", help="estimate turn-taking statistics"), PROG)
     add_conversations(
         commands.add_parser("conversations", help="draw conversations (Landini 2022)"),
         PROG,

@@ -73,7 +73,7 @@ def add_units(parser: argparse.ArgumentParser, prog: str) -> None:
     """Add the options of ``units`` and its function to ``parser``."""
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="data directory with text and utt2lang")
-    add("--language", required=True, metavar="LANG", help="whose transcripts are taken")
+    add("--language", required=True, metavar="LANG", help="language of the transcripts")
     add("-o", "--out", required=True, metavar="FILE", help="sentencepiece model to write")
     add("--size", type=checks.count, default=1000, metavar="N", help="of the vocabulary, at most")
     parser.set_defaults(run=lambda args: _run_units(args, prog))

@@ -15,7 +15,7 @@ def add_statistics(parser: argparse.ArgumentParser, prog: str) -> None:
     add("-o", "--out", required=True, metavar="FILE", help="statistics to write, as JSON")
     add("--num-speakers", type=checks.number_range(checks.integer, 1), default=(1, 10**6),
         metavar="K[-K]",
-        help="learn from recordings with so many speakers only (default: all)")  # fmt: skip
+        help="use only recordings with this number of speakers (default: all)")  # fmt: skip
     parser.set_defaults(run=lambda args: _run_statistics(args, prog))
 
 
@@ -69,8 +69,8 @@ def _run_statistics(args: argparse.Namespace, prog: str) -> None:
     found = learn_statistics(segments, args.num_speakers, " ".join(args.rttm))
     write_statistics(args.out, found)
     print(
-        f"{prog}: {args.out}: {found.recordings} recordings, {found.turns} turns; the speaker "
-        f"goes on with probability {found.turn_hold:.3f}, another one begins in overlap with "
+        f"{prog}: {args.out}: {found.recordings} recordings, {found.turns} turns; hold "
+        f"probability {found.turn_hold:.3f}, overlap probability "
         f"{found.overlap:.3f}",
         file=sys.stderr,
     )

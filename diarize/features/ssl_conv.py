@@ -131,7 +131,7 @@ class SslConv(nn.Module):
         if not bool(self.filled):
             raise DiarizeError(
                 f"the frozen convolutional front-end has no weights: 'weights: "
-                f"{self.options.weights}' requires --init-model with a model that has them"
+                f"{self.options.weights}' requires --init-model with a model that contains them"
             )
 
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:

@@ -108,7 +108,7 @@ class SslFull(nn.Module):
         found = encoder_state(state)
         if not found:
             raise DiarizeError(
-                f"{source} holds convolutional layers only; the full model needs the "
+                f"{source} contains convolutional layers only; the full model needs the "
                 "checkpoint that it was converted from, or diarize-convert-ssl --full"
             )
         check_tensors(source, self.encoder.state_dict(), found, section_of(state))

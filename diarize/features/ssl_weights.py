@@ -72,7 +72,7 @@ def read_state(weights: str, cache: str | None = None) -> State:
     path = Path(weights)
     if not path.is_file():
         raise DiarizeError(
-            f"no weights of the speech model at {weights}: give a file, or "
+            f"no weights of the speech model at {weights}: name a file, or "
             f"{BUNDLE_PREFIX}MMS_FA with a cache directory"
         )
     if path.suffix == ".safetensors":
@@ -195,7 +195,8 @@ def check_tensors(
 
     if not found:
         raise DiarizeError(
-            f"{source} holds no tensor of a wav2vec 2.0-type model (feature_extractor.conv_layers)"
+            f"{source} contains no tensor of a wav2vec 2.0-type model "
+            "(feature_extractor.conv_layers)"
         )
     missing = [n for n in wanted if n not in found]
     extra = [n for n in found if n not in wanted]
@@ -254,13 +255,13 @@ def _read_torch(path: Path) -> State:
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError) as err:
         reason = " ".join(str(err).split())[:160] or type(err).__name__
         raise DiarizeError(
-            f"{path} is damaged, or holds more than tensors and plain values and is not opened "
+            f"{path} is damaged, or contains more than tensors and plain values and is not opened "
             f"for safety ({reason})"
         ) from err
     if isinstance(payload, dict) and isinstance(payload.get("model"), dict):
         payload = payload["model"]
     if not isinstance(payload, dict):
-        raise DiarizeError(f"{path} holds no named tensors but a {type(payload).__name__}")
+        raise DiarizeError(f"{path} contains no named tensors but a {type(payload).__name__}")
     return {n: t for n, t in payload.items() if isinstance(n, str) and isinstance(t, Tensor)}
 
 

@@ -126,7 +126,7 @@ def check_output(
     blocks = (posteriors[i : i + _BLOCK] for i in range(0, len(posteriors), _BLOCK))
     if not (all(np.isfinite(p).all() for p in blocks) and np.isfinite(activities).all()):
         raise DiarizeError(
-            f"recording {recording}: posteriors or activities hold NaN or Inf; "
+            f"recording {recording}: posteriors or activities contain NaN or Inf; "
             "check the audio and the model, then run inference again"
         )
 

@@ -108,7 +108,7 @@ class ArkWriter:
     def _begin(self, key: str) -> int:
         """Write ``key`` and return the offset of its array."""
         if key.split() != [key]:
-            raise DiarizeError(f"{self.ark}: key {key!r} is empty or holds blanks")
+            raise DiarizeError(f"{self.ark}: key {key!r} is empty or contains blanks")
         if key in self._entries:
             raise DiarizeError(f"{self.ark}: key {key} is written twice")
         self._put(f"{key} ".encode())
@@ -116,7 +116,7 @@ class ArkWriter:
 
     def _finite(self, key: str, array: np.ndarray) -> np.ndarray:
         if not np.isfinite(array).all():
-            raise DiarizeError(f"{self.ark}: {key} holds NaN or infinite values")
+            raise DiarizeError(f"{self.ark}: {key} contains NaN or infinite values")
         return array
 
     def _put(self, data: bytes | memoryview) -> None:

@@ -187,7 +187,7 @@ def find_excess(handle: soundfile.SoundFile, content: Content) -> str:
     more = rest / (handle.channels * width * handle.samplerate)
     # libsndfile reads a W64 file to the end.
     seconds = handle.frames / handle.samplerate - (more if kind == "W64" else 0)
-    return f"the header says {seconds:.3f} s, but bytes for {more:.3f} s more follow"
+    return f"the header states {seconds:.3f} s, but bytes for {more:.3f} s more follow"
 
 
 def _end_of_chunks(

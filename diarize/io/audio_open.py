@@ -190,8 +190,8 @@ def _check(handle: soundfile.SoundFile, content: Content | None, name: str) -> N
     """Raise DiarizeError if the file ends before or after the length in its header."""
     if handle.frames >= _UNKNOWN_LENGTH:
         raise DiarizeError(
-            f"{name}: a {handle.format} stream that does not say how long it is; write it to "
-            "a file again, for example with 'sox IN OUT.flac'"
+            f"{name}: a {handle.format} stream without its length; write it to a "
+            "file again, for example with 'sox IN OUT.flac'"
         )
     if not _RATES[0] <= handle.samplerate <= _RATES[1]:
         raise DiarizeError(
@@ -218,7 +218,7 @@ def _report(plan: _Plan, streams: list[soundfile.SoundFile], name: str) -> None:
         _tell(f"{name}: {len(streams)} streams were joined byte by byte: {lengths[0]:.3f} s in the "
               f"first, {sum(lengths):.3f} s in all, which are read")  # fmt: skip
     elif abs(sum(lengths) - plan.stated) > 0.1:
-        _tell(f"{name}: the header says {plan.stated:.3f} s, but {sum(lengths):.3f} s are there, "
+        _tell(f"{name}: the header states {plan.stated:.3f} s, but {sum(lengths):.3f} s are there, "
               "which are read")  # fmt: skip
 
 

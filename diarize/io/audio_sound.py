@@ -48,7 +48,7 @@ class Sound:
     def num_frames(self) -> int:
         """Samples per channel; DiarizeError for none."""
         if self._starts[-1] == 0:
-            raise DiarizeError(f"{self.name}: holds no samples; remove it from wav.scp")
+            raise DiarizeError(f"{self.name}: contains no samples; remove it from wav.scp")
         return self._starts[-1]
 
     def read(self, start: int, stop: int, channel: Channel = "mix") -> np.ndarray:
@@ -92,7 +92,7 @@ class Sound:
             ) from err
         if len(samples) < stop - start:
             raise DiarizeError(
-                f"{self.name}: cut short: the header says {handle.frames} samples, but decoding "
+                f"{self.name}: cut short: the header states {handle.frames} samples, but decoding "
                 f"ends at {start + len(samples)}; fetch or write the file again"
             )
         if is_int16:

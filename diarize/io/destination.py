@@ -60,7 +60,7 @@ class Destination:
         if (recordings or 0) > 1 and not self.folder and FORMATS[self.form].one_recording:
             suffix = FORMATS[self.form].suffix
             raise DiarizeError(
-                f"{self.path or 'standard output'}: a {suffix} file holds one recording, not "
+                f"{self.path or 'standard output'}: a {suffix} file contains one recording, not "
                 f"{recordings}; write to a directory"
             )
         if self.path is None:

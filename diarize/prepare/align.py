@@ -87,7 +87,7 @@ class MmsAligner:
 
         if not download and not (Path(cache) / _WEIGHTS).is_file():
             raise DiarizeError(
-                f"{Path(cache) / _WEIGHTS}: no weights of MMS_FA: give --download to fetch them "
+                f"{Path(cache) / _WEIGHTS}: no weights of MMS_FA: use --download to fetch them "
                 "(1.2 GB, CC BY-NC 4.0), or put them there"
             )
         self.labels = MMS_FA.get_labels()

@@ -68,7 +68,7 @@ def prepare(args: argparse.Namespace) -> None:
     how = args.channels or {"far": "mean", "near": "sum"}[args.condition]
     if args.condition == "near" and how.isdigit():
         raise DiarizeError(
-            f"--channels {how}: near takes mean or sum, since each headset records one speaker"
+            f"--channels {how}: near accepts mean or sum, since each headset records one speaker"
         )
     mixed = Path(args.wav_dir or Path(args.out) / "wav").absolute() / f"{args.condition}_{how}"
     reader = read_far if args.condition == "far" else read_near

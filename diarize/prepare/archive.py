@@ -16,7 +16,7 @@ def corpus_root(path: str | None, variable: str, what: str) -> Path:
     Raises DiarizeError, naming the ``variable`` of db.sh, if it is unset or no directory.
     """
     if not path:
-        raise DiarizeError(f"{what}: no directory given: set {variable} in db.sh")
+        raise DiarizeError(f"{what}: no directory: set {variable} in db.sh")
     root = Path(path)
     if not root.is_dir():
         raise DiarizeError(f"{what}: no directory {path}: correct {variable} in db.sh")

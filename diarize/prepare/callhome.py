@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", default="", metavar="DIR", help="sre2000-key of SLR 10")
     parser.add_argument("--parts", required=True, metavar="FILE", help="list of Kaldi's two parts")
     parser.add_argument("--sph2pipe", choices=("auto", "always", "never"), default="auto",
-                        help="read audio by sph2pipe; auto: where it is compressed (shorten)")
+                        help="read audio by sph2pipe; auto: if it is compressed (shorten)")
     add_split_options(parser)
 
 

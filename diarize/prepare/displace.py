@@ -48,7 +48,7 @@ def prepare(args: argparse.Namespace) -> None:
     root = corpus_root(args.root, "DISPLACE", "DISPLACE")
     if args.edition != "2024" and not (args.audio and args.rttm):
         raise DiarizeError(
-            "DISPLACE 2023: its layout is not published: give --audio and --rttm, such as "
+            "DISPLACE 2023: its layout is not published: use --audio and --rttm, such as "
             "--audio 'dev/audio/*.wav' --rttm 'dev/labels/*.rttm'"
         )
     audio, labels = args.audio or LAYOUT["audio"], args.rttm or LAYOUT["labels"]

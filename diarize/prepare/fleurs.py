@@ -73,8 +73,8 @@ def prepare(args: argparse.Namespace) -> None:
         write_utterances(out, recordings, spoken, options)
         _write_sentences(out, sentences)
         if other:
-            print(f"{out}: {other} files are not as long as the tsv says; theirs is taken",
-                  file=sys.stderr)  # fmt: skip
+            print(f"{out}: {other} files have another length than in the tsv; that of the file is "
+                  "used", file=sys.stderr)  # fmt: skip
 
 
 def choose_languages(root: Path, wanted: str, allowed: Collection[str]) -> list[str]:

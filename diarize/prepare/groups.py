@@ -127,7 +127,7 @@ def _torn(group: list[str], fixed: Mapping[str, str]) -> str:
     return (
         f"the list tears a group apart: {shown} share a speaker or a group, directly or through "
         f"others ({len(group)} recordings). Put them into one set, or, where equal labels are "
-        "different persons, give --speakers local"
+        "different persons, use --speakers local"
     )
 
 
@@ -135,9 +135,9 @@ def _too_few(groups: list[list[str]], empty: list[str]) -> str:
     largest = max(groups, key=len)
     names = ", ".join(largest[:_SHOWN]) + (", ..." if len(largest) > _SHOWN else "")
     return (
-        f"{len(groups)} groups of recordings cannot give {', '.join(empty)} one each: the largest "
-        f"has {len(largest)} recordings ({names}) held together by speakers or groups. Where equal "
-        "labels are different persons (spk1, spk2), give --speakers local; a set that is not "
+        f"{len(groups)} groups of recordings cannot provide {', '.join(empty)} one each: the "
+        f"largest has {len(largest)} recordings ({names}) with common speakers or groups. Where "
+        "equal labels are different persons (spk1, spk2), use --speakers local; a set that is not "
         "needed has the share 0"
     )
 

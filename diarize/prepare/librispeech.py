@@ -189,5 +189,5 @@ def split_sets(
 def _parts(text: str) -> list[str]:
     names = [name for name in text.split(",") if name]
     if not names:
-        raise DiarizeError("no parts: give names such as train-clean-100, separated by commas")
+        raise DiarizeError("no parts: list names such as train-clean-100, separated by commas")
     return names

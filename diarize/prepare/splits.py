@@ -68,8 +68,8 @@ def read_split(path: str | os.PathLike) -> dict[str, str]:
         split[fields[0]] = fields[1]
     if _digest(_body(split)) != head[2]:
         raise DiarizeError(
-            f"{path}: its checksum is not that of its lines: the list was changed; take the "
-            "committed one, or remove it to have it made again"
+            f"{path}: its checksum is not that of its lines: the list was changed; restore "
+            "the committed one, or remove it to have it made again"
         )
     return split
 

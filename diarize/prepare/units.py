@@ -45,7 +45,7 @@ def load_units(path: str | os.PathLike):
     import sentencepiece
 
     if not Path(path).is_file():
-        raise DiarizeError(f"{path}: no such sentencepiece model; train one, or give another path")
+        raise DiarizeError(f"{path}: no such sentencepiece model; train one, or correct the path")
     try:
         return sentencepiece.SentencePieceProcessor(model_file=os.fspath(path))
     except (RuntimeError, OSError) as err:

@@ -30,7 +30,7 @@ def files_of(paths: Sequence[str | os.PathLike], suffix: str) -> list[str]:
         for file in files:
             key = file if file == "-" else os.path.realpath(file)
             if key in found:
-                raise DiarizeError(f"{file}: given twice; remove one")
+                raise DiarizeError(f"{file}: named twice; remove one")
             found[key] = file
     return list(found.values())
 

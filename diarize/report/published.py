@@ -59,7 +59,7 @@ class Table:
                 if column not in self.columns:
                     raise DiarizeError(f"row '{row.name}': there is no column '{column}'")
                 if not _FIGURE.search(text):
-                    raise DiarizeError(f"row '{row.name}', {column}: '{text}' holds no figure")
+                    raise DiarizeError(f"row '{row.name}', {column}: '{text}' contains no figure")
         for output in self.outputs:
             if output.column not in self.row(output.row).figures:
                 raise DiarizeError(f"row '{output.row}' has no figure for {output.column}")
@@ -96,7 +96,7 @@ def parse_figure(text: str) -> tuple[str, float]:
     """
     found = _FIGURE.search(text)
     if found is None:
-        raise DiarizeError(f"'{text}' holds no figure")
+        raise DiarizeError(f"'{text}' contains no figure")
     return found[1], COLLARS[text.lstrip().startswith("(")]
 
 

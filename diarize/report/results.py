@@ -60,7 +60,7 @@ class SetResult:
         return (
             f"{len(self.counts)} recording{'s' if len(self.counts) > 1 else ''}, "
             f"{self.seconds / 60:.1f} min: too few for an interval (from {MIN_RECORDINGS} "
-            "recordings with speech on); the DER says little about other recordings"
+            "recordings with speech on); the DER is a poor estimate for other recordings"
         )
 
     def jer(self) -> float | None:

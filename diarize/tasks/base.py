@@ -266,8 +266,8 @@ class QueryTask:
         stats, counted = sums["stats"], sums["counted"]
         if not stats[0, 0]:
             raise DiarizeError(
-                "the validation set has no speech in what is scored of it, so there is no DER; "
-                "see its rttm, and the section valid of the configuration"
+                "the scored part of the validation set contains no speech, so there is no DER; "
+                "correct its rttm, or the section valid of the configuration"
             )
         errors = stats[:, 1:].sum(1)
         best = int(errors.argmin())

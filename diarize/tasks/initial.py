@@ -28,7 +28,7 @@ def with_initial_model(
     if task != given:
         parse_config(mapping, where)
         raise DiarizeError(
-            f"{path} is a model of the task {task}, {where} is for {given}; give another "
+            f"{path} is a model of the task {task}, {where} is for {given}; use another "
             "initial model"
         )
     model = model_name(task, own)

@@ -103,7 +103,7 @@ def load_task(path: str | Path) -> QueryTask:
     """
     state, meta = load_model(path)
     if "config" not in meta:
-        raise DiarizeError(f"{path} does not hold its configuration; train it with diarize-train")
+        raise DiarizeError(f"{path} contains no configuration; train it with diarize-train")
     task = build_task(parse_config(meta["config"], f"{path} (configuration)"))
     check_state(path, task.model.state_dict(), state)
     task.model.load_state_dict(state)

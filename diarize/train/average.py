@@ -21,7 +21,7 @@ def best_checkpoints(directory: Path, count: int) -> list[Path]:
         try:
             ranked.append((float(meta["der"]), -int(meta["step"]), path))
         except (KeyError, TypeError, ValueError):
-            raise DiarizeError(f"{path} does not tell its validation DER and step") from None
+            raise DiarizeError(f"{path} does not contain its validation DER and step") from None
     if not ranked:
         raise DiarizeError(f"{directory}: no checkpoints (valid_step*.pth); train first")
     return [path for *_, path in sorted(ranked)[:count]]

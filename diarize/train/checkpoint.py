@@ -145,7 +145,9 @@ def load_training(
         progress = TrainingProgress(**payload["training"]["progress"])
         moments = payload["training"]["optimizer"]
     except (KeyError, TypeError):
-        raise DiarizeError(f"{path} holds weights only: a training cannot go on from it") from None
+        raise DiarizeError(
+            f"{path} contains weights only; a training cannot be resumed from it"
+        ) from None
     check_settings(path, progress.fingerprint, fingerprint)
     check_data(path, progress.fingerprint, progress.data, data or {})
     check_state(path, model.state_dict(), payload["model"])
@@ -248,7 +250,7 @@ def _save(path: str | os.PathLike, payload: dict[str, Any]) -> None:
 
 def _load(path: str | os.PathLike) -> dict[str, Any]:
     last = os.path.basename(path) == "last.pth"
-    remedy = f"restore it, or {'remove it to start anew' if last else 'give another file'}"
+    remedy = f"restore it, or {'remove it to start anew' if last else 'use another file'}"
     try:
         with open(path, "rb") as handle:
             head = handle.read(len(LFS_POINTER))

@@ -101,8 +101,8 @@ def process_group(device: str = "auto") -> Iterator[Group]:
             raise
         reason = str(err).splitlines()[0][:200]
         raise DiarizeError(
-            f"rank {rank}: lost contact with another rank, whose own message says why ({reason});"
-            " the same command resumes from the last checkpoint"
+            f"rank {rank}: lost contact with another rank, whose message states the reason "
+            f"({reason}); the same command resumes from the last checkpoint"
         ) from err
     finally:
         if ours and dist.is_initialized():

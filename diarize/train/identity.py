@@ -57,8 +57,8 @@ def check_settings(path: str | os.PathLike, old: Mapping, new: Mapping) -> None:
     ]
     if changed:
         raise DiarizeError(
-            f"{path} was made with other settings ({'; '.join(changed[:8])}): use the same, "
-            "another directory, or remove this one to start anew"
+            f"{path} was made with other settings ({'; '.join(changed[:8])}): use these "
+            "settings or another directory, or remove this one to start anew"
         )
 
 

@@ -226,7 +226,7 @@ class _Run:
             if progress.step > self._saved:
                 self._write()
                 self._say(f"stopped by an error after {progress.step} steps, saved: the same "
-                          "command goes on")
+                          "command resumes")
         except (DiarizeError, OSError, RuntimeError) as err:
             # The error that follows is the cause; this one is a consequence, or a full disk.
             self._say(f"the state after {progress.step} steps could not be saved: {err}")
@@ -313,5 +313,5 @@ def _due(interval: int, step: int) -> bool:
 def _ending(code: int, progress: TrainingProgress) -> str:
     state = f"after {progress.step} steps and {progress.elapsed:.0f} s, saved"
     if code > _TIME_IS_UP:
-        return f"stopped by a signal {state}: the same command goes on"
+        return f"stopped by a signal {state}: the same command resumes"
     return f"out of time {state}" if code else f"done {state}"

@@ -64,7 +64,7 @@ def check(config: str, variants: list[Variant]) -> None:
             settings = " ".join(variant.settings)
             raise DiarizeError(
                 f"{variant.where}: '{variant.name}' changes nothing: {config} has {settings} "
-                "already; leave its overrides empty, or give others"
+                "already; leave its overrides empty, or use others"
             )
         for setting in variant.settings:
             if whole((setting,), variant.where) == base:

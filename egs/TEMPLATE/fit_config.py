@@ -28,7 +28,7 @@ def main(model: str, source: str, target: str) -> None:
     with model_files(Path(model)) as (path, _):
         own = load_model(path)[1].get("config")
     if not own:
-        raise DiarizeError(f"{model} does not hold its configuration; train it with diarize-train")
+        raise DiarizeError(f"{model} contains no configuration; train it with diarize-train")
     for name, template in FILES[own.get("task", "speaker")].items():
         written = Path(target) / name
         if written.exists():

@@ -47,7 +47,7 @@ def no_model(monkeypatch):
         ("out.xyz", "out.xyz: unknown format"),
         ("none/out.rttm", "cannot write"),
         ("file/out/", "cannot write"),
-        ("two.TextGrid", "a .TextGrid file holds one recording, not 2"),
+        ("two.TextGrid", "a .TextGrid file contains one recording, not 2"),
     ],
 )
 def test_outputs_are_checked_before_the_model_is_loaded(

@@ -81,7 +81,7 @@ def test_wrong_options(folder, words, message, capsys):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(("A: \"12.3\"", "C: \"12.3\""), "no column 'C'"), (("12.3", "best"), "holds no figure"),
+    [(("A: \"12.3\"", "C: \"12.3\""), "no column 'C'"), (("12.3", "best"), "contains no figure"),
      (("{row: old", "{row: new"), "no row 'new'")],
 )  # fmt: skip
 def test_wrong_table(folder, change, message, capsys):

@@ -240,12 +240,12 @@ def test_a_file_of_something_else(tmp_path, name):
     with pytest.raises(DiarizeError, match=name):
         front_end(weights=str(path)).load_pretrained()
     other = write(tmp_path / "other.pth", {"linear.weight": torch.zeros(2, 2)})
-    with pytest.raises(DiarizeError, match=r"holds no tensor of a wav2vec 2.0-type model"):
+    with pytest.raises(DiarizeError, match=r"contains no tensor of a wav2vec 2.0-type model"):
         front_end(weights=other).load_pretrained()
     convs = {k: v for k, v in front_end().state_dict().items() if k != "filled"}
     convs = write(tmp_path / "c.pth", {f"feature_extractor.{k}": v for k, v in convs.items()})
     model = SslFull(SslFullOptions(SslConvOptions(weights=convs), 32, 1, 2, 48))
-    with pytest.raises(DiarizeError, match="holds convolutional layers only"):
+    with pytest.raises(DiarizeError, match="contains convolutional layers only"):
         model.load_pretrained()
 
 

@@ -113,9 +113,9 @@ def test_parts_of_jobs_are_merged_sorted(tmp_path):
     ("key", "array", "reason"),
     [
         ("a", np.ones(2), "key a is written twice"),
-        ("x y", np.ones(2), "holds blanks"),
+        ("x y", np.ones(2), "contains blanks"),
         ("", np.ones(2), "empty"),
-        ("n", np.array([1, np.nan]), "n holds NaN or infinite"),
+        ("n", np.array([1, np.nan]), "n contains NaN or infinite"),
     ],
 )
 def test_what_is_not_written(tmp_path, key, array, reason):

@@ -335,9 +335,9 @@ def test_nan_and_infinite_samples(put, bad, channels):
 
 def test_no_samples(put):
     path = put(noise(0))
-    with pytest.raises(DiarizeError, match="holds no samples"):
+    with pytest.raises(DiarizeError, match="contains no samples"):
         read_audio(path)
-    with pytest.raises(DiarizeError, match="holds no samples"):
+    with pytest.raises(DiarizeError, match="contains no samples"):
         AudioSource(str(path)).info()
 
 

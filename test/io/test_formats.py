@@ -162,7 +162,7 @@ def test_a_destination_that_cannot_be_written_is_found_before_writing(tmp_path):
     for out in (tmp_path / "none/a.rttm", tmp_path / "file/a.rttm", "/proc/none/out/"):
         with pytest.raises(DiarizeError, match="cannot"):
             Destination.parse(out).check()
-    with pytest.raises(DiarizeError, match=r"x\.srt: a \.srt file holds one recording, not 2"):
+    with pytest.raises(DiarizeError, match=r"x\.srt: a \.srt file contains one recording, not 2"):
         Destination.parse(tmp_path / "x.srt").check(2)
 
 

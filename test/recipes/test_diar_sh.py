@@ -298,7 +298,7 @@ Traceback (most recent call last):
   File "train.py", line 1, in <module>
 TypeError: Got unsupported ScalarType BFloat16"""
 ONE_RANK = """\
-diarize-train: error: rank 1: lost contact with another rank, whose own message says why
+diarize-train: error: rank 1: lost contact with another rank, whose message states the reason
 diarize-train: error: rank 0: recording r: x.wav: cut short
 Traceback (most recent call last):
 torch.distributed.elastic.multiprocessing.errors.ChildFailedError: error: many lines"""

@@ -98,7 +98,7 @@ def test_labels_that_say_nothing(folders, capsys):
         (folders / "rttm" / f"{name}.rttm").write_text(line(name, 0, 1, "spk1"))
     assert prepare(folders) == 1
     err = capsys.readouterr().err
-    assert "cannot give dev, test, train one each" in err
+    assert "cannot provide dev, test, train one each" in err
     assert "--speakers local" in err
     assert prepare(folders, "--speakers", "local") == 0
 

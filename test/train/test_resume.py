@@ -148,7 +148,7 @@ def test_sigterm_to_all_processes_of_the_job_saves(start_toy, tmp_path):
     os.killpg(process.pid, signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143, err
-    assert "the same command goes on" in err
+    assert "the same command resumes" in err
     assert "Traceback" not in err
     assert load_model(tmp_path / "last.pth")[1]["step"] >= 3
 

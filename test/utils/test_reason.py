@@ -32,7 +32,10 @@ RAISED = """\
 {rank}{line}
 """
 OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
-LOST = "diarize-train: error: rank 0: lost contact with another rank, whose own message says why\n"
+LOST = (
+    "diarize-train: error: rank 0: lost contact with another rank, whose message states the "
+    "reason\n"
+)
 CASES = {
     "message": (1, "step 3\nx: error: r1: x.wav: cut short\nlast words\n", "x: error: r1: x.wav"),
     "exception": (1, RAISED.format(rank="", line="TypeError: bad") + "bye\n", "TypeError: bad"),

@@ -269,7 +269,7 @@ def test_controller_that_gives_no_answer_loses_no_job(run, slurm, tmp_path):
     code, errors = run("x.log", "sleep", "3", PATH=path)
     assert code == 0
     assert errors.count("\n") == 1
-    assert errors.endswith(f"gives no answer: {message}\n")
+    assert errors.endswith(f"does not answer: {message}\n")
 
 
 def test_job_out_of_time_is_reported(out_of_time):

@@ -212,7 +212,7 @@ class ClusterRun:
         except OSError:
             said = []
         if said:
-            self.failed[index] += f"; its last words: {path}"
+            self.failed[index] += f"; its output: {path}"
         memory = [line for line in said if MEMORY.search(line)]
         if memory:  # for `reason`, which reads the log of the job
             with (
@@ -244,7 +244,7 @@ class ClusterRun:
         if re.search(self.system.gone, said):
             return set()
         if not self._warned:
-            print(f"{self.system.prog}: waiting, although {shlex.join(words)} gives no answer: "
+            print(f"{self.system.prog}: waiting, although {shlex.join(words)} does not answer: "
                   f"{said.strip()[-200:]}", file=sys.stderr)
             self._warned = True
         return None

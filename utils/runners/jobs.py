@@ -113,7 +113,7 @@ def _take_option(words: list[str], options: dict[str, str], native: list[str]) -
         return 1
     count = 3 if word == "-pe" else 2
     if word.startswith("--") and "=" in word:
-        raise UsageError(f"options are given as --name value, not --name=value: '{word}'")
+        raise UsageError(f"options are written as --name value, not --name=value: '{word}'")
     if len(words) < count:
         raise UsageError(f"option '{word}' needs a value")
     if word == "-tc":
@@ -125,7 +125,7 @@ def _take_option(words: list[str], options: dict[str, str], native: list[str]) -
     for name in ("max_jobs_run", "num_threads", "gpu"):
         value = options.get(name)
         if value is not None and not value.isdigit():
-            raise UsageError(f"--{name.replace('_', '-')} takes a whole number, not '{value}'")
+            raise UsageError(f"--{name.replace('_', '-')} requires a whole number, not '{value}'")
     if options.get("max_jobs_run") == "0":
         raise UsageError("--max-jobs-run must be at least 1")
     if options.get("pick", "all") not in PICKS:

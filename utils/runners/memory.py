@@ -1,4 +1,4 @@
-"""Counters of the system: processes that it killed for want of memory, and the memory limit.
+"""Counters of the system: processes that it killed for lack of memory, and the memory limit.
 
 Linux only; elsewhere nothing is found.  Only the standard library is used, as in jobs.py.
 """
@@ -35,7 +35,7 @@ def evidence(before: tuple[int, ...], root: Path = ROOT) -> str:
         return ""
     size = limit(root)
     about = f"; the memory limit is {size / 2**30:.1f} GiB" if size is not None else ""
-    return f"the system killed a process for want of memory during this job{about}"
+    return f"the system killed a process for lack of memory during this job{about}"
 
 
 def _groups(root: Path) -> list[Path]:

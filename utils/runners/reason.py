@@ -111,7 +111,7 @@ def signal_name(number: int) -> str:
     except ValueError:
         return f"signal {number}"
     hint = (
-        ", probably for want of memory (see dmesg); request more memory or use fewer jobs"
+        ", probably for lack of memory (see dmesg); request more memory or use fewer jobs"
         if number == signal.SIGKILL
         else ""
     )

@@ -215,7 +215,7 @@ def _hear(task: tuple[Voice, str]) -> tuple[np.ndarray, float]:
     spoken = [_speak(prompt, name, voice.rate) for prompt in _CHOICE_PROMPTS]
     wave = np.concatenate([finish(speech.samples, speech.sample_rate, 0.0) for speech in spoken])
     if len(wave) < SAMPLE_RATE:
-        raise DiarizeError(f"voice {name} says nothing: its voice file must be wrong")
+        raise DiarizeError(f"voice {name} is silent: its voice file must be wrong")
     return voice_print(wave), sum(map(len, _CHOICE_PROMPTS)) * SAMPLE_RATE / len(wave)
 
 

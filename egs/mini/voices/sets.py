@@ -29,8 +29,8 @@ def check_same_plan(
     if path.is_file():
         if json.loads(path.read_text(encoding="utf-8")).get("plan") != digest:
             raise DiarizeError(
-                f"{path.parent} holds voices made with other options: remove that directory, "
-                "or give another one"
+                f"{path.parent} contains voices made with other options: remove that directory, "
+                "or use another one"
             )
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ check_roots() {
     [ -x "../../$recipe/run.sh" ] || fail "there is no recipe egs/$recipe"
     [ -f "../../$recipe/local/data.sh" ] || continue
     while read -r name; do
-      [ -n "${!name}" ] || fail "egs/$recipe: no directory given: set $name in db.sh"
+      [ -n "${!name}" ] || fail "egs/$recipe: no directory: set $name in db.sh"
       [ -d "${!name}" ] || fail "egs/$recipe: no directory ${!name}: correct $name in db.sh"
     done < <(grep -oE '\$[A-Z][A-Z0-9_]+' "../../$recipe/local/data.sh" | tr -d '$' | sort -u |
       grep -xFf <(sed -n 's/^\([A-Z0-9_]*\)=.*/\1/p' db.sh))

@@ -36,7 +36,7 @@ def convert(args: argparse.Namespace) -> None:
     else:
         print(
             f"WARNING: {args.out}: no voice conversion (--convert): the voice changes with the "
-            "language, and a model can take speakers for languages",
+            "language, and a model may learn speakers instead of languages",
             file=sys.stderr,
         )
         wav_scp, utt2spk = data.wav_scp, data.utt2spk
@@ -73,7 +73,7 @@ def converted_tables(
     if lacking:
         raise DiarizeError(
             f"{data.path}: no utterance in '{args.reference_language}' for {len(lacking)} of "
-            f"{args.num_voices} voices; give fewer, or another --reference-language"
+            f"{args.num_voices} voices; use fewer, or another --reference-language"
         )
     references = {f"v{number:03d}": spoken for number, spoken in targets.items()}
     made = Conversions(
@@ -104,8 +104,9 @@ def main(argv: Iterable[str] | None = None) -> int:
                         help="a command with {wav} {reference} {out}, or module:function")
     parser.add_argument("--num-voices", type=checks.count, default=20, metavar="N")
     parser.add_argument("--reference-language", default="en", metavar="LANG",
-                        help="whose speakers lend their voices; '': any (default %(default)s)")
-    parser.add_argument("--wav", type=Path, required=True, help="where converted audio goes")
+                        help="language of the speakers whose voices are used; '': any "
+                        "(default %(default)s)")
+    parser.add_argument("--wav", type=Path, required=True, help="directory of the converted audio")
     args = parser.parse_args(argv)
     return run_command(lambda: convert(args), "convert_voices.py")
 

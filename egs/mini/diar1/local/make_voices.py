@@ -69,7 +69,7 @@ def make_voices(args: argparse.Namespace) -> None:
     """Choose the voices, make their audio, write the data directories."""
     start = time.monotonic()
     if min(args.voices) < 0 or min(args.utterances) < 1 or args.nj < 1:
-        raise DiarizeError("--voices, --utterances and --nj take positive numbers")
+        raise DiarizeError("--voices, --utterances and --nj must be positive")
     total = sum(args.voices)
     speakers = choose_speakers(total, ACCENTS, args.seed, args.nj)
     print(f"chose {total} voices in {time.monotonic() - start:.1f} s", file=sys.stderr)

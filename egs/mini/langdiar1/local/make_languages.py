@@ -103,7 +103,7 @@ def make_languages(args: argparse.Namespace) -> None:
     """Choose the voices, make their audio, write the data directories."""
     start = time.monotonic()
     if min(args.voices) < 0 or min(args.utterances) < 1 or args.nj < 1:
-        raise DiarizeError("--voices, --utterances and --nj take positive numbers")
+        raise DiarizeError("--voices, --utterances and --nj must be positive")
     unseen = [name for name in args.unseen if name not in args.languages]
     phrases = open_phrases([*args.languages, *unseen], args.udhr)
     names = {name: LANGUAGES[name].espeak for name in phrases}
@@ -149,7 +149,7 @@ def write_set(path: Path, plan: dict[str, Utterance]) -> None:
     missing = sorted(plan.keys() - made.keys())
     line = f"{path.name}: {len(made)} utterances, {seconds / 3600:.2f} h"
     if missing:
-        line += f"; {len(missing)} left out that no voice can say, such as {missing[0]}"
+        line += f"; {len(missing)} left out that no voice can speak, such as {missing[0]}"
     print(line, file=sys.stderr)
 
 

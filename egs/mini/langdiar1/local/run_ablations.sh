@@ -74,7 +74,7 @@ train_and_score() {
     --args "--set $settings" $options < /dev/null
   # A training stopped by a signal saves a checkpoint and exits with 0, but is not complete.
   if ! grep -q '^\(done\|already\) ' "exp/$tag/train.log"; then
-    echo "$0: error: exp/$tag was stopped before its end; the same command goes on" >&2
+    echo "$0: error: exp/$tag was stopped before its end; the same command resumes" >&2
     exit 1
   fi
   # shellcheck disable=SC2086
