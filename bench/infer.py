@@ -7,7 +7,7 @@
 The model has the sizes of --config (the paper's) and random weights; the audio is noise with
 pauses.  Each row is one run of diarize-infer in a process of its own on --cores cores: seconds by
 the clock with the start of Python and the loading of the model (``wall``) and without, seconds of
-CPU of all cores (what counts on a busy machine), and the peak of memory.  --window 0 lets the
+CPU of all cores (comparable on a busy machine), and the peak of memory.  --window 0 lets the
 memory allowed decide, as by default.  Floating point operations are counted from the sizes; the
 roofline is the best rate of a product of two matrices that torch reaches on the same cores just
 before.  --stages times the stages of one pass one after the other instead, and --peers the
@@ -104,7 +104,7 @@ def gemm_rate(device: str, bf16: bool) -> float:
     return best
 
 
-# Random weights give masks that flicker; without these an hour has 50,000 turns, not a thousand.
+# Masks of random weights flicker; without these an hour has 50,000 turns, not a thousand.
 POSTPROCESS = "postprocess: {num_speakers: 4, median: 101, min_duration: 0.5}\n"
 
 RUN = """
@@ -132,7 +132,7 @@ open(sys.argv[1], "w").write(json.dumps(out))
 
 
 def run(root: Path, seconds: int, window: int, args: argparse.Namespace) -> dict[str, float]:
-    """Return what one run of diarize-infer says of itself."""
+    """Return the figures that one run of diarize-infer prints."""
     audio = root / f"{seconds}.wav"
     if not audio.exists():
         make_audio(audio, seconds)
@@ -210,7 +210,7 @@ def print_stages(root: Path, args: argparse.Namespace) -> None:
 
 
 def race(root: Path, args: argparse.Namespace) -> None:
-    """Print runs of ours and of the peers that are there, each in turn, and the figures."""
+    """Print the runs of diarize-infer and of the installed peers, in turn, and their figures."""
     peers = [peer for peer in args.peers if infer_peers.installed(args.peer_python, peer)]
     for peer in sorted(set(args.peers) - set(peers)):
         print(f"left out: {peer} (pip install -r bench/requirements.txt, --peer-python)")

@@ -7,9 +7,9 @@ detection, CAM++ embeddings, spectral or HDBSCAN clustering; the number of speak
 RTTM, with the networks and options of its published pipeline 3.1 (windows of 10 s, a step of 1 s;
 PyanNet for at most 3 speakers in a window, WeSpeaker's ResNet34 for an embedding of each of the
 three in each window, agglomerative clustering).  The published weights are behind a licence, so
-both networks have random ones: the work of either does not depend on them, nor on what is said,
-since embeddings are made for silent speakers too.  What the first network says is replaced by
-turns of a second, so that clustering gets what it would.  The audio (16 bits, one channel) is
+both networks have random ones: the work of either does not depend on them, nor on the speech,
+since embeddings are made for silent speakers too.  The output of the first network is replaced by
+turns of a second, so that the clustering has its usual input.  The audio (16 bits, one channel) is
 handed over in memory, which is faster than reading windows from the file.  Loading of published
 weights is not in its time; it is in ours.
 
@@ -40,7 +40,7 @@ OPTIONS = {
     "segmentation": {"min_duration_off": 0.0},
     "clustering": {"method": "centroid", "min_cluster_size": 12, "threshold": 0.7045654963945799},
 }
-SPEAKERS = 4  # what bench/infer.py tells our command, too
+SPEAKERS = 4  # as bench/infer.py does for diarize-infer
 
 
 def turns(module, inputs, scores):
@@ -177,7 +177,7 @@ def race(
 ) -> list[str]:
     """Print medians of runs of "ours" and peers, in turn, and return BENCH lines.
 
-    All take the same ``seconds`` of audio.  Ratios are of seconds by the clock, or of seconds of
+    All process the same ``seconds`` of audio.  Ratios are of seconds by the clock, or of seconds of
     CPU; of all of a process, and without the start of Python and the making of the networks.
     """
     found: dict[str, list[dict]] = {side: [] for side in ways}

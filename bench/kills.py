@@ -1,10 +1,10 @@
-"""Kills of a recipe at random moments, after each of which the same stage goes on: same results?
+"""Kills of a recipe at random moments; the same stage resumes and must yield the same results.
 
     python bench/kills.py [--seed N] [--kills 30] [--each 5] [--work DIR]
 
 A recipe of voices of noise runs through stages 1 to 9 once without interruption.  Then it runs
 again from nothing; at ``--each`` random moments (a stage, and a share of the time that it took)
-all its processes receive SIGKILL, SIGTERM or SIGINT, and ``diar.sh --stage`` goes on with the
+all its processes receive SIGKILL, SIGTERM or SIGINT, and ``diar.sh --stage`` resumes with the
 stage that was hit.  At the end mixtures, manifests, checkpoints (weights), posteriors, RTTM,
 thresholds, scores and RESULTS.md (but for dates and times) must be those of the first run, and no
 temporary file may be left.  This is repeated until ``--kills`` signals have been sent; one that
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 class Campaign:
-    """A recipe, the results of its run without interruption, and what happened to the others."""
+    """A recipe, the results of its uninterrupted run, and the outcome of the other runs."""
 
     def __init__(self, work: Path, chance: random.Random) -> None:
         self.work, self.chance = work.resolve(), chance

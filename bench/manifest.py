@@ -1,4 +1,4 @@
-"""How long the manifest of the paper's 400,000 mixtures takes, how large it is, and to read it.
+"""Time to draw and to read the manifest of the paper's 400,000 mixtures, and its size.
 
     python bench/manifest.py --mixtures 100000 --speakers 4
     python bench/manifest.py --mixtures 100000 --speakers 4 --conversations STATS

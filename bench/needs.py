@@ -38,11 +38,11 @@ STAGES = {
     "language_pretrain": "language_pretrain.yaml",
     "language_adapt": "language_adapt.yaml",
 }
-# Memory in GB, a card that has it, and its dense peak in bfloat16 as the maker's data sheet says.
+# Memory in GB, a card that has it, and its dense peak in bfloat16 of the maker's data sheet.
 CARDS = ((24, "RTX 4090", 165.2e12), (48, "RTX A6000", 154.8e12), (80, "A100", 312e12))
 NUMBERS = (1, 2, 4)
 CONTEXT = 0.6  # GB of CUDA's own
-SHARE = 0.9  # of what is free, as train.accumulation: auto takes
+SHARE = 0.9  # of the free memory, as for train.accumulation: auto
 WITH_BACKWARD = 3  # a product forward is two backward
 # 10,000 x real time on the RTX A6000 (doc/performance.md): 845 MFLOP per second of audio.
 MFU = 0.055
@@ -109,8 +109,9 @@ def step(task: QueryTask, batch: Batch, kind: str) -> None:
 
 
 def make_fake(task: QueryTask, mode: FakeTensorMode) -> None:
-    """Turn weights into fake tensors, and stub what depends on values: the matching, and the
-    check that the languages' front-end has weights.
+    """Turn weights into fake tensors, and stub the parts that depend on values.
+
+    These are the matching, and the check that a pretrained front-end has weights.
     """
     task.model.check_filled = lambda: None
     for module in task.model.modules():
@@ -220,7 +221,7 @@ def check(crops: int, kind: str) -> None:
     _, task = load("pretrain", False)
     trainable = sum(p.nbytes for p in task.model.parameters())
     predicted = needs.memory(crops, kind) - 3 * trainable / GB
-    step(task, task.largest(1), kind)  # what libraries take when they are first used
+    step(task, task.largest(1), kind)  # memory of libraries at their first use
     task.model.zero_grad()
     batch = task.largest(crops)
     before = status("VmRSS")
@@ -232,7 +233,7 @@ def check(crops: int, kind: str) -> None:
 
 
 def status(key: str) -> int:
-    """Return the bytes that /proc tells of this process."""
+    """Return the bytes that /proc reports for this process."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(x.split()[1]) for x in lines if x.startswith(key)) * 1024
 

@@ -6,7 +6,7 @@ follows, beside other ways in the same run.
 Makes a tree like LibriSpeech's (``<speaker>/<chapter>/*.flac``, hard links of a few files) and
 times whole commands, ours and the peers in turn: shell (find, sort, awk, join: how Kaldi's
 scripts go about it, in their simplest form), plain Python without checks, lhotse where it can
-be imported, and Kaldi's own scripts where ``KALDI_ROOT`` says where they are.  Shown are medians
+be imported, and Kaldi's own scripts if ``KALDI_ROOT`` is set.  Shown are medians
 of seconds by the clock and of CPU seconds; the ratio is of CPU seconds, which a busy machine
 changes little.  Last comes one line per figure,
 ``BENCH name=… value=… unit=s ratio=… against=…`` (value by the clock; ratio: the peer's CPU
@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PER_SPEAKER = 50
 OURS = "ours"
 CHAPTER = 25
-_LINKS = 20000  # of one file: below what file systems allow
+_LINKS = 20000  # of one file: below the limit of file systems
 
 
 def make_tree(root: Path, utterances: int) -> Path:
@@ -237,7 +237,7 @@ TASKS = {
 
 
 class Bench:
-    """The directories of a run, and what can be run there."""
+    """Directories of a run, and its commands."""
 
     def __init__(self, work: Path, utterances: int) -> None:
         self.work, self.utterances = work, utterances

@@ -29,7 +29,7 @@ MD_EVAL = os.environ.get("MD_EVAL_PL", "/usr/lib/sctk/bin/md-eval.pl")
 
 
 class Data:
-    """The files of a run, and what each scorer wants to be given, loaded."""
+    """Files of a run, and the loaded input of each scorer."""
 
     def __init__(self, ref: Path, sys: Path, uem: Path | None) -> None:
         self.paths = (ref, sys, uem)
@@ -130,7 +130,7 @@ def commands(data: Data, collar: float) -> dict[str, list[str]]:
     return out
 
 
-# A parent of a few MB: the peak of a child counts from what its parent held when it forked.
+# A parent of a few MB: the peak of a child counts from the memory of its parent at the fork.
 LAUNCHER = """
 import os, resource, subprocess, sys, time
 began = time.perf_counter()
@@ -173,7 +173,7 @@ def compare(data: Data, collar: float, rounds: int, names: list[str]) -> None:
     for name in names:
         try:
             call = SCORERS[name](data, collar)
-            call()  # also tells whether it can: meeteval fetches md-eval.pl from the network
+            call()  # also a check: meeteval fetches md-eval.pl from the network
             calls[name] = call
         except (ImportError, OSError) as err:
             print(f"left out: {name} ({err})")
@@ -195,7 +195,7 @@ def compare(data: Data, collar: float, rounds: int, names: list[str]) -> None:
             cpu_rows.setdefault(name, []).append(cpu)
             notes[name] = f"{peak:.0f} MB"
     show(f"Whole process, {rounds} rounds", rows, "ours (md-eval)", notes)
-    # On a busy machine the seconds by the clock say little.
+    # On a busy machine wall-clock seconds are not comparable.
     show(f"Whole process, CPU, {rounds} rounds", cpu_rows, "ours (md-eval)", {})
 
 

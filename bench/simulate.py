@@ -2,7 +2,7 @@
 
     python bench/simulate.py [--data DIR] [--crop 50] [--rounds 3]
 
-All ways take the same manifest, in turn, in every round:
+All methods use the same manifest, in turn, in every round:
 
     by hand       soundfile, scipy.signal.fftconvolve and numpy, utterance by utterance
     lhotse        its cuts, mixed and reverberated, where it is installed (bench/requirements.txt)

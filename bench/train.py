@@ -50,13 +50,13 @@ MANIFESTS = {"mini": "dry.scp", "paper": "mixture.scp", "finetune": "mixture.scp
 # A product forward is two backward.  torch's own count of the backward pass takes a depthwise
 # convolution for a full one.
 WITH_BACKWARD = 3
-# Dense, as the makers' data sheets say.
+# Dense, from the makers' data sheets.
 PEAKS = {"H100 SXM": 989.4e12, "RTX A6000": 154.8e12}
 PARTS = ("data", "features", "network", "cost", "matching", "terms", "backward", "optimiser")
 
 
 class Watch:
-    """Seconds by part; inner parts are taken out of outer ones.
+    """Seconds by part; inner parts are subtracted from outer ones.
 
     On one thread of a CPU they are seconds of CPU: others on the machine do not count.
     """
@@ -96,7 +96,7 @@ def batches(task: QueryTask, crops: int, number: int) -> Any:
 
 
 def make_stepper(name: str, manifest: Path, args: argparse.Namespace) -> tuple[QueryTask, Stepper]:
-    """Return a task on ``manifest`` and what does its steps."""
+    """Return a task on ``manifest`` and its stepper."""
     config = parse_config(read_yaml(CONFIGS[name]), name)
     data = replace(config.options.data, store_dir=str(manifest.parent / "store"))
     train = replace(config.train, device=args.device, precision=args.precision,

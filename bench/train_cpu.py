@@ -4,7 +4,7 @@
 
 Trains the configuration for a few steps on mixtures of noise, once with one thread, once with
 one process of that many threads, once with that many processes (torchrun, gloo); the order is
-repeated, and medians are taken.  Last comes one line per figure,
+repeated; the figures are medians.  Last comes one line per figure,
 ``BENCH name=… value=… unit=… ratio=… against=…``; the ratios hold on a busy machine, too.
 """
 

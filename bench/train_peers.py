@@ -1,11 +1,11 @@
-"""A training step's dearest parts beside what one would write from PyPI's: see bench/train.py.
+"""Slowest parts of a training step, compared with packages of PyPI: see bench/train.py.
 
 ``torchaudio``: ``torchaudio.models.Conformer`` of the same sizes in place of this project's
-encoder, forward and backward on the same frames, with a crop's lengths as it wants them (its
-normalisation of the batch and its attention with a mask for padding are its own).  ``loop``: the
+encoder, forward and backward on the same frames, with a crop's lengths in the form that it
+requires (with its normalisation of the batch and its attention with a mask for padding).  ``loop``: the
 matching as most public code for EEND and Mask2Former does it, a cost matrix at a time to the host
 and to `scipy.optimize.linear_sum_assignment`.  ``torch.optim.Muon``: on the matrices of the model
-of egs/speechocean762, which it takes one by one.  Both sides take turns; medians.
+of egs/speechocean762, which it processes one by one.  Both alternate; medians.
 """
 
 import importlib.util
@@ -48,7 +48,7 @@ def loop(cost: Tensor, num_speakers: list[int]) -> list[list[tuple[Tensor, Tenso
 
 
 def encoders(crops: int, device: torch.device) -> tuple[str, str, dict[str, Way]]:
-    """Return name and words for forward and backward of either encoder, and what runs them."""
+    """Return name and words for forward and backward of either encoder, and their function."""
     from torchaudio.models import Conformer as Peer
 
     b = EendM2fOptions().backbone
@@ -82,7 +82,7 @@ def matchings(device: torch.device) -> tuple[str, str, dict[str, Way]]:
     layers = d.layers + 1
     torch.manual_seed(0)
     cost = torch.randn(layers, RECORDINGS, d.queries, max(counts), device=device)
-    # The columns of speakers that a recording does not have are 0, as `match` wants them.
+    # The columns of speakers that a recording does not have are 0, as `match` requires.
     for number, count in enumerate(counts):
         cost[:, number, :, count:] = 0
     mine = match(cost, counts)
@@ -95,7 +95,7 @@ def matchings(device: torch.device) -> tuple[str, str, dict[str, Way]]:
 
 
 def optimisers(device: torch.device) -> tuple[str, str, dict[str, Way]]:
-    """Return the same for steps of Muon, after a look that both give the same weights."""
+    """Return the same for steps of Muon, after a check that both yield the same weights."""
     config = parse_config(read_yaml(MUON), str(MUON))
     model = build_task(config).model.to(device)
     weights = make_optimizer(model, config.train.optimizer, device).param_groups[0]["params"]
@@ -119,7 +119,7 @@ def optimisers(device: torch.device) -> tuple[str, str, dict[str, Way]]:
 def race(
     ways: dict[str, Way], rounds: int, clock: Callable[[], float], wait: Way
 ) -> dict[str, float]:
-    """Return the median seconds of each way; they take turns, and the first round is left out."""
+    """Return the median seconds of each way; they alternate, and the first round is left out."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():

@@ -25,7 +25,7 @@ _END = "..."
 class _Loader(yaml.SafeLoader):
     """SafeLoader that reads ``1e-4`` as a number and refuses repeated keys and aliases.
 
-    A few lines of nested aliases stand for billions of values.
+    A few lines of nested aliases may expand to billions of values.
     """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -66,7 +66,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _constru
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Return the mapping in the YAML file ``path``.
 
-    Raises DiarizeError for a file without content, which may be what a full disk has left (``{}``
+    Raises DiarizeError for a file without content, such as a full disk leaves (``{}``
     is an empty mapping), and for a file of `write_yaml` without its last line.
     """
     try:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the versions in use and fails, naming what to do, where the environment is not enough."""
+"""Prints the versions in use; fails, with the remedy, for an unsuitable environment."""
 
 import importlib
 import importlib.metadata

@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent / "clusters"
 
 
 class Unavailable(Exception):
-    """There is no such batch system here, or it does not start; the message says why."""
+    """There is no such batch system here, or it does not start; the message states the reason."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -43,7 +43,7 @@ def free_ports(count: int) -> list[int]:
 
 
 class Cluster(ABC):
-    """The daemons of a batch system in ``root``; ``environment`` is what its users need.
+    """The daemons of a batch system in ``root``; ``environment``: variables for its users.
 
     ``cpus`` is for each node, and need not be true.
     """
@@ -348,7 +348,7 @@ def main() -> int:
         with running(args.system, args.cpus, args.nodes, args.keep) as cluster:
             child = subprocess.Popen(args.command, env=cluster.environment)
             for number in (signal.SIGINT, signal.SIGTERM):
-                # A terminal tells the command itself; a kill is passed on.
+                # A terminal signals the command itself; a kill is passed on.
                 signal.signal(number, lambda n, _: n == signal.SIGTERM and child.send_signal(n))
             return child.wait()
     except Unavailable as err:

@@ -5,7 +5,7 @@
       --config conf/train.yaml
 
 The same faults would otherwise be reported by a stage that runs hours later.  Without data the
-checks take seconds.  With data every file is decoded once: training and validation sets into the
+checks last seconds.  With data every file is decoded once: training and validation sets into the
 audio store that the training reads.  The options after ``--`` are those for diarize-train.
 """
 

@@ -88,7 +88,7 @@ def infer(args: argparse.Namespace) -> int:
     kaldi = bool(args.data) and place.folder and not args.format
     output = Output(place, failures.total, kaldi)
 
-    from diarize.api import Diarizer  # after the checks: torch takes seconds
+    from diarize.api import Diarizer  # after the checks: the import of torch lasts seconds
 
     diarizer = Diarizer.from_pretrained(
         args.model, args.device, args.config, args.max_memory, args.window

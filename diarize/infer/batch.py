@@ -36,7 +36,7 @@ class Failures:
             raise DiarizeError(f"all {self.total} recordings failed")
 
     def report(self, where: object) -> int:
-        """Return the exit status; prints the names of what failed, and where the rest is."""
+        """Return the exit status; prints the failed recordings and the place of the others."""
         self.check_any_left()
         if not self.faults:
             return 0
@@ -76,7 +76,7 @@ def open_data(
 
     Recordings are processed as a whole.  The output is restricted to the union of their
     ``segments``, and ``reco2num_spk`` is the number of speakers of each, unless ``ignore`` names
-    the file; standard error says what is used.  Beside a reference both may stem from the
+    the file; standard error states which is used.  Beside a reference both may stem from the
     annotation: they must be named in ``use`` or ``ignore``.  Raises DiarizeError where they are
     not, for a file of ``use`` that is not there, and for a directory without recordings.
     """

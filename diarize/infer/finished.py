@@ -1,6 +1,6 @@
 """The finished recordings of an interrupted inference, which a later run does not repeat.
 
-``<name>.finished`` beside the arks has a line of JSON for what made them, then one per finished
+``<name>.finished`` beside the arks has a line of JSON with their origin, then one per finished
 recording, with the identity of its audio and its place in each ark.  A line is appended after the
 arks are on the disk.  A run that ends without failure removes the file.
 """
@@ -20,8 +20,8 @@ from diarize.io.audio import AudioSource
 class FinishedRecordings:
     """The list of one job.
 
-    made_with: what the arrays depend on besides the audio (plain values); a list that was made
-        with anything else is discarded
+    made_with: settings that the arrays depend on, besides the audio (plain values); a list with
+        other settings is discarded
     sources: the audio of each recording; a recording whose audio has changed is not finished
     """
 

@@ -37,7 +37,7 @@ class Input:
     regions: Regions | None = None
 
     def check(self) -> None:
-        """Raise DiarizeError if the audio cannot be opened, as far as its header tells."""
+        """Raise DiarizeError if the audio cannot be opened, as far as its header shows."""
         for source in self.sources.values():
             if isinstance(source, AudioSource):
                 source.check()

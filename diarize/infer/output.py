@@ -44,7 +44,7 @@ class Output:
             self._keep(result.turns)
 
     def close(self) -> None:
-        """Publish what is not written yet; the partial file is removed."""
+        """Publish the rest of the output; the partial file is removed."""
         if self._found:
             rows = [self._found[index] for index in sorted(self._found)]
             turns = [turn for _, own in rows for turn in own]

@@ -141,7 +141,7 @@ class Decision(NamedTuple):
 class PostProcessor(ABC):
     """Post-processing of a task: from posteriors to segments, in three steps.
 
-    The steps are `runs`, `choose` and `assigned`; `decide` takes all of them.  Tuning repeats only
+    The steps are `runs`, `choose` and `assigned`; `decide` runs all of them.  Tuning repeats only
     those that an option affects; validation of a training scores the masks of the first two.  The
     first ``num_fixed`` queries are slots with a fixed meaning, which are never selected.  With
     ``named``, labels mean the same in all recordings, so that they are scored by name, too.

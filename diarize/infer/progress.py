@@ -1,4 +1,4 @@
-"""Progress of an inference: finished recordings, and the place in one that takes long."""
+"""Progress of an inference: finished recordings, and the position in a long one."""
 
 import sys
 import threading

@@ -210,7 +210,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, object]]:
 
 
 def write_json_lines(turns: list[Turn], media: Media = NO_MEDIA) -> str:
-    """Return one object per line: recording, start, end, label, and what else is known."""
+    """Return one object per line: recording, start, end, label, and further known fields."""
     return "".join(_json_line(turn) + "\n" for turn in in_order(turns))
 
 

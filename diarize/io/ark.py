@@ -126,7 +126,7 @@ class ArkWriter:
             raise DiarizeError(f"cannot write {self.ark}: {err.strerror}") from err
 
     def sync(self) -> int:
-        """Store what is written on the disk; returns the size of the ark."""
+        """Flush the written arrays to the disk; returns the size of the ark."""
         try:
             self._handle.flush()
             os.fsync(self._handle.fileno())

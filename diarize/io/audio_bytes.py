@@ -114,7 +114,7 @@ def part_of(content: Content, offset: int, size: int) -> bytes:
 
 
 def opener(content: Content) -> int | io.RawIOBase:
-    """Return what soundfile opens: the descriptor itself, at its beginning, or a file object."""
+    """Return the object that soundfile opens: the rewound descriptor, or a file object."""
     if isinstance(content, int):
         os.lseek(content, 0, os.SEEK_SET)
         return content

@@ -169,9 +169,9 @@ def sphere_samples(content: Content) -> int | None:
 
 
 def find_excess(handle: soundfile.SoundFile, content: Content) -> str:
-    """Return a description of what follows the samples of an open file and is no chunk, '' if none.
+    """Return a description of bytes after the samples that are no chunk, '' if there are none.
 
-    For AIFF, AU, CAF and W64.
+    For open files in AIFF, AU, CAF and W64.
     """
     width, kind, end = _WIDTHS.get(handle.subtype), handle.format, size_of(content)
     if width is None or kind not in ("AIFF", "AU", "CAF", "W64"):

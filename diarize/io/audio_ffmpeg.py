@@ -13,7 +13,7 @@ from collections import OrderedDict
 from diarize.errors import DiarizeError
 from diarize.io.audio_bytes import Content, Spool, part_of, size_of
 
-# Suffixes of audio files in folders: what libsndfile reads, and what requires ffmpeg.
+# Suffixes of audio files in folders: read by libsndfile, and by ffmpeg.
 LIBSNDFILE_SUFFIXES = (
     ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".nist", ".oga", ".ogg", ".opus",
     ".rf64", ".snd", ".sph", ".voc", ".w64", ".wav",
@@ -110,6 +110,6 @@ def _decode(content: int | Spool, name: str) -> Spool:
 
 
 def key_of(content: int | Spool) -> tuple[int, int, int, int]:
-    """Return what identifies the content of a file: device, inode, size and time of change."""
+    """Return the identity of the content of a file: device, inode, size and time of change."""
     state = os.fstat(content if isinstance(content, int) else content.fd)
     return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns

@@ -1,14 +1,14 @@
-"""Opening of audio by its content: the true length, whatever the header says.
+"""Opening of audio by its content: the true length, regardless of the header.
 
 A length is believed where the format states it exactly.  Otherwise:
 
 * MP3 (also in a WAV): the frames are counted, once per file and process.
 * WAV: see `diarize.io.audio_wav`; FLAC without a length: that of its last frame.
 * FLAC and Ogg files of several streams, as ``cat`` joins them: one stream after another.
-* A file that ends before its header says, or is damaged, is an error.
-* A file with more than its header says is read whole, with a warning that gives both lengths; AIFF,
-  AU, CAF and W64 files, whose true end is not known, are refused with both.
-* What libsndfile does not know is decoded by ffmpeg.
+* A file that is shorter than its header states, or damaged, is an error.
+* A file that is longer than its header states is read whole, with a warning that states both
+  lengths; AIFF, AU, CAF and W64 files, whose true end is not known, are refused with both.
+* Formats unknown to libsndfile are decoded by ffmpeg.
 """
 
 import logging
@@ -56,7 +56,7 @@ _plans: dict[tuple, _Plan] = {}
 def open_sound(content: Content, name: str) -> Iterator[Sound]:
     """Yield the open audio of ``content``; ``name`` is that of messages.
 
-    Raises DiarizeError for what is no audio, cut short or damaged, or requires ffmpeg where that
+    Raises DiarizeError for files that are no audio, cut short or damaged, or require ffmpeg if it
     is not installed.
     """
     key = audio_ffmpeg.key_of(content) if isinstance(content, int | Spool) else None
@@ -82,7 +82,7 @@ def check_sound(content: Content, name: str) -> None:
 
 
 def _open(content: Content, key: tuple | None, name: str, stack: ExitStack) -> Sound | None:
-    """Return the open audio, None for what ffmpeg has to decode."""
+    """Return the open audio, None for a file that ffmpeg has to decode."""
     try:
         plan = _plan_of(content, key)
         if plan.fault:

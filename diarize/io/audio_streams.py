@@ -45,7 +45,7 @@ def flac_is_one_stream(content: Content) -> bool:
 
 
 def flac_with_length(content: Content) -> tuple[Piece, ...] | None:
-    """Return the FLAC with its number of samples in STREAMINFO, None if its end does not say it.
+    """Return the FLAC with its number of samples in STREAMINFO, None if it cannot be found.
 
     Encoders that write to a pipe leave it out.  It follows from the header of the last frame.
     """

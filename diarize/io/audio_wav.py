@@ -1,6 +1,6 @@
 """Length of a WAV whose header is wrong.
 
-The size of the samples in the header is believed if what follows the samples are chunks, a tag or a
+The size of the samples in the header is trusted if the samples are followed by chunks, a tag or a
 few bytes.  It is not believed, and the samples continue to the end of the file, if
 
 * it is 0 or a value near 2 or 4 GiB, as programs write to pipes, or into a file whose size does

@@ -38,7 +38,7 @@ class Destination:
 
         None and ``-`` are standard output.  An existing directory, a name that ends with ``/``,
         and a name without suffix that is not that of a format (``rttm``) are directories.
-        Where nothing else is given, the format is RTTM.  Raises DiarizeError for an unknown
+        By default the format is RTTM.  Raises DiarizeError for an unknown
         suffix.
         """
         if out is None or str(out) == "-":

@@ -34,9 +34,9 @@ def file_name(key: str, suffix: str = "") -> str:
 def recording_id(name: str) -> str:
     """Return the id of the recording in the audio file ``name`` (without folder and suffix).
 
-    What cannot stand in a field of RTTM and of Kaldi's tables is percent-encoded: blanks of any
-    kind, control and other unprintable characters, bytes that are not UTF-8, and a leading
-    ``;`` or ``#``, which begins a comment.
+    Characters that a field of RTTM and of Kaldi's tables cannot contain are percent-encoded:
+    blanks of any kind, control and other unprintable characters, bytes that are not UTF-8, and a
+    leading ``;`` or ``#``, which begins a comment.
 
     >>> recording_id("team meeting"), recording_id("#1"), recording_id("Zoë\u202f2")
     ('team%20meeting', '%231', 'Zoë%E2%80%AF2')

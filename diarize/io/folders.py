@@ -1,4 +1,4 @@
-"""Files below a folder, through links as well; what is left out is said."""
+"""Files below a folder, through links as well; omissions are reported."""
 
 import logging
 import os
@@ -47,7 +47,7 @@ def files_below(
 def files_like(root: str | os.PathLike, pattern: str) -> list[Path]:
     """Return the files below ``root`` whose relative path is like ``pattern``, sorted by path.
 
-    In the pattern ``*``, ``?`` and ``[...]`` stand for parts of one name, ``**`` for any number of
+    In the pattern ``*``, ``?`` and ``[...]`` match parts of one name, ``**`` for any number of
     folders.  The suffix is compared without case.  Otherwise as `files_below`.
     """
     parts, base = pattern.split("/"), Path(root)

@@ -201,7 +201,7 @@ def read_rttm_with_confidence(path: str | os.PathLike) -> list[Turn]:
 
 
 def parse_confidence(text: object) -> float | None:
-    """Return ``text`` as a confidence, None for what is not a number from 0 to 1.
+    """Return ``text`` as a confidence, None for anything but a number from 0 to 1.
 
     >>> parse_confidence("0.75"), parse_confidence("<NA>")
     (0.75, None)

@@ -59,7 +59,7 @@ def read_part(folder: Path, how: str, mixed: Path) -> CorpusPart:
     for name, audio in files_by_stem(folder / "wav", "*.flac").items():
         place = audio
         segments += read_reference(folder / f"TextGrid/{name}.rttm", name)
-        if how != "mean":  # reading already gives the mean
+        if how != "mean":  # reading already computes the mean
             place = mixed / f"{name}.wav"
             write_mono(place, [audio], how)
         recordings.append(CorpusRecording(name, str(place)))

@@ -78,7 +78,7 @@ def _letter_spans(path: list[int]) -> list[tuple[int, int]]:
 class MmsAligner:
     """torchaudio's MMS_FA with the weights in directory ``cache``.
 
-    They are fetched (1.2 GB) only with ``download``; else DiarizeError says where they have to
+    They are fetched (1.2 GB) only with ``download``; else DiarizeError states where they have to
     be.  Models of this kind are under CC BY-NC 4.0.
     """
 

@@ -95,7 +95,7 @@ def read_far(folder: Path, how: str, mixed: Path, name: str) -> CorpusPart:
                 "remove one of them")
         seen[session] = audio
         place = audio
-        if how != "mean":  # reading already gives the mean
+        if how != "mean":  # reading already computes the mean
             place = mixed / f"{stem}.wav"
             write_mono(place, [audio], how)
         recordings.append(CorpusRecording(stem, str(place)))

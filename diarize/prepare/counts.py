@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from diarize.errors import DiarizeError
 
-# The names of the checks, which ``--allow-counts`` takes.
+# Names of the checks, for ``--allow-counts``.
 CHECKS = (
     "recordings",
     "utterances",
@@ -30,7 +30,7 @@ class Counts:
     """Figures of a prepared part of a corpus.
 
     ``recordings`` are the usable ones, ``left_out`` those known to be broken.  ``speakers`` counts
-    different labels; ``reference_seconds`` are as annotated, including what lies beyond the end of
+    different labels; ``reference_seconds`` are as annotated, including the part beyond the end of
     the audio; ``by_speakers`` maps the number of speakers in a recording to recordings.
     ``other_readings`` maps a reading of the annotation that was not chosen to the reference
     seconds that it would give.

@@ -76,14 +76,14 @@ def energy_sad(
     if not len(runs):
         return []
     grid = FrameGrid(sample_rate, max(1, round(options.hop * sample_rate)))
-    # Each frame stands for the hop in its middle, so that both ends are treated alike.
+    # Each frame represents the hop in its middle, so that both ends are treated alike.
     lead = (round(options.window * sample_rate) - grid.hop) / 2 / sample_rate
     seconds = runs * (grid.hop / sample_rate) + lead
     seconds = _fill(seconds, options.min_pause)
     seconds[:, 0] -= options.pad
     seconds[:, 1] += options.pad
     np.clip(seconds, 0.0, len(wave) / sample_rate, out=seconds)
-    # A pause is measured between what is kept; with 0 all is one stretch.
+    # A pause is measured between the kept stretches; with 0 there is one.
     seconds = _fill(seconds, options.split_pause or math.inf)
     return [(float(start), float(end)) for start, end in seconds]
 

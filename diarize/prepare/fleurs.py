@@ -1,7 +1,7 @@
 """FLEURS: the same read sentences in 102 languages, for the simulation of code-switching.
 
 Each language has ``{train,dev,test}.tsv`` without a head: id (of the sentence in all languages),
-file, raw and normalised transcription, characters, samples, gender.  Who speaks is not told:
+file, raw and normalised transcription, characters, samples, gender.  Speakers are not annotated:
 utterances of one language and gender are one "speaker" here, until voices are converted.
 """
 
@@ -151,9 +151,9 @@ def read_part(folder: Path, part: str) -> Iterator[Line]:
 
 
 def drop_leaks(lines: dict[str, list[tuple[str, Line]]]) -> int:
-    """Take out of training what another language says in dev or test, out of dev what is in test.
+    """Remove the sentences of dev and test, in any language, from training; those of test from dev.
 
-    Returns the number of sentences taken out.
+    Returns the number of removed sentences.
     """
     known = {part: {line.sentence for _, line in found} for part, found in lines.items()}
     leaked = 0

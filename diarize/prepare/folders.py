@@ -1,10 +1,10 @@
 """Your own data: a directory of audio and a directory of RTTM, split without leakage.
 
 ``--audio`` and ``--rttm`` are one or more directories, searched recursively and through links, or
-files.  Audio is what libsndfile reads and, with ffmpeg installed, m4a, mp4, webm and others.  The
-recording id is the name of the audio file without suffix.  Recordings that share a speaker or a
-group are in one set.  Writes the non-empty ones of {train,dev,test}, and ``split.list``, an input
-of ``--split``.
+files.  Audio files are those that libsndfile reads and, with ffmpeg installed, m4a, mp4, webm and
+others.  The recording id is the name of the audio file without suffix.  Recordings that share a
+speaker or a group are in one set.  Writes the non-empty ones of {train,dev,test}, and
+``split.list``, an input of ``--split``.
 """
 
 import argparse
@@ -129,7 +129,7 @@ def audio_files(paths: Iterable[str]) -> dict[str, Path]:
     """Return recording -> file; DiarizeError for no file, a name with blanks, or a duplicate.
 
     One file under several paths counts once.  Where a file that requires ffmpeg, such as a video,
-    lies beside one of the same name that does not, the latter is taken.
+    lies beside one of the same name that does not, the latter is used.
     """
     found: dict[str, Path] = {}
     for path in _files(paths, AUDIO_SUFFIXES, "audio"):

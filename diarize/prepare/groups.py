@@ -61,7 +61,7 @@ def split_groups(
 ) -> dict[str, str]:
     """Return recording -> set; ``shares`` of the audio go to dev and test, the rest to train.
 
-    ``fixed`` says of some recordings where they are; a group with one of them goes there whole.
+    ``fixed`` is the set of some recordings; a group with one of them is put there whole.
     Raises DiarizeError where ``fixed`` tears a group apart, or a set would have nothing.
     """
     split: dict[str, str] = {}

@@ -20,7 +20,7 @@ def write_mono(path: Path, sources: Sequence[Path], how: str) -> float:
     one file, from 0.  Shorter files are padded with zeros.  A sum beyond [-1, 1] is scaled as a
     whole by the returned factor, which is 1 otherwise.  An existing file of the right length is
     kept, and 1 is returned.  Raises DiarizeError for other sample rates
-    in one recording, no such channel, or what `AudioSource.info` raises.
+    in one recording, no such channel, and the errors of `AudioSource.info`.
     """
     infos = [AudioSource(str(source)).info() for source in sources]
     rates = {info.sample_rate for info in infos}

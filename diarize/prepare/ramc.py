@@ -5,7 +5,7 @@
 
 Speaker G00000000 is not a person: its lines mark events, such as ``[*]`` (noise) and ``[+]``
 (overlapped speech).  They are not part of the reference by default.  ``--overlap-marks speakers``
-takes ``[+]`` as speech of both speakers.  The seconds of each reading are in prepare.json.
+reads ``[+]`` as speech of both speakers.  The seconds of each reading are in prepare.json.
 """
 
 import argparse

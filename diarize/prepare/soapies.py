@@ -180,7 +180,7 @@ def pair_part(pair: str, said: Sequence[Said], audio: Mapping[str, Path], xml: P
         key = f"{pair}-{utterance.name}"
         recordings.append(CorpusRecording(key, str(audio[utterance.name])))
         segments += [Segment(key, *span) for span in utterance.spans if span[1] > span[0]]
-    # Before anything is cut: what the XML says of all utterances beside the audio.
+    # Before anything is cut: the XML of all utterances is compared with the audio.
     annotated = sum(s.duration for s in segments)
     part = make_part(pair, recordings, merge_segments(segments))
     heard = sum(recording.duration for recording in part.recordings)
@@ -198,7 +198,7 @@ def pair_part(pair: str, said: Sequence[Said], audio: Mapping[str, Path], xml: P
 def drop_shared(split: dict[str, str]) -> int:
     """Remove from ``split`` utterances that another pair has in a set nearer to the test set.
 
-    The balanced corpora draw on the same recordings.  Returns how many were taken out.
+    The balanced corpora draw on the same recordings.  Returns the number of removed recordings.
     """
     best: dict[str, int] = {}
     for key, side in split.items():
@@ -217,7 +217,7 @@ def drop_shared(split: dict[str, str]) -> int:
 
 
 def _official(root: Path, pair: str, said: Sequence[Said]) -> dict[str, str]:
-    """Return utterance -> set by the authors' lists; what is on none of them is for training."""
+    """Return utterance -> set by the authors' lists; those on none of them are for training."""
     sides = {utterance.name: "train" for utterance in said}
     for side, word in (("dev", "dev"), ("test", "tst")):
         name = f"{pair}_{word}_set_utterance_ids.txt"

@@ -28,7 +28,7 @@ def find_speech(
 ) -> dict[str, str]:
     """Return the line of every utterance of ``data``, without its key, by utterance.
 
-    ``report`` is told the seconds of audio read.  Raises DiarizeError, naming the recording,
+    ``report`` receives the seconds of audio read.  Raises DiarizeError, naming the recording,
     for audio that cannot be used.
     """
     lines = {}

@@ -203,7 +203,7 @@ def _utterance_tables(
 
 @contextmanager
 def _directory(path: str | os.PathLike, spk_sort: bool = False) -> Iterator[Path]:
-    """Make a directory that takes the place of ``path`` where it is valid and differs from it."""
+    """Make a directory that replaces ``path`` if it is valid and differs from it."""
     path = Path(path)
     if _is_of_another(path):
         raise DiarizeError(

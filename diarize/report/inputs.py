@@ -38,7 +38,7 @@ def files_of(paths: Sequence[str | os.PathLike], suffix: str) -> list[str]:
 def read_turn_files(paths: Sequence[str | os.PathLike]) -> TurnColumns:
     """Return the turns of RTTM files, one file after the other, as ``md-eval -R`` reads a list.
 
-    A directory stands for its ``*.rttm``.
+    A directory is read as its ``*.rttm``.
     """
     parts = [read_turns(path) for path in files_of(paths, ".rttm")]
     if len(parts) == 1:
@@ -55,7 +55,7 @@ def read_turn_files(paths: Sequence[str | os.PathLike]) -> TurnColumns:
 
 
 def read_uem_files(paths: Sequence[str | os.PathLike]) -> dict[str, Regions]:
-    """Return the regions of UEM files; a directory stands for its ``*.uem``.
+    """Return the regions of UEM files; a directory is read as its ``*.uem``.
 
     Raises DiarizeError for a recording in two of them.
     """

@@ -40,7 +40,7 @@ class SetResult:
         return {k: v for k, v in self.counts.items() if speakers in (None, v[0])}
 
     def errors(self, collar: float, speakers: int | None = None) -> ErrorTimes:
-        """Return the pooled errors, of recordings with that many speakers if given."""
+        """Return the pooled errors, optionally of recordings with ``speakers`` speakers."""
         return self.scores[collar].only(self.of(speakers)).total
 
     def count_accuracy(self, speakers: int | None = None) -> float:
@@ -152,7 +152,7 @@ _PROTOCOL = {
 
 
 def result_line(task: str, result: SetResult, train: float | None, total: float | None) -> str:
-    """Return the RESULT line of a set (collar 0), with what its figures rest on."""
+    """Return the RESULT line of a set (collar 0), with the basis of its figures."""
     figures = percents(result.errors(0.0))
     scores = " ".join(f"{k}={percent(v)}" for k, v in figures.items())
     return (

@@ -25,7 +25,7 @@ def score_annotations(
 
     ref, hyp: path of an annotation of any format, or segments, turns or results, or a list of
         these
-    uem: path or (start, end) seconds by recording of what is scored; false alarm counts in all
+    uem: path or (start, end) seconds of the scored regions by recording; false alarm counts in all
         its recordings; without it, the extent of each recording's reference
     collar: seconds on both sides of each reference boundary that are not scored
     skip_overlap: score only where at most one reference turn is active

@@ -45,7 +45,7 @@ class Reporter:
         self._print(progress_line(step, self.steps, figures, left), passing=True)
 
     def valid(self, step: int, figures: dict[str, float], best: bool) -> None:
-        """Log a validation; ``best`` says whether its weights were kept."""
+        """Log a validation; ``best``: whether its weights were kept."""
         self._write({"kind": "valid", "step": step, **figures, "kept": best})
         self._scalars("valid", step, figures)
         shown = "  ".join(f"{k} {_number(v)}" for k, v in figures.items())

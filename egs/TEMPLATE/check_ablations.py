@@ -49,7 +49,7 @@ def read_variants(path: str) -> list[Variant]:
 
 
 def check(config: str, variants: list[Variant]) -> None:
-    """Raise DiarizeError for a variant that changes nothing, or is there twice."""
+    """Raise DiarizeError for a variant that changes nothing, or occurs twice."""
     from diarize.tasks.registry import config_mapping, parse_config
 
     def whole(settings: tuple[str, ...], where: str) -> str:

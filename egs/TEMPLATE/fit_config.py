@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Configurations of the template with the sizes of an initial model: fit_config.py MODEL FROM TO.
 
-Writes finetune.yaml and adapt.yaml to the directory TO, unless they are there: those of the
+Writes finetune.yaml and adapt.yaml to the directory TO, unless they exist: those of the
 directory FROM, with the model, the criterion and the length of crops of the model's own training.
 For a model of languages there is adapt.yaml only.
 """

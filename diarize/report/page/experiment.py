@@ -16,7 +16,7 @@ _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' file: http: https:; "
     "base-uri 'none'; form-action 'none'"
 )
-# Files of an experiment that the page links to, if they are there.
+# Files of an experiment that the page links to, if they exist.
 _FILES = ("RESULTS.md", "config.yaml", "train_log.jsonl", "train.log", "best.yaml",
           "images/curves.png")  # fmt: skip
 _FIGURES = {"der": "DER", "miss": "missed", "fa": "false alarm", "conf": "confusion",
@@ -26,9 +26,9 @@ _FIGURES = {"der": "DER", "miss": "missed", "fa": "false alarm", "conf": "confus
 def experiment_page(exp: Path, page: Path) -> str:
     """Return the index of the experiment ``exp`` as HTML for the file ``page``.
 
-    It shows what is there of ``train_log.jsonl``, ``result_lines.txt``, ``RESULTS.md`` and the
+    It shows those that exist of ``train_log.jsonl``, ``result_lines.txt``, ``RESULTS.md`` and the
     pages and pictures in ``images``; links are relative to the page.  Raises DiarizeError where
-    nothing is there.
+    none exists.
     """
     if not exp.is_dir():
         raise DiarizeError(f"{exp}: no such directory; name an experiment, such as exp/train")

@@ -132,7 +132,7 @@ def script_json(value: Any) -> str:
 
 
 def page_data(content: PageContent, sound: Sound | None) -> dict[str, Any]:
-    """Return what the script of the page reads."""
+    """Return the data of the page's script."""
     data: dict[str, Any] = {
         "duration": content.seconds,
         "noun": content.noun,

@@ -44,7 +44,7 @@ def read_sound(source: AudioSource, mode: str, page: Path) -> Sound:
     """Return the sound of ``source`` for the file ``page``; the audio is read once, in blocks.
 
     Channels are averaged, at 16 kHz.  A link is relative to the page.  Raises DiarizeError as
-    `read_audio` does, and for a link to what a browser does not play.
+    `read_audio` does, and for a link to a format that browsers do not play.
     """
     url = _link(source, page) if mode == "link" else ""
     encoded, blocks, count = io.BytesIO(), [], 0

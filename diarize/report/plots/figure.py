@@ -45,7 +45,8 @@ def fonts_for(texts: Iterable[str]) -> Iterator[None]:
     """Draw text in this context with fonts that have all characters of ``texts``.
 
     The default font is followed by installed ones for the characters that it lacks.  If there is
-    none for some characters, a warning names them and what to install; they are drawn as boxes.
+    none for some characters, a warning names them and the package to install; they are drawn as
+    boxes.
     """
     import matplotlib
 
@@ -53,7 +54,7 @@ def fonts_for(texts: Iterable[str]) -> Iterator[None]:
     default = matplotlib.rcParams["font.sans-serif"][0]
     families = [default, *_fallbacks("".join(sorted(needed - _characters_of(_default_path()))))]
     settings = {"font.family": families, "svg.hashsalt": "diarize"}
-    # A missing glyph is said above; a font without a bold face is no fault.
+    # A missing glyph is reported above; a font without a bold face is no fault.
     fonts = logging.getLogger("matplotlib.font_manager")
     level = fonts.level
     with matplotlib.rc_context(settings), warnings.catch_warnings():

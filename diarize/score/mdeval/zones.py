@@ -123,7 +123,7 @@ def _cuts(
 
 
 def _inside(words: Sequence[Token], zone: Token, at_end: bool) -> bool:
-    """Return whether the zone begins, or ends, while a word goes on."""
+    """Return whether the zone begins, or ends, during a word."""
     t = zone.end if at_end else zone.start
     for word in words:
         tied = at_end and abs(word.end - t) <= EPSILON and word.rank > zone.rank

@@ -56,7 +56,7 @@ def _response(
     np.add.at(response, delay[near], gain[near])
     time = np.arange(len(response)) / sample_rate
     tail = rng.standard_normal(len(response)) * 10 ** (-3 * time / decay)
-    # The tail goes on where the reflections end: as much energy as they have on average
+    # The tail begins where the reflections end: as much energy as they have on average
     # over the last half, both reckoned back along the decay.
     half = slice(early // 2, early)
     tail *= np.sqrt(np.sum(response[half] ** 2) / np.sum(tail[half] ** 2))

@@ -32,7 +32,7 @@ _CHOICE_PROMPTS = (
     "We thought the noisy children would choose five pears and a cake",
 )
 _LEVEL = -27.0  # dB relative to full scale, RMS of an utterance
-_FLOOR = -40.0  # dB relative to the loudest 10 ms: what is softer at the ends is cut off
+_FLOOR = -40.0  # dB relative to the loudest 10 ms: softer ends are cut off
 _FADE = 80  # samples
 _PR_SET_PDEATHSIG = 1  # of Linux: the signal that a process gets when its parent dies
 _library: list[Espeak] = []  # the one of this worker process
@@ -40,7 +40,7 @@ _library: list[Espeak] = []  # the one of this worker process
 
 @dataclass(frozen=True)
 class Utterance:
-    """One utterance to be made: who says what, how, and into which file."""
+    """An utterance to be made: speaker, text, manner of speaking, and file."""
 
     path: str
     text: str
@@ -52,7 +52,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Speaker:
-    """A chosen voice, its language, and how many characters it says in a second."""
+    """A chosen voice, its language, and its rate in characters per second."""
 
     voice: Voice
     language: str
@@ -64,7 +64,7 @@ def choose_speakers(count: int, languages: Sequence[str], seed: int, jobs: int) 
 
     Candidates are drawn one after the other, their languages in turn, and one too near to an
     earlier speaker is left out, so that a shorter list is the beginning of a longer one.
-    Raises DiarizeError if there is no room for so many.
+    Raises DiarizeError if not enough distinct voices are found.
     """
     chosen: list[Speaker] = []
     prints: list[np.ndarray] = []
@@ -100,7 +100,7 @@ def synthesise(
     """Write each utterance that is not there yet; yield its path as soon as it is.
 
     16 kHz, 16 bit, mono; speech from the first sample to the last.  The samples depend on
-    the utterance and its voice alone, neither on ``jobs`` nor on what was made before.
+    the utterance and its voice alone, neither on ``jobs`` nor on earlier output.
     ``languages`` are those that voices speak beside their own.  With ``timed``, the times of
     the words go beside each file, see `timed_words`, and an utterance that its voice cannot
     say is left out: its path is yielded all the same.
@@ -115,7 +115,7 @@ def synthesise(
 
 
 def measure_pace(prompts: Mapping[str, Sequence[str]], jobs: int) -> dict[str, float]:
-    """Return how many characters of ``prompts`` an even voice says in a second, by language."""
+    """Return the characters of ``prompts`` that an even voice speaks in a second, by language."""
     voice = random_voice("even", np.random.default_rng(0))
     tasks = [(f"{language}+even", " ".join(texts)) for language, texts in prompts.items()]
     with private_data(list(prompts), {"even": voice.variant}) as home:
@@ -156,8 +156,8 @@ def _finish(samples: np.ndarray, from_rate: int, level: float) -> tuple[np.ndarr
 def timed_words(speech: Speech, text: str) -> list[tuple[float, float, str]]:
     """Return (start, end, word) seconds of the words of ``text`` in ``speech``.
 
-    Words are what blanks divide, and every character of text without blanks.  One that has no
-    time of its own, as eSpeak NG joins some, goes with the word before it.
+    Words are separated by blanks; in text without blanks each character is one.  One that has no
+    time of its own, as eSpeak NG joins some, belongs to the word before it.
     """
     tokens = [(found.start(), found[0]) for found in re.finditer(r"\S+", text)]
     joint = "_"

@@ -1,6 +1,6 @@
 """The eSpeak NG library of the wheel ``espeakng-loader``, through ctypes.
 
-What one call gives depends on the calls before it: the library's state is never wholly reset,
+The output of a call depends on the calls before it: the library's state is never wholly reset,
 not even by ``espeak_Terminate``.  `isolated` therefore runs each utterance in a forked process
 of its own, and then the samples depend on the arguments alone.
 """

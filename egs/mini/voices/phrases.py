@@ -84,7 +84,7 @@ class Phrases:
         self.places = _names(self.locale.territories.values(), script)
         self.tongues = _names(self.locale.languages.values(), script)
         if len(self.places) < _MIN_NAMES:
-            # Hardly translated: what is left in English is no word of the language.
+            # Hardly translated: the English remainder is no text of the language.
             english = set(Locale.parse("en").languages.values())
             self.tongues = [tongue for tongue in self.tongues if tongue not in english]
         self.money = _names(self.locale.currencies.values(), script)
@@ -195,7 +195,7 @@ def _names(values, script: str) -> list[str]:
 
 
 def _clauses(path: Path, spaced: bool) -> list[str]:
-    """Return what stands between punctuation in a file of running text, digits left out."""
+    """Return the phrases between punctuation in a file of running text, without digits."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:

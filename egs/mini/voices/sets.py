@@ -19,7 +19,7 @@ from voices.corpus import Speaker, Utterance
 def check_same_plan(
     path: Path, version: int, speakers: list[Speaker], plans: dict[str, dict[str, Utterance]]
 ) -> None:
-    """Record what is made under ``path``'s directory; raise if something else was before.
+    """Record the contents of the directory of ``path``; raise if they differ from the present ones.
 
     ``version`` is that of the making: older audio is not mixed with newer.
     """

@@ -12,7 +12,7 @@ _FRAME, _HOP = 512, 160  # at 16 kHz
 
 @dataclass(frozen=True)
 class Voice:
-    """One speaker: the text of the ``variant`` file, and habits that eSpeak NG takes per call."""
+    """One speaker: the text of the ``variant`` file, and parameters of eSpeak NG for each call."""
 
     name: str
     gender: str
@@ -64,7 +64,7 @@ def random_voice(name: str, rng: np.random.Generator) -> Voice:
 
 
 def voice_print(samples: np.ndarray) -> np.ndarray:
-    """Return (65,) float64 that says how a voice sounds, whatever is said and how loudly.
+    """Return a description (65,) of the sound of a voice, float64, independent of text and level.
 
     ``samples`` are some seconds of speech at 16 kHz.  32 mean log energies of bands on a mel
     scale (dB, their mean removed), their 32 standard deviations (dB), and the median F0 in

@@ -2,7 +2,7 @@
 
 Standard input has lines ``<name> <recipe> <train> <dev> <test> ...`` (conf/corpora.txt): the sets
 of a corpus are the directories of those names in <recipes>/<recipe>/data.  In the joined sets the
-corpus comes before each id, since the same meeting is there by several microphones.
+corpus comes before each id, since a meeting may occur with several microphones.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Utterances said again by a few voices, each of which then speaks all languages of a set.
+"""Conversion of utterances to a few voices, each of which then speaks all languages of a set.
 
 Every sentence (utt2sentence) goes to one of --num-voices voices, in all languages: the parallel
 sentences that the simulation mixes are in one voice, and each utterance is converted once.  A
 voice is the voice of the longest utterance of its part of the sentences in --reference-language.
 Without --convert nothing is converted: the utterances are linked to as they are, and the voice
-changes with the language, from which a model learns speakers; a warning says so.
+changes with the language, so that a model learns speakers; a warning is printed.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def convert(args: argparse.Namespace) -> None:
 def converted_tables(
     data: DataDir, args: argparse.Namespace
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return wav.scp and utt2spk of the converted utterances, made now unless they are there."""
+    """Return wav.scp and utt2spk of the converted utterances, made unless they exist."""
     sentences = read_table(data.path / "utt2sentence", fields=2)
     corpus = load_corpus(data)
     everything = [spoken for pool in corpus.spoken.values() for spoken in pool]

@@ -1,7 +1,7 @@
 """Data directories of synthetic speakers: {train,dev,test}_voices of the mini recipe.
 
 The sets share neither a voice nor a sentence.  Everything follows from --seed and the sizes;
-the number of jobs changes nothing.  An interrupted run goes on where it was.
+the number of jobs changes nothing.  An interrupted run continues.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from diarize.bin.common import run_command
 from diarize.errors import DiarizeError
 
 SETS = ("train", "dev", "test")
-# Of ten equal shares of all sentences, those that each set may say.
+# Of ten equal shares of all sentences, those that each set may use.
 SHARES = {"train": range(8), "dev": (8,), "test": (9,)}
 ACCENTS = ("en-us", "en", "en-gb-scotland", "en-us", "en-gb-x-rp", "en-029", "en-us-nyc")
 SECONDS = (2.0, 5.0)  # of an utterance, about
@@ -43,7 +43,7 @@ def get_parser() -> argparse.ArgumentParser:
 def plan_utterances(
     wav: Path, name: str, speaker_id: str, speaker: Speaker, count: int, seed: int
 ) -> dict[str, Utterance]:
-    """Return ``count`` utterances by their ids: text, and how it is said this time."""
+    """Return ``count`` utterances by their ids: text, and the manner of speaking."""
     plan: dict[str, Utterance] = {}
     rng = np.random.default_rng((seed, int(speaker.voice.name[1:]), 1))
     said: set[str] = set()

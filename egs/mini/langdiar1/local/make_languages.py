@@ -1,8 +1,8 @@
 """Data directories of synthetic voices that speak many languages: {train,dev,test}_voices.
 
-Every voice speaks all languages of its set, so that a voice says nothing of the language.  The
-sets share neither a voice nor a sentence, and the languages of --unseen are in the test set
-alone.  Everything follows from --seed and the sizes; the number of jobs changes nothing.
+Every voice speaks all languages of its set, so that a voice carries no information on the
+language.  The sets share neither a voice nor a sentence, and the languages of --unseen are in the
+test set alone.  Everything follows from --seed and the sizes; the number of jobs changes nothing.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from diarize.errors import DiarizeError
 from diarize.io.ctm import Word, read_ctm, write_ctm
 
 SETS = ("train", "dev", "test")
-# Of ten equal shares of all sentences, those that each set may say.
+# Of ten equal shares of all sentences, those that each set may use.
 SHARES = {"train": range(8), "dev": (8,), "test": (9,)}
 SECONDS = (1.5, 4.5)  # of an utterance, about
 VERSION = 1  # of the making: older audio is not mixed with newer
@@ -137,7 +137,7 @@ def sample(source: Phrases) -> list[str]:
 
 
 def write_set(path: Path, plan: dict[str, Utterance]) -> None:
-    """Write one data directory with word times; what could not be said is left out and named."""
+    """Write one data directory with word times; sentences that cannot be spoken are omitted."""
     made = {key: item for key, item in plan.items() if Path(item.path).is_file()}
     if not made:
         raise DiarizeError(f"{path}: none of {len(plan)} sentences could be said")
