@@ -4,7 +4,7 @@
 #   bench/gpu.sh --steps "tests memory"   these only
 #   bench/gpu.sh --miniature true         the same on a CPU, small, to try the script itself
 # Each result is printed as soon as it is known; where the environment variable OUT is set, the output
-# of a step is then in $OUT/STEP.txt.  A step that fails or takes too long does not stop the others.
+# of a step is then in $OUT/STEP.txt.  A step that fails or exceeds its limit does not stop the others.
 # The exit status is 1 where any failed, and the last line names them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 minutes=25
 steps="env tests demo demo_lang train infer simulate memory compile long"
 miniature=false
-wheels=                     # directory of packages to install from what is missing, without network
+wheels=                     # directory of packages for an installation without network
 run_step=                   # used by the script itself
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
@@ -47,7 +47,7 @@ print(" ".join(name for module, name in names.items() if find.find_spec(module) 
 END
 }
 
-# prepare: says in one line what is there, and installs what is not if that can be had
+# prepare: print one line on the machine; install missing packages if possible
 prepare() {
   local lacking words=(--quiet --disable-pip-version-check)
   lacking=$(missing)
@@ -141,7 +141,7 @@ step_compile() {
   python3 bench/train.py --device "$device" --compile --workers-hide-data --corpus "$work/corpus"
 }
 
-# A whole training of the demonstration, for what time is left.
+# A whole training of the demonstration, in the remaining time.
 step_long() {
   local left=$((ends - $(date +%s) - 120))
   [ "$miniature" = false ] || { left=3 && short=(--short true --stage 4 --stop-stage 5); }
@@ -160,7 +160,7 @@ prepare
 work=$(mktemp -d) ends=$((began + 60 * minutes))
 trap 'rm -rf "$work"' EXIT
 export GPU_SH_WORK=$work GPU_SH_ENDS=$ends
-# Seconds that a step may take; together they are more than there are.
+# Time limits of the steps in seconds; their sum exceeds the total.
 declare -A limits=([env]=60 [tests]=420 [demo]=300 [demo_lang]=240 [train]=240 [infer]=180
   [simulate]=120 [memory]=300 [compile]=240 [long]=1500)
 failed=() unknown=()

@@ -1,11 +1,11 @@
 """Slowest parts of a training step, compared with packages of PyPI: see bench/train.py.
 
 ``torchaudio``: ``torchaudio.models.Conformer`` of the same sizes in place of this project's
-encoder, forward and backward on the same frames, with a crop's lengths in the form that it
-requires (with its normalisation of the batch and its attention with a mask for padding).  ``loop``: the
+encoder, forward and backward on the same frames, with a crop's lengths in the form that it requires
+(with its normalisation of the batch and its attention with a mask for padding). ``loop``: the
 matching as most public code for EEND and Mask2Former does it, a cost matrix at a time to the host
-and to `scipy.optimize.linear_sum_assignment`.  ``torch.optim.Muon``: on the matrices of the model
-of egs/speechocean762, which it processes one by one.  Both alternate; medians.
+and to `scipy.optimize.linear_sum_assignment`. ``torch.optim.Muon``: on the matrices of the model of
+egs/speechocean762, which it processes one by one. Both alternate; medians.
 """
 
 import importlib.util

@@ -44,7 +44,7 @@ _lock_owner() {
     if [ "$host" != "$(uname -n)" ] || ps -p "$pid" > /dev/null 2>&1; then
       owner="process $pid on $host since $since ($command)"
     else
-      owner="what process $pid on $host ($command) has started; it has ended itself"
+      owner="a process started by $pid on $host ($command), which has ended"
     fi
   done < "$1"
   printf '%s' "$owner"

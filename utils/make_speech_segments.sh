@@ -9,7 +9,7 @@ set -euo pipefail
 nj=4
 cmd=run.py
 split_pause=0               # cut at pauses of this many seconds; 0: only the ends are trimmed
-max_silent=0.01             # share of utterances that may hold no speech
+max_silent=0.01             # largest share of utterances without speech
 sad_opts=                   # further options of "diarize-sad detect"
 help_message="Usage: $0 [--nj 4] [--cmd run.py] [--split-pause 0] [--max-silent 0.01] SRC DST"
 utils=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)

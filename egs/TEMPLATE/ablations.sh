@@ -16,7 +16,7 @@ list=false                  # true: check and show the variants, train nothing
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: $0 [--variants FILE] [--config YAML] [--steps N] [--only TEXT] [--list true]
-Options and their defaults stand at the head of $0."
+Options and their defaults are at the head of $0."
 command_line="${0##*/}$(printf ' %q' "$@")"
 . ./path.sh
 # shellcheck source=/dev/null
@@ -61,7 +61,7 @@ field() { sed -n "s/.* $1=\([^ ]*\).*/\1/p" <<< "$2"; }
 further=()
 split_words further "$opts"
 chosen=$(grep -v '^ *\(#\|$\)' "$variants" | grep -F -- "$only" || true)
-[ -n "$chosen" ] || fail "no variant of $variants holds '$only'"
+[ -n "$chosen" ] || fail "no variant of $variants contains '$only'"
 # A row without effect, or equal to another, is not an ablation.
 python3 "$DIARIZE_ROOT/egs/TEMPLATE/check_ablations.py" "$config" "$variants"
 [ "$list" = false ] || { printf '%s\n' "$chosen" && exit 0; }

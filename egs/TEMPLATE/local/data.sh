@@ -23,11 +23,11 @@ help_message="Usage: local/data.sh --audio DIR --rttm DIR [options]   (in the di
                          a name is written \\\\, if there are several names
   --rttm DIR,...         folders or files; a recording where nobody speaks has an empty one
   --uem DIR,...          the annotated regions of each recording (default: all of it); training,
-                         validation and scoring leave out what lies outside of them
-  --names lines|files    an RTTM is of the recording that its lines say, or of its file's name
+                         validation and scoring exclude the rest
+  --names lines|files    recording of an RTTM: that of its lines, or of its file name
   --speakers shared|local  equal labels in two recordings are one person, or not ($speakers)
   --groups FILE          '<recording> <group>': recordings of a group are in one set
-  --split FILE           '<recording> train|dev|test': these as it says, the others by --seed
+  --split FILE           '<recording> train|dev|test'; the other recordings by --seed
   --dev-share X, --test-share X   of the audio; 0: none by the rule ($dev_share, $test_share)
   --seed N               another seed, another split ($seed)
   --incomplete error|skip  audio without RTTM, RTTM without audio: error, or left out ($incomplete)

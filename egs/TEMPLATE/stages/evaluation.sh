@@ -5,7 +5,7 @@
 find_model() {
   model=$inference_model
   [ -e "$model" ] || model=$exp/$inference_model
-  [ -e "$model" ] || fail "no model $model: run stages 4 and 5, or give --inference-model"
+  [ -e "$model" ] || fail "no model $model: run stages 4 and 5, or set --inference-model"
 }
 
 # infer_set SET: posteriors of all recordings, in parallel jobs

@@ -18,7 +18,7 @@ done
 case "$condition" in
   '') name=far ;;
   far | near) name=$condition ;;
-  *) echo "$0: --condition takes far or near, not '$condition'" >&2; exit 1 ;;
+  *) echo "$0: --condition must be far or near, not '$condition'" >&2; exit 1 ;;
 esac
 
 exec ./diar.sh \

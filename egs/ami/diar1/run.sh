@@ -18,7 +18,7 @@ done
 case "$mic" in
   '') name=mix ;;
   mix | sdm) name=$mic ;;
-  *) echo "$0: --mic takes mix or sdm, not '$mic'" >&2; exit 1 ;;
+  *) echo "$0: --mic must be mix or sdm, not '$mic'" >&2; exit 1 ;;
 esac
 
 exec ./diar.sh \

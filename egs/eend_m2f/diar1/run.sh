@@ -2,7 +2,7 @@
 # EEND-M2F on all corpora together: the row "EEND-M2F" of the paper's Table 1.
 #   ./run.sh                          all corpora of conf/corpora.txt
 #   ./run.sh --corpora ami_mix,ramc   these only
-# local/schedule.sh goes on with the finetuning per corpus, and prints the whole table.
+# local/schedule.sh continues with the finetuning per corpus, and prints the whole table.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

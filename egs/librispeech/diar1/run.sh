@@ -27,7 +27,7 @@ case "$short" in
     --config conf/train_short.yaml
   ) ;;
   false) options=(--config conf/pretrain.yaml --local-data-opts "$data_opts") ;;
-  *) echo "$0: --short takes true or false, not '$short'" >&2; exit 1 ;;
+  *) echo "$0: --short must be true or false, not '$short'" >&2; exit 1 ;;
 esac
 
 exec ./diar.sh --train-set train --valid-set dev --test-sets test "${options[@]}" "${args[@]}"

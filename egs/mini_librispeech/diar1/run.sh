@@ -31,7 +31,7 @@ case "$short,$hitachi" in
     --local-data-opts "$parts --speech-bounds none $data_opts"
     --simulate-config conf/simulate_hitachi.conf) ;;
   false,false) options=(--config conf/train.yaml --local-data-opts "$parts $data_opts") ;;
-  *) echo "$0: --short and --hitachi take true or false" >&2; exit 1 ;;
+  *) echo "$0: --short and --hitachi must be true or false" >&2; exit 1 ;;
 esac
 
 ./diar.sh --train-set train --valid-set dev --test-sets test "${options[@]}" "${args[@]}"

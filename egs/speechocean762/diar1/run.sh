@@ -3,7 +3,7 @@
 #   ./run.sh --data-root DIR [--librispeech-root DIR] [--librispeech-train false]
 #   ./run.sh ... --long true [--long-rounds 8] [--long-from MODEL] [--words-root DIR]
 #     [--clips-root DIR]
-# Without them the corpora are where db.sh says.  Options of diar.sh can be added.
+# Without them the corpora are those of db.sh.  Options of diar.sh can be added.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./db.sh

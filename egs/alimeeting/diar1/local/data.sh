@@ -12,7 +12,7 @@ data=data
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/data.sh [--condition far|near|both] [--far-channels mean|sum|0..7]
   [--near-channels mean|sum] [--wav-dir DIR] [--allow-counts CHECK,...] [--data data];
-  ALIMEETING stands in db.sh"
+  ALIMEETING is set in db.sh"
 . ./path.sh
 . ./db.sh
 # shellcheck source=/dev/null

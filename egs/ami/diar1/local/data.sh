@@ -10,7 +10,7 @@ data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/data.sh [--mic mix|sdm|both] [--flavour only_words|word_and_vocalsounds]
-  [--regions setup|full] [--allow-counts CHECK,...] [--data data]; AMI and AMI_SETUP stand in db.sh"
+  [--regions setup|full] [--allow-counts CHECK,...] [--data data]; AMI and AMI_SETUP are set in db.sh"
 . ./path.sh
 . ./db.sh
 # shellcheck source=/dev/null

@@ -10,7 +10,7 @@ systems=()
 for tag in zero_shot finetune adapt; do
   systems+=(--systems "$tag=$exp/$tag/infer_test/rttm")
 done
-python3 -m diarize.bin.baselines --title "Beside what needs no model" --uem "$3/test/uem" \
+python3 -m diarize.bin.baselines --title "Baselines without a model" --uem "$3/test/uem" \
   --ref "only words=$1/rttm.ami_only_words" --ref "phrases=$1/rttm" "${systems[@]}" \
   --out "$exp/baselines.md"
 cat <(printf '# Results of the AMI excerpts\n\n') "$exp/baselines.md" <(echo) \

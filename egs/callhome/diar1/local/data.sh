@@ -12,7 +12,7 @@ data=data
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/data.sh [--parts FILE] [--split-seed N] [--split-list FILE]
   [--sph2pipe auto|always|never] [--allow-counts CHECK,...] [--data data];
-  CALLHOME and CALLHOME_KEY stand in db.sh"
+  CALLHOME and CALLHOME_KEY are set in db.sh"
 . ./path.sh
 . ./db.sh
 # shellcheck source=/dev/null

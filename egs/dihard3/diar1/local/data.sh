@@ -10,7 +10,7 @@ data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/data.sh [--partition full|core] [--split-seed N] [--split-list FILE]
-  [--allow-counts CHECK,...] [--data data]; DIHARD3_DEV and DIHARD3_EVAL stand in db.sh"
+  [--allow-counts CHECK,...] [--data data]; DIHARD3_DEV and DIHARD3_EVAL are set in db.sh"
 . ./path.sh
 . ./db.sh
 # shellcheck source=/dev/null

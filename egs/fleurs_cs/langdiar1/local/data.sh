@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Stage 1: FLEURS as data/{train,dev,test}_voices for the simulation of code-switching: word times
-# by forced alignment (or given), units of unspaced text, one voice by voice conversion.
+# by forced alignment (or from --ctm), units of unspaced text, one voice by voice conversion.
 set -euo pipefail
 . ./path.sh
 . ./db.sh
@@ -22,7 +22,7 @@ data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/data.sh [--root DIR] [--languages en_us,hi_in] [--convert PLUGIN]
-  [--ctm DIR | --align-cache DIR]   (the others stand at the head of $0)"
+  [--ctm DIR | --align-cache DIR]   (the others: see the head of $0)"
 # shellcheck source=/dev/null
 . utils/parse_options.sh
 
@@ -82,5 +82,5 @@ if [ "$musan" = synthetic ] || [ "$rirs_noises" = synthetic ]; then
 fi
 for name in noises rirs; do
   [ -d "$data/$name" ] || echo "local/data.sh: no $data/$name: set MUSAN and RIRS_NOISES in db.sh," \
-    "or take --noise-data and --rir-data out of the simulation's config" >&2
+    "or remove --noise-data and --rir-data from the simulation's config" >&2
 done

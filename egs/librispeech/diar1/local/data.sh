@@ -22,7 +22,7 @@ speech_bounds="split"       # split: cut at pauses; trim: cut the ends only; non
 split_pause=0.5             # seconds, for "split"
 nj=4
 help_message="Usage: local/data.sh [options]   (in the directory of the recipe)
-The options and their defaults stand at the head of $0; README.md says what they mean."
+The options and their defaults are at the head of $0; README.md explains them."
 
 # shellcheck source=/dev/null
 . utils/parse_options.sh

@@ -18,7 +18,7 @@ help_message="Usage: local/data.sh [options]   (in the directory of the recipe)
   --short true|false          a small set for a quick run (default $short)
   --num-voices 'TRAIN DEV TEST'  voices in each set (default '88 12 20'; short: '40 6 8')
   --num-utts 'TRAIN DEV TEST'    utterances of each voice ('40 25 25'; short: '12 12 12')
-  --seed N                    another seed gives other voices and sentences (default $seed)
+  --seed N                    another seed yields other voices and sentences (default $seed)
   --nj N                      processes (default $nj)
   --data DIR                  where all of it goes (default $data)"
 

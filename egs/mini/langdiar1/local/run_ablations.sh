@@ -14,7 +14,7 @@ help_message="Usage: $0 [--steps 300] [--conv-steps 40] [--adapt-steps 100] [--o
   --voice-steps N  of single-voice against naive simulation (default: as in conf/train.yaml;
                    the first of the two is then the demonstration itself)
   --only PATTERN   tables whose name has PATTERN in it
-  --collect true   train nothing: the table of what is done, – for the rest
+  --collect true   train nothing: print the table of the finished variants, – for the others
   --list true      show the variants and their experiments, train nothing
   --options '...'  further options of run.sh, such as '--num-processes 4'"
 steps=300

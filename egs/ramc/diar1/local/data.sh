@@ -8,7 +8,7 @@ data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/data.sh [--overlap-marks ignore|speakers] [--allow-counts CHECK,...]
-  [--data data]; RAMC stands in db.sh"
+  [--data data]; RAMC is set in db.sh"
 . ./path.sh
 . ./db.sh
 # shellcheck source=/dev/null

@@ -53,7 +53,7 @@ fi
 : "${data_root:=${SPEECHOCEAN762:-}}" "${librispeech_root:=${LIBRISPEECH:-}}"
 : "${words_root:=${WORDS:-}}" "${clips_root:=${CLIPS:-}}"
 if [ -z "$data_root" ]; then
-  printf '%s: error: no path of speechocean762; give --data-root, or SPEECHOCEAN762 in db.sh\n' "$0" >&2
+  printf '%s: error: no path of speechocean762; set --data-root, or SPEECHOCEAN762 in db.sh\n' "$0" >&2
   exit 1
 fi
 

@@ -20,7 +20,7 @@ print(round(training_seconds(Path(sys.argv[1])) or 0))' "$expdir/$part/train_log
   done
   for set in $3; do
     echo
-    python3 -m diarize.bin.baselines --title "$set beside what needs no model" --collar 0 \
+    python3 -m diarize.bin.baselines --title "$set and baselines without a model" --collar 0 \
       --ref "$datadir/$set/rttm" --uem "$datadir/$set/uem" \
       --systems "adapt=$expdir/adapt/infer_$set/rttm"
   done

@@ -9,7 +9,7 @@ data=data
 
 # shellcheck disable=SC2034  # it is for parse_options.sh
 help_message="Usage: local/data.sh [--split-seed N] [--split-list FILE] [--allow-counts CHECK,...]
-  [--data data]; VOXCONVERSE and VOXCONVERSE_REFERENCES stand in db.sh"
+  [--data data]; VOXCONVERSE and VOXCONVERSE_REFERENCES are set in db.sh"
 . ./path.sh
 . ./db.sh
 # shellcheck source=/dev/null
