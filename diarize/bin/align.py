@@ -21,10 +21,12 @@ def make_parser() -> argparse.ArgumentParser:
     out = command_parser(PROG, __doc__)
     add = out.add_argument
     add("--data", required=True, metavar="DIR", help="data directory with text")
-    add("-o", "--out", required=True, metavar="FILE", help="CTM to write, times within utterances")
-    add("--cache", required=True, metavar="DIR", help="where the model's weights are")
-    add("--download", action="store_true", help="fetch them if they are not there")
-    add("--spelling", metavar="FILE", help="romanised text: as many words for each utterance")
+    add("-o", "--out", required=True, metavar="FILE",
+        help="CTM to write; times are within utterances")
+    add("--cache", required=True, metavar="DIR", help="directory of the model's weights")
+    add("--download", action="store_true", help="download the weights if they are missing")
+    add("--spelling", metavar="FILE",
+        help="romanised text, with the same number of words in each utterance")
     add("--characters", action="store_true", help="every character is a word (unspaced scripts)")
     add("--device", default="cpu", metavar="NAME",
         help="cpu, cuda or cuda:N (default %(default)s)")

@@ -25,11 +25,11 @@ def make_parser() -> argparse.ArgumentParser:
         help="reference RTTM; several are versions of it, with a table each")
     add("-u", "--uem", required=True, metavar="PATH", help="evaluated regions of all recordings")
     add("--systems", nargs="+", default=[], metavar="NAME=PATH",
-        help="outputs of systems (RTTM) for the same table")
+        help="output of systems (RTTM), in the same table")
     add("-c", "--collar", nargs="+", type=checks.amount, metavar="SECONDS",
-        help="around reference boundaries, not scored (default: 0 0.25)")
+        help="not scored around reference boundaries (default: 0 0.25)")
     add("--title", type=plain_text, metavar="TEXT", help="heading of the table")
-    add("-o", "--out", metavar="FILE", help="write the Markdown there instead of printing it")
+    add("-o", "--out", metavar="FILE", help="Markdown file to write (default: standard output)")
     return out
 
 

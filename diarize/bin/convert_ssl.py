@@ -24,7 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--weights", required=True, metavar="FILE|torchaudio:NAME",
         help="checkpoint with the names of fairseq, Hugging Face (also .safetensors) or torchaudio")
-    add("--cache", metavar="DIR", help="where the download of torchaudio:NAME is kept")
+    add("--cache", metavar="DIR", help="directory for the download of torchaudio:NAME")
     add("--full", action="store_true", help="convert the Transformer as well, for ssl_full")
     add("-o", "--out", type=Path, required=True, metavar="FILE", help="file to write (.pth)")
     return parser

@@ -83,13 +83,13 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--validate-opts", metavar="OPTIONS",
                      help="validate the copy with these options of 'validate'")
     sub.add_argument("--extra-files", default="", metavar="NAMES",
-                     help="tables that must be there to be copied")
+                     help="further tables to copy; each must exist")
     sub.add_argument("source")
     sub.add_argument("target")
 
     sub = command("split-by-language", _by_language, "one directory per label of an RTTM")
     sub.add_argument("--min-duration", type=checks.amount, default=0.0, metavar="SECONDS",
-                     help="of the shortest turn kept (default %(default)s)")
+                     help="drop shorter turns (default %(default)s)")
     add_allow_pipes(sub)
     sub.add_argument("source")
     sub.add_argument("rttm")
@@ -97,7 +97,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     sub = command("combine", _combine, "one directory of several: DST SRC1 SRC2 ...")
     sub.add_argument("--extra-files", default="", metavar="NAMES",
-                     help="tables that a source must have")
+                     help="further tables to combine; each source must have them")
     sub.add_argument("--skip-fix", choices=("true", "false"), default="false",
                      help="no effect: sources whose tables disagree are refused in any case")
     sub.add_argument("target")
@@ -124,7 +124,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     for name, body in (("utt2spk-to-spk2utt", _spk2utt), ("spk2utt-to-utt2spk", _utt2spk)):
         sub = command(name, body, "turn the table round, to standard output")
-        sub.add_argument("file", nargs="?", default="-", help="standard input if not given")
+        sub.add_argument("file", nargs="?", default="-", help="reference (default: standard input)")
     return parser
 
 

@@ -25,7 +25,8 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = command_parser(PROG, __doc__)
     add = parser.add_argument
-    add("audio", nargs="*", help="audio files, - for standard input; any rate and channels")
+    add("audio", nargs="*",
+        help="audio files of any rate and number of channels, - for standard input")
     add("--data", type=Path, metavar="DIR",
         help="Kaldi data directory instead; its reco2num_spk is used, and the output is "
         "restricted to its segments")
@@ -41,10 +42,10 @@ def make_parser() -> argparse.ArgumentParser:
     add("-o", "--out", metavar="PATH", help="file, or directory (default: standard output)")
     add("--format", choices=sorted(FORMATS), help="format (default: by the suffix, else rttm)")
     add("--channel", default="mix", metavar="N|each|mix",
-        help="one channel, each on its own, or their mean (default: %(default)s)")
+        help="one channel, each channel separately, or their mean (default: %(default)s)")
     add("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N (default: auto)")
     add("--max-memory", type=checks.amount, metavar="GB",
-        help="memory that may be used (default: 4)")
+        help="memory limit (default: 4)")
     add("--window", type=checks.size, metavar="SECONDS",
         help="longer recordings are processed in windows of this length")
     add("--query-threshold", type=checks.probability, metavar="P",

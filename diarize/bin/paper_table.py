@@ -28,8 +28,9 @@ def make_parser() -> argparse.ArgumentParser:
     out = command_parser(PROG, __doc__)
     add = out.add_argument
     add("--table", required=True, metavar="YAML", help="columns and published figures")
-    add("--data-root", metavar="DIR", help="with <set>/{rttm,uem}; needed for --ours")
-    add("--ours", action="append", default=[], metavar="NAME=PATTERN", help="repeatable")
+    add("--data-root", metavar="DIR", help="directory of <set>/{rttm,uem}, for --ours")
+    add("--ours", action="append", default=[], metavar="NAME=PATTERN",
+        help="our results of an experiment; may be repeated")
     add("--published-output", metavar="DIR", help="score the published output in DIR")
     add("-o", "--out", metavar="FILE", help="Markdown to write (default: standard output)")
     return out

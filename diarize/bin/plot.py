@@ -63,7 +63,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("-s", "--sys", "--hyp", dest="hyp", metavar="PATH", help="output RTTM")
     parser.add_argument("-u", "--uem", metavar="PATH", help="scored regions; the rest is shaded")
     parser.add_argument("--recording", nargs="+", metavar="ID", help="only these recordings")
-    parser.add_argument("--audio-scp", metavar="FILE", help="wav.scp, to draw the waveform too")
+    parser.add_argument("--audio-scp", metavar="FILE",
+        help="wav.scp of the audio: adds the waveform")
     add_allow_pipes(parser)
     parser.add_argument("--start", type=float, metavar="SECONDS", help="first second drawn")
     parser.add_argument("--end", type=float, metavar="SECONDS", help="last second drawn")

@@ -33,10 +33,10 @@ def make_parser() -> argparse.ArgumentParser:
     add("--data", type=Path, metavar="DIR", help="Kaldi data directory")
     add("--config", type=Path, metavar="YAML", help="inference configuration (section network)")
     add("--job", type=checks.count, metavar="J",
-        help="do part J (from 1) of --num-jobs; --merge ends it")
+        help="compute part J (from 1) of --num-jobs; --merge joins the parts")
     add("--num-jobs", type=checks.count, default=1, metavar="N",
-        help="parts (default: %(default)s)")
-    add("--merge", type=checks.count, metavar="N", help="merge the output of N jobs")
+        help="number of parts (default: %(default)s)")
+    add("--merge", type=checks.count, metavar="N", help="join the output of N jobs")
     add_allow_pipes(parser)
     add("--device", metavar="NAME", help="overrides network.device: auto, cpu, cuda, cuda:N")
     add("--max-memory", type=checks.amount, metavar="GB", help="overrides network.max_memory")

@@ -186,7 +186,8 @@ def make_parser() -> argparse.ArgumentParser:
     tune = commands.add_parser("tune", help="choose thresholds on a validation set")
     add = tune.add_argument
     add("-r", "--ref", required=True, metavar="PATH", help="reference of the validation set")
-    add("-u", "--uem", required=True, metavar="PATH", help="its evaluated regions")
+    add("-u", "--uem", required=True, metavar="PATH",
+        help="evaluated regions of the validation set")
     add("-o", "--out", required=True, metavar="FILE", help="best.yaml to write")
     apply = commands.add_parser("apply", help="write RTTM and Kaldi files, or another format")
     apply.add_argument("--format", choices=sorted(FORMATS),
@@ -200,9 +201,9 @@ def make_parser() -> argparse.ArgumentParser:
     add("--mask-threshold", type=checks.probability, metavar="P",
         help="mask probability of an active frame")
     add("--median", type=checks.count, metavar="N",
-        help="frames of the median filter, odd; 1 is off")
+        help="length of the median filter in frames, odd; 1: no filter")
     add("--min-duration", type=checks.amount, metavar="SECONDS",
-        help="of the shortest turn kept")
+        help="drop shorter turns")
     add_limits(apply)
     for command in (tune, apply):
         command.add_argument(
@@ -214,8 +215,8 @@ def make_parser() -> argparse.ArgumentParser:
             help="known numbers of speakers, instead of a query threshold",
         )
         command.add_argument("--config", metavar="YAML",
-                             help="with sections postprocess and tune, or a best.yaml "
-                             "(apply: that of the model)")
+                             help="inference configuration, or best.yaml of a search "
+                             "(default of apply: that of the model)")
     return parser
 
 

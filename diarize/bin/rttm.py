@@ -35,9 +35,9 @@ def make_parser() -> argparse.ArgumentParser:
     verbs = out.add_subparsers(dest="verb", required=True)
     for name in ("validate", "convert", "merge", "filter", "stats"):
         verb = verbs.add_parser(name)
-        verb.add_argument("files", nargs="+", metavar="FILE", help="- for standard input")
+        verb.add_argument("files", nargs="+", metavar="FILE", help="files, - for standard input")
         verb.add_argument("--format", choices=sorted(FORMATS),
-                          help="of the files (default: by the suffix)")
+                          help="format of the files (default: by the suffix)")
         if name in ("convert", "merge", "filter"):
             verb.add_argument(
                 "-o", "--out", default="-", metavar="PATH",
@@ -48,16 +48,16 @@ def make_parser() -> argparse.ArgumentParser:
                               help="format to write (default: by the suffix of --out)")
         if name == "merge":
             verb.add_argument("--gap", type=checks.amount, default=0.0, metavar="SECONDS",
-                              help="join turns of a label that are as near (default %(default)s)")
+                              help="join turns of one label up to this pause (default %(default)s)")
         if name == "filter":
-            verb.add_argument("--recording", nargs="+", metavar="ID", help="keep these")
-            verb.add_argument("--labels", nargs="+", metavar="LABEL", help="keep these")
+            verb.add_argument("--recording", nargs="+", metavar="ID", help="keep these recordings")
+            verb.add_argument("--labels", nargs="+", metavar="LABEL", help="keep these labels")
             verb.add_argument("--min-duration", type=checks.amount, default=0.0, metavar="SECONDS",
-                              help="of the shortest turn kept (default %(default)s)")
+                              help="drop shorter turns (default %(default)s)")
             verb.add_argument("--start", type=checks.limit, default=-math.inf, metavar="SECONDS",
-                              help="first second kept (default: the beginning)")
+                              help="cut earlier parts (default: the beginning)")
             verb.add_argument("--end", type=checks.limit, default=math.inf, metavar="SECONDS",
-                              help="last second kept (default: the end)")
+                              help="cut later parts (default: the end)")
     return out
 
 

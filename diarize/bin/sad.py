@@ -29,15 +29,16 @@ def make_parser() -> argparse.ArgumentParser:
     parser = command_parser(PROG, __doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_detect(commands.add_parser("detect", help="find the speech of each utterance"))
-    _add_apply(commands.add_parser("apply", help="make a data directory of the speech found"))
+    _add_apply(commands.add_parser("apply", help="make a data directory of the detected speech"))
     return parser
 
 
 def _add_detect(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="data directory, or a part of it")
-    add("-o", "--out", required=True, metavar="FILE", help="a line for each utterance")
-    add("--sample-rate", type=checks.sample_rate, default=16000, metavar="HZ", help="default 16000")
+    add("-o", "--out", required=True, metavar="FILE", help="file to write, one line per utterance")
+    add("--sample-rate", type=checks.sample_rate, default=16000, metavar="HZ",
+        help="sampling rate (default %(default)s)")
     add_allow_pipes(parser)
     for name, default, what in (
         ("split-pause", 0.0, "cut at pauses of SECONDS or more; 0: trim the ends only"),
@@ -62,9 +63,9 @@ def _add_apply(parser: argparse.ArgumentParser) -> None:
     add("--data", required=True, metavar="DIR", help="the whole data directory")
     add("--parts", required=True, nargs="+", metavar="FILE", help="output of all jobs of detect")
     add("-o", "--out", required=True, metavar="DIR", help="data directory to make")
-    add("--cut", action="store_true", help="utterances were cut: <utterance>-<start>-<end>")
+    add("--cut", action="store_true", help="utterances were cut into <utterance>-<start>-<end>")
     add("--max-silent", type=checks.probability, default=0.01, metavar="SHARE",
-        help="of utterances without speech, more is an error; default %(default)s")  # fmt: skip
+        help="largest share of utterances without speech; default %(default)s")  # fmt: skip
     parser.set_defaults(run=_run_apply)
 
 

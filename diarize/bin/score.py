@@ -41,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("-u", "--uem", **more,
         help="UEM of the evaluated regions, likewise; false alarm counts in all its recordings")
     add("-c", "--collar", type=checks.amount, nargs="+", metavar="SECONDS",
-        help="around reference boundaries, not scored (default: 0 0.25)")
+        help="not scored around reference boundaries (default: 0 0.25)")
     add(
         "-1",
         "--skip-overlap",
@@ -54,8 +54,8 @@ def make_parser() -> argparse.ArgumentParser:
         help="join a speaker's turns that overlap or abut before scoring, as dscore does",
     )
     add("--reco2dur", metavar="FILE",
-        help="durations of the audio; a reference mostly beyond its end "
-        "is refused, output there causes a warning")
+        help="durations of the audio: a reference mostly beyond its end is refused, output there "
+        "causes a warning")
     add("--compare", metavar="RTTM", help="output of system B, for a paired test against A (-s)")
     add(
         "--bootstrap",

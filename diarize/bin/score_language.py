@@ -30,7 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("-s", "--sys", "--hyp", dest="sys", **more, help="system output, likewise")
     add("-u", "--uem", **more, help="UEM of the whole recordings, likewise")
     add("-c", "--collar", type=checks.amount, nargs="+", metavar="SECONDS",
-        help="around reference boundaries, not scored (default: 0 0.25)")
+        help="not scored around reference boundaries (default: 0 0.25)")
     add("--window", type=checks.size, default=language.WINDOW, metavar="SECONDS",
         help="length of a window (default %(default)s)")
     add("--kinds", metavar="RTTM", help="kinds of sentences, such as kinds.rttm of simulated sets")

@@ -63,21 +63,24 @@ def _add_manifest(parser: argparse.ArgumentParser) -> None:
     add("--num-mixtures", required=True, type=checks.count, metavar="N", help="mixtures to draw")
     add("--num-speakers", required=True, type=checks.count, metavar="K",
         help="speakers per mixture")
-    add("--beta", required=True, type=checks.amount, metavar="SECONDS", help="mean silence")
+    add("--beta", required=True, type=checks.amount, metavar="SECONDS",
+        help="mean silence before an utterance")
     add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
     add("--rir-data", metavar="DIR", help="data directory of impulse responses (default: none)")
     add("--rir-prob", type=checks.probability, default=0.5, metavar="P",
-        help="default 0.5 per speaker")
+        help="probability that a speaker is in a room (default %(default)s)")
     add_placing(parser)
     add(
         "--snrs",
         type=_numbers,
         default="5,10,15,20",
         metavar="DB,DB,...",
-        help="default %(default)s",
+        help="SNRs of the noise (default %(default)s)",
     )
-    add("--min-utts", type=checks.count, default=10, metavar="N", help="per speaker, default 10")
-    add("--max-utts", type=checks.count, default=20, metavar="N", help="per speaker, default 20")
+    add("--min-utts", type=checks.count, default=10, metavar="N",
+        help="fewest utterances of a speaker (default %(default)s)")
+    add("--max-utts", type=checks.count, default=20, metavar="N",
+        help="most utterances of a speaker (default %(default)s)")
     add("--seed", type=checks.natural, default=0, metavar="N",
         help="random seed (default %(default)s)")
     add("--prefix", type=plain_text, default="mix_", metavar="TEXT",
@@ -87,7 +90,8 @@ def _add_manifest(parser: argparse.ArgumentParser) -> None:
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--manifest", required=True, metavar="FILE", help="'<id> <json>' lines, also hitachi's")
+    add("--manifest", required=True, metavar="FILE",
+        help="manifest of mixtures: '<id> <json>' lines")
     parser.set_defaults(run=_run_check)
 
 
@@ -95,8 +99,9 @@ def _add_write(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     _add_common(parser)
     add("--job", type=checks.count, default=1, metavar="J",
-        help="which job this is, from 1 (default)")
-    add("--sample-rate", type=checks.sample_rate, default=16000, metavar="HZ", help="default 16000")
+        help="number of this job, from 1 (default)")
+    add("--sample-rate", type=checks.sample_rate, default=16000, metavar="HZ",
+        help="sampling rate (default %(default)s)")
     add("--max-duration", type=checks.size, metavar="SECONDS", help="cut mixtures to this length")
     add("--store", metavar="DIR", help="audio store (default: store beside the manifest)")
     add_allow_pipes(parser)
@@ -110,9 +115,10 @@ def _add_finish(parser: argparse.ArgumentParser) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--manifest", required=True, metavar="FILE", help="from 'manifest', or hitachi's")
+    add("--manifest", required=True, metavar="FILE", help="manifest of mixtures")
     add("-o", "--out", required=True, metavar="DIR", help="data directory to make")
-    add("--num-jobs", type=checks.count, default=1, metavar="N", help="default 1")
+    add("--num-jobs", type=checks.count, default=1, metavar="N",
+        help="number of jobs (default %(default)s)")
 
 
 def _run_manifest(args: argparse.Namespace) -> None:

@@ -16,7 +16,8 @@ def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
     add("--data", required=True, metavar="DIR", help="utterances with utt2lang and utt2spk")
     add("-o", "--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
     add("--num-mixtures", required=True, type=checks.count, metavar="N", help="mixtures to draw")
-    add("--num-languages", type=checks.count, default=2, metavar="N", help="per mixture, default 2")
+    add("--num-languages", type=checks.count, default=2, metavar="N",
+        help="languages of a mixture (default %(default)s)")
     add(
         "--languages",
         type=_groups,
@@ -25,27 +26,28 @@ def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
         help="mixtures' languages, matrix first: hi:en,ta:en (default: all that the data allow)",
     )
     add("--seconds", type=checks.number_range(checks.finite, 0), default="10-20", metavar="S-S",
-        help="default %(default)s")
+        help="length of a mixture (default %(default)s)")
     add(
         "--intra",
         type=checks.probability,
         default=0.5,
         metavar="P",
-        help="share of sentences with a switch within them, which needs word times; default 0.5",
+        help="share of sentences with a switch inside, which requires word times "
+        "(default %(default)s)",
     )
-    add("--ctm", metavar="FILE", help="word times (default: DIR/ctm if it is there)")
+    add("--ctm", metavar="FILE", help="word times (default: DIR/ctm if it exists)")
     add(
         "--units",
         action="append",
         default=[],
         metavar="LANG=MODEL",
-        help="join words of LANG to units of a sentencepiece model; again for more",
+        help="join words of LANG to units of a sentencepiece model; may be repeated",
     )
     add(
         "--voices",
         choices=("one", "differ"),
         default="one",
-        help="one voice for all languages, or one each (naive concatenation); default one",
+        help="one voice for all languages, or one each (naive concatenation); default %(default)s",
     )
     add(
         "--convert",
@@ -54,13 +56,13 @@ def add_code_switch(parser: argparse.ArgumentParser, prog: str) -> None:
         "{out}, or a Python function module:name; its output is in OUT.converted",
     )
     add("--decoys", type=checks.probability, default=0.0, metavar="P",
-        help="cuts without a switch; default 0")
+        help="share of sentences with a cut without a switch (default %(default)s)")
     add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
     add("--rir-data", metavar="DIR", help="data directory of impulse responses (default: none)")
     add("--augment", type=checks.probability, default=0.5, metavar="P",
-        help="of either; default 0.5")
+        help="probability of noise, and of a room (default %(default)s)")
     add("--snr", type=checks.number_range(checks.finite), default="5-20", metavar="DB-DB",
-        help="default %(default)s")
+        help="SNR of the noise (default %(default)s)")
     add("--seed", type=checks.natural, default=0, metavar="N",
         help="random seed (default %(default)s)")
     add("--prefix", type=plain_text, default="cs_", metavar="TEXT",
@@ -75,7 +77,8 @@ def add_units(parser: argparse.ArgumentParser, prog: str) -> None:
     add("--data", required=True, metavar="DIR", help="data directory with text and utt2lang")
     add("--language", required=True, metavar="LANG", help="language of the transcripts")
     add("-o", "--out", required=True, metavar="FILE", help="sentencepiece model to write")
-    add("--size", type=checks.count, default=1000, metavar="N", help="of the vocabulary, at most")
+    add("--size", type=checks.count, default=1000, metavar="N",
+        help="largest size of the vocabulary (default %(default)s)")
     parser.set_defaults(run=lambda args: _run_units(args, prog))
 
 

@@ -25,23 +25,24 @@ def add_conversations(
     """Add the options of ``conversations`` and its function; ``numbers`` parses --snrs."""
     add = parser.add_argument
     add("--data", required=True, metavar="DIR", help="data directory of single speakers")
-    add("--stats", required=True, metavar="FILE", help="from 'statistics'")
+    add("--stats", required=True, metavar="FILE",
+        help="turn-taking statistics of diarize-simulate statistics")
     add("-o", "--out", required=True, metavar="FILE", help="manifest to write: '<id> <json>' lines")
     add("--num-mixtures", required=True, type=checks.count, metavar="N", help="mixtures to draw")
     add("--num-speakers", required=True, type=checks.number_range(checks.integer, 1),
         metavar="K[-K]",
-        help="speakers in a conversation; of a range each number in turn")  # fmt: skip
+        help="speakers of a conversation; of a range each number in turn")  # fmt: skip
     add("--noise-data", metavar="DIR", help="data directory of noises (default: none)")
     add("--rir-data", metavar="DIR", help="data directory of impulse responses (default: none)")
     add("--rir-prob", type=checks.probability, default=0.5, metavar="P",
-        help="default 0.5 per speaker")
+        help="probability that a speaker is in a room (default %(default)s)")
     add_placing(parser)
     add("--snrs", type=numbers, default="5,10,15,20", metavar="DB,DB,...",
-        help="default %(default)s")  # fmt: skip
+        help="SNRs of the noise (default %(default)s)")  # fmt: skip
     add("--min-utts", type=checks.count, default=10, metavar="N",
-        help="turns per speaker, default 10")
+        help="fewest turns of a speaker (default %(default)s)")
     add("--max-utts", type=checks.count, default=20, metavar="N",
-        help="turns per speaker, default 20")
+        help="most turns of a speaker (default %(default)s)")
     add("--seed", type=checks.natural, default=0, metavar="N",
         help="random seed (default %(default)s)")
     add("--prefix", type=plain_text, default="conv_", metavar="TEXT",

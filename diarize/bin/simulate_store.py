@@ -23,10 +23,11 @@ def add_store(parser: argparse.ArgumentParser, prog: str) -> None:
     add("--store", type=Path, metavar="DIR", help="audio store (default: beside the manifest)")
     add("--levels", action="store_true", help="compute the levels of noise and reverberant speech")
     add("--job", type=checks.count, default=1, metavar="J",
-        help="with --levels: this job, from 1 (default)")
+        help="with --levels: number of this job, from 1 (default)")
     add("--num-jobs", type=checks.count, default=1, metavar="N",
-        help="with --levels: jobs, default 1")
-    add("--sample-rate", type=checks.sample_rate, default=16000, metavar="HZ", help="default 16000")
+        help="with --levels: number of jobs (default %(default)s)")
+    add("--sample-rate", type=checks.sample_rate, default=16000, metavar="HZ",
+        help="sampling rate (default %(default)s)")
     add_allow_pipes(parser)
     parser.set_defaults(run=lambda args: _run(args, prog))
 

@@ -26,13 +26,13 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--config", type=Path, required=True, metavar="YAML", help="training configuration")
     add("--train", nargs="+", default=[], metavar="DATA",
-        help="data directories, or manifests of mixtures (mixed on the fly); PATH:WEIGHT for all "
-        "of them gives each a share of the examples, such as real:0.7 sim/mixture.scp:0.3")
-    add("--valid", metavar="DIR", help="data directory with reference to validate on")
+        help="data directories, or manifests of mixtures (mixed on the fly); PATH:WEIGHT, for "
+        "all of them, sets the shares of examples, such as real:0.7 sim/mixture.scp:0.3")
+    add("--valid", metavar="DIR", help="validation set: data directory with a reference")
     add("-o", "--out", type=Path, metavar="DIR", help="directory of the experiment")
-    add("--init-model", type=Path, metavar="MODEL", help="take weights from this model "
-        "(all, or the modules named under init_modules); what the configuration does not say of "
-        "model and criterion is taken from it as well")
+    add("--init-model", type=Path, metavar="MODEL", help="model of the initial "
+        "weights (all, or the modules in init_modules); keys of model and criterion that the "
+        "configuration lacks are those of this model")
     add("--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", dest="overrides",
         help="override the configuration, e.g. train.steps=100 model.decoder.queries=25")
     add_allow_pipes(parser)

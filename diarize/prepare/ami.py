@@ -31,7 +31,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mic", choices=sorted(FILES), default="mix",
                         help="microphone (default %(default)s)")
     parser.add_argument("--flavour", choices=("only_words", "word_and_vocalsounds"),
-                        default="only_words", help="of the reference; the paper: only_words")
+                        default="only_words",
+                            help="version of the reference; that of the paper: only_words")
     parser.add_argument("--regions", choices=("setup", "full"), default="setup",
                         help="the setup's regions (whole recordings), or the audio's length")
 

@@ -36,10 +36,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of DISPLACE."""
     add = parser.add_argument
     add("--root", default="", metavar="DIR",
-        help="where the archives are unpacked: DISPLACE of db.sh")
+        help="directory of the unpacked archives: DISPLACE of db.sh")
     add("--edition", default="2024", choices=("2023", "2024"), help="default %(default)s")
-    add("--audio", metavar="GLOB", help="of the audio below the root (2024: known)")
-    add("--rttm", metavar="GLOB", help="of the RTTM files below the root (2024: known)")
+    add("--audio", metavar="GLOB", help="pattern of the audio below the root (2024: known)")
+    add("--rttm", metavar="GLOB", help="pattern of the RTTM files below the root (2024: known)")
     add_split_options(parser)
 
 

@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of FLEURS."""
     add = parser.add_argument
     add("--root", default="", metavar="DIR",
-        help="where the languages are unpacked: FLEURS of db.sh")
+        help="directory of the unpacked languages: FLEURS of db.sh")
     add("--languages", default="all", metavar="NAME,...",
         help="such as en_us,hi_in (default: all, which must be 102)")
 

@@ -46,23 +46,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("-u", "--uem", nargs="*", default=[], metavar="PATH",
         help="directories or files: the annotated regions; default: the whole recordings")
     add("--channel", default="mix", metavar="N|each|mix",
-        help="of files with several channels: the number of one, from 1, their mean, or one "
+        help="for files with several channels: the number of one, from 1, their mean, or one "
         "recording <name>_ch<N> for each, with the RTTM lines of its channel (default mix)")
     add("--names", choices=("lines", "files"), default="lines",
         help="recording id of an RTTM or UEM: from its lines (default), or its file name")
     add("--speakers", choices=("shared", "local"), default="shared",
         help="equal labels in two recordings are one person (default), or different persons")
-    add("--groups", metavar="FILE", help="lines '<recording> <group>': kept in one set")
+    add("--groups", metavar="FILE", help="lines '<recording> <group>': a group is kept in one set")
     add("--split", metavar="FILE",
-        help="lines '<recording> train|dev|test'; the recordings not in it go by the rule")
+        help="lines '<recording> train|dev|test'; other recordings are split by the rule")
     add("--dev-share", type=checks.probability, default=0.1, metavar="SHARE",
-        help="of the audio (default %(default)s)")
+        help="share of the audio in this set (default %(default)s)")
     add("--test-share", type=checks.probability, default=0.1, metavar="SHARE",
-        help="of the audio (default %(default)s)")
+        help="share of the audio in this set (default %(default)s)")
     add("--seed", type=checks.natural, default=1, metavar="N",
-        help="of the rule (default %(default)s)")
+        help="seed of the split (default %(default)s)")
     add("--incomplete", choices=("error", "skip"), default="error",
-        help="audio without RTTM, and RTTM without audio: an error, or left out with a warning")
+        help="audio without RTTM, and RTTM without audio: an error, or omitted with a warning")
 
 
 def prepare(args: argparse.Namespace) -> None:

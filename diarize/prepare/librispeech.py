@@ -46,15 +46,15 @@ class Utterance(NamedTuple):
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this corpus."""
     add = parser.add_argument
-    add("--root", default="", metavar="DIR", help="where LibriSpeech lies (or its parts)")
+    add("--root", default="", metavar="DIR", help="directory of LibriSpeech (or of its parts)")
     for name, default in (("train", TRAIN), ("dev", "dev-clean"), ("test", "test-clean")):
         add(f"--{name}-parts", default=default, metavar="PART,...",
-            help="default %(default)s")  # fmt: skip
+            help=f"parts for {name} (default %(default)s)")  # fmt: skip
     add("--hold-out", type=checks.probability, default=0.0, metavar="SHARE",
-        help="take this share of the training speakers for dev, and as many for test, and no "
-        "other parts: where only training parts are there")  # fmt: skip
+        help="share of the training speakers for dev, and the same for test, if there are only "
+        "training parts (default: 0, use the parts for dev and test)")  # fmt: skip
     add("--split-seed", type=checks.natural, default=DEFAULT_SEED, metavar="N",
-        help="of splits by speakers (default %(default)s)")  # fmt: skip
+        help="seed of splits by speakers (default %(default)s)")  # fmt: skip
 
 
 def prepare(args: argparse.Namespace) -> None:

@@ -24,7 +24,8 @@ _EACH = 20000
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this corpus."""
     parser.add_argument("--root", default="", metavar="DIR", help="directory of RIRS_NOISES")
-    parser.add_argument("--rooms", default=ROOMS, metavar="SIZE,...", help="default %(default)s")
+    parser.add_argument("--rooms", default=ROOMS, metavar="SIZE,...",
+        help="sizes of rooms (default %(default)s)")
 
 
 def prepare(args: argparse.Namespace) -> None:

@@ -56,12 +56,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--root", default="", metavar="DIR",
         help="directory of the unpacked archives: SOAPIES of db.sh")
-    add("--pairs", default=",".join(PAIRS), metavar="NAME,...", help="default %(default)s")
+    add("--pairs", default=",".join(PAIRS), metavar="NAME,...",
+        help="pairs of languages (default %(default)s)")
     add("--split-by", default="official", choices=("official", "episode"),
         help="official: the authors' lists of ids, in which episodes are on several sides; "
         "episode: 60/20/20 by whole episodes (default %(default)s)")
     add("--split-seed", type=checks.natural, default=DEFAULT_SEED, metavar="N",
-        help="of --split-by episode (default %(default)s)")
+        help="seed of --split-by episode (default %(default)s)")
 
 
 def prepare(args: argparse.Namespace) -> None:
