@@ -116,5 +116,5 @@ def test_overrides():
     assert config == {"a": {"b": 1}, "c": 2}
     with pytest.raises(DiarizeError, match="'c' is a value, not a section"):
         apply_overrides(config, ["c.d=1"])
-    with pytest.raises(DiarizeError, match="--set wants"):
+    with pytest.raises(DiarizeError, match="--set requires"):
         apply_overrides(config, ["a.b"])

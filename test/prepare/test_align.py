@@ -63,5 +63,5 @@ def test_nothing_is_fetched_without_being_asked(tmp_path, capsys):
     args = ["--data", str(tmp_path), "--out", str(tmp_path / "ctm"), "--cache", str(tmp_path)]
     assert main(args) == 1
     told = capsys.readouterr().err
-    assert "no weights of MMS_FA: give --download" in told
+    assert "no weights of MMS_FA: use --download" in told
     assert len(told.splitlines()) == 1

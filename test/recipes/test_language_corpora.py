@@ -86,7 +86,7 @@ def test_displace(archives, tmp_path, capsys):
 def test_displace_2023_needs_globs(own, tmp_path, capsys):
     root, out = own("displace"), tmp_path / "out"
     assert run("displace", root, out, "--edition", "2023") == 1
-    assert "give --audio and --rttm" in capsys.readouterr().err
+    assert "use --audio and --rttm" in capsys.readouterr().err
     assert not out.exists()
     (root / "wav").mkdir()
     (root / "ref").mkdir()

@@ -70,7 +70,7 @@ def test_a_second_run_on_the_same_data_is_refused_until_the_first_has_ended(reci
         first.wait()
         status, err = run(recipe, "--stop-stage", "1")
         assert status == 1
-        assert f"what process {first.pid} on" in err
+        assert f"a process started by {first.pid} on" in err
     finally:
         os.killpg(first.pid, signal.SIGKILL)
     time.sleep(0.2)

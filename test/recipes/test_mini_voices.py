@@ -129,7 +129,7 @@ def test_other_options_over_old_audio_are_refused(made, repo_root, tmp_path):
     shutil.copytree(made, tmp_path / "data")
     done = data_sh(repo_root, tmp_path, *SMALL, "--seed", "2")
     assert done.returncode == 1
-    assert "data/wav holds voices made with other options: remove" in done.stderr
+    assert "data/wav contains voices made with other options: remove" in done.stderr
     assert digests(tmp_path / "data") == digests(made)
 
 

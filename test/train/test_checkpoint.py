@@ -85,7 +85,7 @@ def test_load_weights_lists_what_differs(tmp_path):
 def test_training_does_not_go_on_from_bare_weights(tmp_path):
     model = make_model()
     save_model(tmp_path / "m.pth", model.state_dict(), {})
-    with pytest.raises(DiarizeError, match="holds weights only"):
+    with pytest.raises(DiarizeError, match="contains weights only"):
         load_training(tmp_path / "m.pth", model, torch.optim.AdamW(model.parameters()), {})
 
 
