@@ -133,8 +133,11 @@ def train(config: "Config", args: argparse.Namespace) -> int:
     how += [key for key in ("bucket", "channel") if not mapping["data"][key]]
     how += ["sampling"] if mapping["data"]["sampling"] == "recording" else []
     identity["data"] = {key: x for key, x in mapping["data"].items() if key not in how}
-    if config.options.model.name in ("eend_m2f", "sage_ld"):  # earlier trainings have no name
-        identity["model"] = {k: x for k, x in mapping["model"].items() if k != "name"}
+    later = ["name"] if config.options.model.name in ("eend_m2f", "sage_ld") else []
+    if config.options.model.name == "eend_m2f" and config.options.model.front_end == "log_mel":
+        later += ["front_end", "ssl_conv", "ssl_full"]
+    # Earlier trainings have none of these keys.
+    identity["model"] = {key: x for key, x in mapping["model"].items() if key not in later}
     identity |= {"train_weights": weights} if weights else {}
     meta = {"config": mapping, "domain": domain_of(task)}
     return Trainer(task, config.train, args.out, meta=meta, identity=identity, data=data).run()

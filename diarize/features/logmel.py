@@ -152,6 +152,12 @@ class LogMel(nn.Module):
         part = F.pad(part, (0, 0, left, max(0, high - low - left - part.shape[1])))
         return part.unfold(1, 2 * context + 1, factor).transpose(2, 3).flatten(2)
 
+    def load_pretrained(self) -> None:
+        """Load nothing: there are no weights."""
+
+    def check_filled(self) -> None:
+        """Pass: there are no weights."""
+
     def open_recording(self, samples: Samples) -> Callable[[int, int], Tensor]:
         """Return a function that returns the features of the frames [first, last) of a recording,
         (1, last - first, D), as ``forward`` computes them from all its samples.

@@ -97,6 +97,8 @@ class SslConv(nn.Module):
 
     # Whether `open_recording` keeps the features of the whole recording.
     keeps_features = False
+    # Whether the weights are those of a pretrained model: train.optimizer.pretrained_ratio.
+    pretrained = True
 
     @property
     def output_dim(self) -> int:

@@ -75,6 +75,7 @@ class SslFull(nn.Module):
         self.conv = SslConv(o.conv)
         self.grid = self.conv.grid
         self.encoder = _make_encoder(o)
+        self.encoder.pretrained = True  # as SslConv
         self.layer_weights = nn.Parameter(torch.zeros(o.layers + 1)) if o.weighted_sum else None
         # Set by the trainer: layers are computed again in the backward pass.
         self.checkpointing = False

@@ -8,7 +8,10 @@ from torch import Tensor, nn
 
 from diarize.checks import at_least, non_negative
 from diarize.errors import DiarizeError
-from diarize.features.logmel import LogMel, LogMelOptions
+from diarize.features.front_end import FrontEndName, make_front_end
+from diarize.features.logmel import LogMelOptions
+from diarize.features.ssl_conv import SslConvOptions
+from diarize.features.ssl_full import SslFullOptions
 from diarize.nn.conformer import Conformer
 from diarize.nn.outputs import Encoded, Queries, QueryPredictions
 from diarize.nn.pieces import piece_size
@@ -82,8 +85,14 @@ class EendM2fOptions:
 
     name: Literal["eend_m2f"] = "eend_m2f"
     """Name of the model: eend_m2f or eend_eda."""
+    front_end: FrontEndName = "log_mel"
+    """Front-end in use: log_mel (section ``features``), ssl_conv or ssl_full."""
     features: LogMelOptions = field(default_factory=LogMelOptions)
     """Log-mel features."""
+    ssl_conv: SslConvOptions = field(default_factory=SslConvOptions)
+    """Convolutional layers of a self-supervised model."""
+    ssl_full: SslFullOptions = field(default_factory=SslFullOptions)
+    """The whole self-supervised model."""
     backbone: BackboneOptions = field(default_factory=BackboneOptions)
     """Encoder, eq. (1)."""
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
@@ -121,7 +130,9 @@ class EendM2f(nn.Module):
     def __init__(self, options: EendM2fOptions) -> None:
         super().__init__()
         self.options = options
-        self.features = LogMel(options.features)
+        self.features = make_front_end(
+            options.front_end, options.features, options.ssl_conv, options.ssl_full
+        )
         self.grid = self.features.grid
         self.backbone = Backbone(self.features.output_dim, options.backbone)
         d = options.decoder

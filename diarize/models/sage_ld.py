@@ -1,15 +1,15 @@
 """SAGE-LD: language diarization by learnable queries (arXiv 2510.00582)."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from torch import Tensor, nn
 
 from diarize.checks import require
 from diarize.errors import DiarizeError
-from diarize.features.logmel import LogMel, LogMelOptions
-from diarize.features.ssl_conv import SslConv, SslConvOptions
-from diarize.features.ssl_full import SslFull, SslFullOptions
+from diarize.features.front_end import FrontEndName, make_front_end
+from diarize.features.logmel import LogMelOptions
+from diarize.features.ssl_conv import SslConvOptions
+from diarize.features.ssl_full import SslFullOptions
 from diarize.models.eend_m2f import DecoderOptions
 from diarize.nn.conformer import Conformer
 from diarize.nn.outputs import Encoded, Queries, QueryPredictions
@@ -40,7 +40,7 @@ class SageLdOptions:
 
     name: Literal["sage_ld"] = "sage_ld"
     """Name of the model."""
-    front_end: Literal["ssl_conv", "ssl_full", "log_mel"] = "ssl_conv"
+    front_end: FrontEndName = "ssl_conv"
     """Section of the features in use; the other two are ignored."""
     ssl_conv: SslConvOptions = field(default_factory=SslConvOptions)
     """Convolutional layers of a self-supervised model."""
@@ -90,7 +90,9 @@ class SageLd(nn.Module):
     def __init__(self, options: SageLdOptions) -> None:
         super().__init__()
         self.options = options
-        self.features = make_front_end(options)
+        self.features = make_front_end(
+            options.front_end, options.log_mel, options.ssl_conv, options.ssl_full
+        )
         self.grid = self.features.grid
         self.encoder = Encoder(self.features.output_dim, options.encoder)
         dim, d = options.encoder.dim, options.decoder
@@ -113,16 +115,6 @@ class SageLd(nn.Module):
     def labels(self) -> list[str]:
         """Names of the languages of ``label_logits``."""
         return list(self.options.languages)
-
-    def load_pretrained(self) -> None:
-        """Load the weights of a self-supervised front-end, before a training."""
-        if not isinstance(self.features, LogMel):
-            self.features.load_pretrained()
-
-    def check_filled(self) -> None:
-        """Raise DiarizeError if a frozen front-end is still random."""
-        if not isinstance(self.features, LogMel):
-            self.features.check_filled()
 
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> QueryPredictions:
         """Return the predictions for ``waveforms`` (B, n) with ``num_samples`` (B,) valid ones."""
@@ -156,12 +148,3 @@ class SageLd(nn.Module):
     def frames(self, encoded: Encoded, first: int, last: int) -> Tensor:
         """Return the frames [first, last) of E (B, last - first, D)."""
         return encoded.memory[:, first:last]
-
-
-def make_front_end(options: SageLdOptions) -> SslConv | SslFull | LogMel:
-    """Return the front-end selected in ``options``, without pretrained weights."""
-    if options.front_end == "ssl_conv":
-        return SslConv(options.ssl_conv)
-    if options.front_end == "ssl_full":
-        return SslFull(options.ssl_full)
-    return LogMel(options.log_mel)

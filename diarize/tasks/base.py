@@ -68,6 +68,7 @@ class QueryTask:
         self.criterion = criterion
         self._crops: RandomCrops | None = None
         self._valid: DataDirSource | None = None
+        self._filled = False
         self.notices: list[str] = []
         self.left_out: list[list[str]] = []
         self.domain: dict[str, Any] | None = None
@@ -81,6 +82,8 @@ class QueryTask:
         skip_bad: int = 0,
     ) -> None:
         """Open the training sources (manifests or data directories) and the validation set.
+
+        The pretrained weights of the front-end are loaded, too.
 
         ``weights`` are the shares of the sources in the examples.  Audio from a command
         requires ``allow_pipes``.  Raises DiarizeError for more than ``skip_bad`` training
@@ -99,6 +102,7 @@ class QueryTask:
         real = [s for s in [*sources, self._valid] if isinstance(s, DataDirSource)]
         self.notices = list(dict.fromkeys(line for s in real if (line := s.notice())))
         self.notices += skipped
+        self.model.features.load_pretrained()
 
     def open_training(
         self, train: list[str], allow_pipes: bool = False, skip_bad: int = 0
@@ -207,6 +211,7 @@ class QueryTask:
         self, forward: Forward, batch: Batch, normalizers: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of ``batch`` and its terms; ``forward`` is the (wrapped) model."""
+        self.check_filled()
         predictions = self.predict(forward, batch)
         return self.criterion.loss(
             predictions, batch.targets, batch.num_speakers, normalizers, batch.names,
@@ -217,6 +222,15 @@ class QueryTask:
         """Return the predictions of a training step; ``forward`` is the (wrapped) model."""
         # Attention without a mask, possible without padding, allocates no T x T matrix on a GPU.
         return forward(batch.waveforms, None if batch.unpadded else batch.num_samples)
+
+    def check_filled(self) -> None:
+        """Raise DiarizeError if the front-end is frozen and still random, at the first call.
+
+        That of the first loss: the weights may come from an initial model.
+        """
+        if not self._filled:
+            self.model.features.check_filled()
+            self._filled = True
 
     def more_counts(
         self, recording: ValidRecording, queries: Sequence[int], system: np.ndarray

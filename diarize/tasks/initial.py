@@ -5,6 +5,7 @@ from typing import Any
 
 from diarize.config import to_dict
 from diarize.errors import DiarizeError
+from diarize.features.ssl_conv import FROM_INIT_MODEL
 from diarize.tasks.registry import Config, model_name, parse_config
 from diarize.train.checkpoint import load_model
 
@@ -43,10 +44,8 @@ def with_initial_model(
             "another initial model"
         )
     held = {section: own.get(section) or {} for section in SECTIONS}
-    speech_model = held["model"].get("ssl_conv")
-    if speech_model and speech_model.get("weights") and not config.init_modules:
-        # The file may be gone, and all weights come with the initial model.
-        held["model"] = {**held["model"], "ssl_conv": {**speech_model, "weights": "init"}}
+    if not config.init_modules or "features" in config.init_modules:
+        held["model"] = without_files(held["model"])
     merged = dict(mapping)
     for section in SECTIONS:
         merged[section] = _merge(held[section], mapping.get(section) or {})
@@ -67,6 +66,20 @@ def _named(model: Any, name: str) -> Any:
     if model is None or isinstance(model, dict):
         return {"name": name, **(model or {})}
     return {"name": model} if isinstance(model, str) else model
+
+
+def without_files(model: dict[str, Any]) -> dict[str, Any]:
+    """Return the section ``model`` with the weights of its front-ends from the initial model.
+
+    The files may be gone, and all weights come with the initial model.
+    """
+    out = dict(model)
+    for key in ("ssl_conv", "ssl_full", "conv"):
+        section = out.get(key)
+        if isinstance(section, dict):
+            inner = without_files(section)
+            out[key] = {**inner, "weights": FROM_INIT_MODEL} if inner.get("weights") else inner
+    return out
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

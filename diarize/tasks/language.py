@@ -45,21 +45,8 @@ class LanguageTask(QueryTask):
         criterion = LanguageCriterion(options.criterion)
         super().__init__(options, build_model(options, seed), criterion, seed)
         self._ids = {name: i for i, name in enumerate(options.model.languages)}
-        self._filled = False
         if self._ids:
             self.more = ("named",)
-
-    def load_data(
-        self,
-        train: list[str],
-        valid: str | None,
-        allow_pipes: bool = False,
-        weights: list[float] | None = None,
-        skip_bad: int = 0,
-    ) -> None:
-        """Open training and validation data, and the front-end's pretrained weights."""
-        super().load_data(train, valid, allow_pipes, weights, skip_bad)
-        self.model.load_pretrained()
 
     @property
     def capacity(self) -> int:
@@ -99,10 +86,7 @@ class LanguageTask(QueryTask):
         self, forward: Forward, batch: Batch, normalizers: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of ``batch`` and its terms; ``forward`` is the (wrapped) model."""
-        if not self._filled:
-            # Not earlier: the weights may come from an initial model.
-            self.model.check_filled()
-            self._filled = True
+        self.check_filled()
         predictions = forward(batch.waveforms, batch.num_samples)
         return self.criterion.loss(
             predictions, batch.targets, batch.num_speakers, normalizers, batch.names,

@@ -19,12 +19,36 @@ from diarize.train.options import OptimizerOptions, ScheduleOptions, TrainOption
 def make_optimizer(
     model: nn.Module, options: OptimizerOptions, device: torch.device
 ) -> torch.optim.Optimizer:
-    """Return AdamW over the trainable parameters, in one fused kernel, or Muon."""
+    """Return AdamW over the trainable parameters, in one fused kernel, or Muon.
+
+    With a ``pretrained_ratio`` other than 1 the parameters of the modules that have a true
+    attribute ``pretrained`` form a group of their own, always AdamW's.
+    """
     if not any(p.requires_grad for p in model.parameters()):
         raise DiarizeError("the model has no trainable parameter: nothing to train")
     if options.name == "muon":
         return MuonAdamW(model, options, device)
-    return _adamw([p for p in model.parameters() if p.requires_grad], options, device)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    slow, own = _pretrained(model, options)
+    if not own:
+        return _adamw(parameters, options, device)
+    optimizer = _adamw(own, options, device)
+    others = [p for p in parameters if id(p) not in slow]
+    if others:
+        optimizer.add_param_group({"params": others})
+    optimizer.param_groups[0]["lr_ratio"] = options.pretrained_ratio
+    return optimizer
+
+
+def _pretrained(
+    model: nn.Module, options: OptimizerOptions
+) -> tuple[set[int], list[nn.Parameter]]:
+    """Return the ids, and the parameters, that ``pretrained_ratio`` concerns."""
+    if options.pretrained_ratio == 1:
+        return set(), []
+    modules = [m for m in model.modules() if getattr(m, "pretrained", False)]
+    found = {id(p): p for m in modules for p in m.parameters() if p.requires_grad}
+    return set(found), list(found.values())
 
 
 def _adamw(
@@ -52,14 +76,18 @@ class MuonAdamW(torch.optim.Optimizer):
             id(m.weight) for m in model.modules()
             if isinstance(m, nn.Linear) and m.out_features > 1
         }
-        matrices = [p for p in trainable if id(p) in linear]
-        others = [p for p in trainable if id(p) not in linear]
+        slow, own = _pretrained(model, options)
+        matrices = [p for p in trainable if id(p) in linear - slow]
+        others = [p for p in trainable if id(p) not in linear | slow]
         self._parts: list[torch.optim.Optimizer] = []
         if matrices:
             self._parts.append(Muon(matrices, lr=options.lr, weight_decay=options.weight_decay))
             self._parts[0].param_groups[0]["lr_ratio"] = options.muon_ratio
         if others:
             self._parts.append(_adamw(others, options, device))
+        if own:
+            self._parts.append(_adamw(own, options, device))
+            self._parts[-1].param_groups[0]["lr_ratio"] = options.pretrained_ratio
         super().__init__([part.param_groups[0] for part in self._parts], {})
         self._share()
 

@@ -48,10 +48,13 @@ class OptimizerOptions:
     """Term added to AdamW's denominator."""
     muon_ratio: float = 1.0
     """Learning rate of Muon's matrices relative to ``lr``."""
+    pretrained_ratio: float = 1.0
+    """Learning rate of a pretrained front-end that is finetuned, relative to ``lr``."""
 
     def __post_init__(self) -> None:
         one_of(OPTIMIZERS, name=self.name)
         positive(lr=self.lr, eps=self.eps, muon_ratio=self.muon_ratio)
+        positive(pretrained_ratio=self.pretrained_ratio)
         non_negative(weight_decay=self.weight_decay)
         require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "betas", self.betas,
                 "two numbers in [0, 1)")
@@ -181,6 +184,8 @@ def fingerprint(options: TrainOptions, identity: dict[str, Any] | None = None) -
     flattened in the same way.
     """
     own = {k: v for k, v in dataclasses.asdict(options).items() if k not in _FREE_ON_RESUME}
+    if options.optimizer.pretrained_ratio == 1:  # earlier trainings have no such option
+        del own["optimizer"]["pretrained_ratio"]
     flat: dict[str, Any] = {}
     _flatten("train", own, flat)
     _flatten("", identity or {}, flat)

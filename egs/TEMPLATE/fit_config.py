@@ -14,7 +14,7 @@ from diarize.config import dump_yaml, read_yaml
 from diarize.errors import DiarizeError
 from diarize.infer.pretrained import model_files
 from diarize.io.atomic import atomic_write
-from diarize.tasks.initial import SECTIONS
+from diarize.tasks.initial import SECTIONS, without_files
 from diarize.train.checkpoint import load_model
 
 FILES = {
@@ -36,6 +36,7 @@ def main(model: str, source: str, target: str) -> None:
         mapping = read_yaml(Path(source) / template)
         for section in SECTIONS:
             mapping[section] = own[section]
+        mapping["model"] = without_files(mapping["model"])
         if "ssl_conv" in own["model"]:
             mapping["model"]["ssl_conv"]["weights"] = "init"
         mapping["data"]["crop_seconds"] = own["data"]["crop_seconds"]

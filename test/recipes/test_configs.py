@@ -29,7 +29,8 @@ ONE_STEP = (
     "train.num_workers=0 train.valid_interval=1 train.log_interval=1 train.tensorboard=false "
 )
 SHRUNK = {
-    "eend_m2f": "model.backbone.layers=1 model.decoder.layers=1 model.decoder.queries=4",
+    "eend_m2f": "model.backbone.layers=1 model.decoder.layers=1 model.decoder.queries=4 "
+                "model.ssl_full.conv.weights=null model.ssl_full.layers=1",
     "eend_eda": "model.encoder.layers=1",
     "sage_ld": "model.decoder.layers=1 model.ssl_conv.weights=null",
 }

@@ -211,3 +211,21 @@ def test_nothing_changes_where_found_inf_is_set(name):
     optimizer.found_inf = torch.zeros(())
     optimizer.step()
     assert all(not torch.equal(v, weights[k]) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_pretrained_front_end_has_a_learning_rate_of_its_own(name):
+    model = small_model()
+    model["features"] = torch.nn.Linear(3, 3)
+    model["features"].pretrained = True
+    options = OptimizerOptions(name=name, lr=0.01, muon_ratio=3.0, pretrained_ratio=0.1)
+    optimizer = make_optimizer(model, options, torch.device("cpu"))
+    ratios = {
+        id(p): group.get("lr_ratio", 1.0) for group in optimizer.param_groups
+        for p in group["params"]
+    }  # fmt: skip
+    assert len(ratios) == len(list(model.parameters()))
+    own = {id(p) for p in model["features"].parameters()}
+    assert {ratio for key, ratio in ratios.items() if key in own} == {0.1}
+    others = {1.0, 3.0} if name == "muon" else {1.0}
+    assert {ratio for key, ratio in ratios.items() if key not in own} == others
