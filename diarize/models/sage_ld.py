@@ -1,6 +1,7 @@
 """SAGE-LD: language diarization by learnable queries (arXiv 2510.00582)."""
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from torch import Tensor, nn
 
