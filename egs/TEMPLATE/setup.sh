@@ -1,16 +1,24 @@
 #!/usr/bin/env bash
 # setup.sh [--init-model MODEL] DIR: creates a recipe, with links to the template and the files to
-# fill in.  With an initial model, conf/finetune.yaml and conf/adapt.yaml are those for it.
+# fill in.  With an initial model, conf/finetune.yaml and conf/adapt.yaml are those for it, and
+# run.sh adapts it to the data.
 # Example: egs/TEMPLATE/setup.sh egs/mycorpus/diar1
 set -euo pipefail
 
-init_model=
-if [ "${1:-}" = --init-model ]; then
-  init_model=${2:-}
-  [ -e "$init_model" ] || { echo "$0: --init-model: no file or directory '$init_model'" >&2; exit 1; }
-  shift 2
-fi
-if [ "$#" -ne 1 ] || [ "$1" = --help ]; then
+init_model='' words=()
+while [ "$#" -gt 0 ]; do
+  case "$1" in
+    --init-model)
+      init_model=${2:-}
+      [ -e "$init_model" ] || { echo "$0: --init-model: no file or directory '$init_model'" >&2; exit 1; }
+      shift
+      ;;
+    *) words+=("$1") ;;
+  esac
+  shift
+done
+set -- "${words[@]}"
+if [ "$#" -ne 1 ] || [[ "$1" = -* ]]; then
   echo "Usage: $0 [--init-model MODEL] egs/CORPUS/diar1   (or langdiar1)" >&2
   exit 1
 fi
@@ -51,17 +59,25 @@ for name in infer.yaml simulate.conf; do
   [ -e "$dir/conf/$name" ] || cp "$template/conf/$name" "$dir/conf/"
 done
 if [ ! -e "$dir/run.sh" ]; then
-  cat > "$dir/run.sh" << 'RUN'
+  training="--config conf/pretrain.yaml"
+  if [ -n "$init_model" ]; then
+    path=$(realpath -s "$init_model")
+    case "$path" in "$root"/*) path=$(realpath -s --relative-to="$dir" "$path") ;; esac
+    training=
+    ! grep -q "^task: language" "$dir/conf/adapt.yaml" || training="--task language "
+    training+="--config conf/adapt.yaml --simulate-config /dev/null --init-model $(printf %q "$path")"
+  fi
+  cat > "$dir/run.sh" << RUN
 #!/usr/bin/env bash
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+cd "\$(dirname "\${BASH_SOURCE[0]}")"
 
-exec ./diar.sh \
-  --train-set train \
-  --valid-set dev \
-  --test-sets test \
-  --config conf/pretrain.yaml \
-  "$@"
+exec ./diar.sh \\
+  --train-set train \\
+  --valid-set dev \\
+  --test-sets test \\
+  $training \\
+  "\$@"
 RUN
 fi
 if [ ! -e "$dir/local/data.sh" ]; then
