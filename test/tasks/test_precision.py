@@ -158,6 +158,7 @@ def test_validation_counts_of_a_bf16_run_are_those_of_float64(task, monkeypatch)
         return found
 
     monkeypatch.setattr(validation, "mask_der_stats", watched)
+    torch.manual_seed(0)  # of the dropout, which is on
     sums = task.validate(stepper(task, "bf16").in_precision(task.model), CPU)
     assert sums["recordings"] == 3
     if task.name == "speaker":
