@@ -36,6 +36,12 @@ def at_least(low: float, **values: float | None) -> None:
         require(value is None or low <= value < math.inf, name, value, f"{low:g} or more")
 
 
+def at_most(high: float, **values: float | None) -> None:
+    """Require values of ``high`` or less."""
+    for name, value in values.items():
+        require(value is None or value <= high, name, value, f"{high:g} or less")
+
+
 def non_negative(**values: float | None) -> None:
     """Require finite values of 0 or more.
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import math
 import re
 import types
 import typing
@@ -13,13 +12,24 @@ import yaml
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+from diarize.io.numbers import is_finite
 
 T = TypeVar("T")
 
 
+MAX_INTEGER = 2**63 - 1
+"""Largest integer of a configuration, in absolute value."""
+MAX_NUMBER = 1e12
+"""Largest other number, in absolute value: products with rates and counts are exact or finite."""
+
 # First line of a file that `write_yaml` makes, and its last, which ends a YAML document.
 _HEAD = "# diarize: complete if the last line is '...'\n"
 _END = "..."
+# Errors of PyYAML for bad text; those of Python are for a tag that does not suit its value.
+_FAULTS = (
+    yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError,
+    RecursionError,
+)  # fmt: skip
 
 
 class _Loader(yaml.SafeLoader):
@@ -60,7 +70,15 @@ def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
+def _construct_int(loader: _Loader, node: yaml.Node) -> int:
+    value = yaml.SafeLoader.construct_yaml_int(loader, node)
+    if abs(value) > MAX_INTEGER:  # a larger one may be too long to print
+        raise ValueError(f"an integer beyond {MAX_INTEGER}")
+    return value
+
+
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -80,7 +98,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             f"{path} is cut short: its last line, '{_END}', is missing; restore the file, or run "
             "the command again that writes it"
         )
-    value = _parse(text, path)
+    value = parse_yaml(text, path)
     if value is None:
         raise DiarizeError(
             f"{path} has no content: restore the file, or write {{}} into it for all defaults"
@@ -90,18 +108,24 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return value
 
 
-def _parse(text: str, path: str | Path) -> Any:
-    """Return the content of YAML text; ``path`` is named in errors."""
-    loader = _Loader(text)
-    loader.name = str(path)
+def parse_yaml(text: str, where: str | Path) -> Any:
+    """Return the value of YAML text, of plain types only; ``where`` begins every error.
+
+    Raises DiarizeError for bad syntax, a tag that does not suit its value (``!!int x``), a tag of
+    a Python object, an alias, a repeated key, and nesting beyond Python's limit.
+    """
+    loader = None
     try:
+        loader = _Loader(text)  # which checks the characters
+        loader.name = str(where)
         return loader.get_single_data()
-    except (yaml.YAMLError, ValueError) as err:
-        raise DiarizeError(f"{path} is no valid YAML: {' '.join(str(err).split())[:500]}") from err
-    except RecursionError as err:
-        raise DiarizeError(f"{path} is no configuration: nested too deeply") from err
+    except _FAULTS as err:
+        deep = isinstance(err, RecursionError)
+        reason = "nested too deeply" if deep else " ".join(str(err).split())[:500]
+        raise DiarizeError(f"{where} is no valid YAML: {reason}") from err
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def write_yaml(path: str | Path, value: Any, comment: str = "") -> None:
@@ -151,10 +175,7 @@ def apply_overrides(config: dict[str, Any], overrides: list[str]) -> dict[str, A
                 raise DiarizeError(f"--set {item}: '{parent}' is a value, not a section")
             place[parent] = child = dict(child)
             place = child
-        try:
-            place[key] = yaml.load(text, Loader=_Loader)
-        except yaml.YAMLError as err:
-            raise DiarizeError(f"--set {item}: the value is no valid YAML") from err
+        place[key] = parse_yaml(text, f"--set {item[:80]}")
     return config
 
 
@@ -203,13 +224,17 @@ def _convert(value: Any, kind: Any, where: str) -> Any:
         if value not in args:
             raise DiarizeError(f"{where}: {value!r} is none of {', '.join(map(repr, args))}")
     elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value):
+        if not is_finite(value):
             raise DiarizeError(f"{where}: expected a finite number, got {value!r}")
+        if abs(value) > MAX_NUMBER:
+            raise DiarizeError(f"{where}: {value!r} is out of range: at most {MAX_NUMBER:.0e}")
         return float(value)
     elif kind is not Any and (
         not isinstance(value, kind) or (kind is int and isinstance(value, bool))
     ):
         raise DiarizeError(f"{where}: expected {kind.__name__}, got {value!r}")
+    elif kind is int and abs(value) > MAX_INTEGER:
+        raise DiarizeError(f"{where}: an integer beyond {MAX_INTEGER}")
     return value
 
 

@@ -67,7 +67,7 @@ def test_yaml_round_trip_and_exponents(tmp_path):
         ("- 1\n", r"c.yaml: expected 'key: value' lines, not a list"),
         ("a: !!python/object/apply:os.system ['true']\n", r"c.yaml is no valid YAML"),
         ("a: &x 1\nb: *x\n", r"c.yaml:2: alias \*x"),
-        ("[" * 5000, r"c.yaml is no configuration: nested"),
+        ("[" * 5000, r"c.yaml .*nested"),
         ("a: 2026-13-45\n", r"c.yaml is no valid YAML"),
     ],
 )

@@ -15,6 +15,8 @@ ALLOWED: dict[str, set[str]] = {
     "timebase": {"errors"},
     "segments": {"errors", "timebase"},
     "progress": set(),
+    # Files of tensors, read safely.
+    "tensor_file": {"errors"},
     "config": {"errors", "io"},
     "config_help": {"config"},
     "io": GROUND,
@@ -25,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     # From the archives of corpora to data directories: files in, files out.
     "prepare": GROUND | {"io", "kaldi"},
     "data": GROUND | {"config", "io", "kaldi", "progress", "simulate"},
-    "features": {"errors", "checks", "timebase", "nn"},
+    "features": {"errors", "checks", "timebase", "nn", "tensor_file"},
     "nn": {"errors"},
     "losses": {"errors", "checks", "nn.outputs", "nn.precision", "nn.attention.length_mask"},
     "models": {"errors", "checks", "timebase", "config", "features", "nn"},
@@ -33,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     # A model is handed in; what it gives, and how long a piece of a sequence is, are known.
     "infer": GROUND
     | {"config", "io", "kaldi", "progress", "nn.outputs", "nn.pieces", "nn.precision"},
-    "train": GROUND | {"config", "io", "kaldi", "nn.precision"},
+    "train": GROUND | {"config", "io", "kaldi", "nn.precision", "tensor_file"},
     # The Python interface, of which the command of inference is a shell.
     "api": GROUND | {"infer", "tasks"},
     "tasks": GROUND

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diarize.bin.common import command_parser, run_command
+from diarize.errors import DiarizeError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,10 +74,16 @@ def full_state(
     """Return both parts of the model in ``state``, checked against its ``sizes``."""
     from diarize.features.ssl_conv import SslConvOptions
     from diarize.features.ssl_full import SslFull, SslFullOptions
+    from diarize.models.size import check_model_size
 
     # The Transformer is checked only if its sizes are known.
-    model = SslFull(SslFullOptions(SslConvOptions(**{**conv, "weights": weights}),
-                                   **(sizes or {"dim": 16, "layers": 1, "heads": 1})))
+    options = SslFullOptions(SslConvOptions(**{**conv, "weights": weights}),
+                             **(sizes or {"dim": 16, "layers": 1, "heads": 1}))  # fmt: skip
+    check_model_size(options, weights)
+    try:
+        model = SslFull(options)
+    except ValueError as err:  # sizes that do not fit one another
+        raise DiarizeError(f"{weights}: no speech model of these sizes: {err}") from err
     model.load_tensors(state)
     kept = model.encoder.state_dict().items()
     return conv_state(weights, state, conv, sizes) | {f"encoder.{k}": v for k, v in kept}

@@ -8,6 +8,7 @@ from pathlib import Path
 from diarize import checks
 from diarize.bin.common import add_allow_pipes, command_parser, plain_text, run_command
 from diarize.errors import DiarizeError
+from diarize.io.numbers import parse_integer
 from diarize.io.table import line_numbers, read_table
 from diarize.kaldi import ops
 from diarize.kaldi.schema import SPEAKER, UTTERANCE, spk2utt_of, utt2spk_of
@@ -180,9 +181,10 @@ def _subset(args: argparse.Namespace) -> None:
         if not utterances:
             raise DiarizeError(f"{args.words[0]}: it has none of the ids of the list")
     else:
-        if not args.words[1].isdigit():
+        count = parse_integer(args.words[1])
+        if count is None:
             raise DiarizeError(f"a number of utterances is needed, not '{args.words[1]}'")
-        utterances = ops.choose_utterances(raw, int(args.words[1]), args.how or "spread")
+        utterances = ops.choose_utterances(raw, count, args.how or "spread")
     raw.restrict(utterances).write(args.words[-1])
     if raw.unknown:
         print(f"{args.words[-1]}: {ops.left_out(raw)}", file=sys.stderr)

@@ -12,6 +12,7 @@ from pathlib import Path
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.audio import AudioSource, read_blocks
+from diarize.io.json_text import parse_json
 from diarize.progress import progress_bar
 from diarize.simulate.mix.store import locked, stamp_of
 
@@ -84,8 +85,8 @@ def _write(path: Path, sample_rate: int, known: Mapping[str, list]) -> None:
 def _read(path: Path, sample_rate: int) -> dict[str, list]:
     """Return the known files; {} if there are none, at another rate, and for a damaged file."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = parse_json(path.read_bytes(), path)
         same = (held["format"], held["sample_rate"]) == (_FORMAT, sample_rate)
         return dict(held["files"]) if same else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, DiarizeError, ValueError, KeyError, TypeError):
         return {}

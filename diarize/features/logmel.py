@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from diarize.checks import at_least, positive, require
+from diarize.checks import at_least, at_most, positive, require
 from diarize.errors import DiarizeError
 from diarize.features.recording import Samples
 from diarize.nn.attention import length_mask
@@ -49,6 +49,8 @@ class LogMelOptions:
         # At least one sample each.
         shortest = 1000 / self.sample_rate
         at_least(shortest, window_ms=self.window_ms, hop_ms=self.hop_ms)
+        # Longer windows and more bands are no features of speech, and reserve gigabytes.
+        at_most(1000, window_ms=self.window_ms, hop_ms=self.hop_ms, num_mels=self.num_mels)
         positive(floor=self.floor)  # its logarithm is computed
         at_least(0, context=self.context)
         at_least(1, subsampling=self.subsampling)

@@ -6,9 +6,6 @@ original WavLM as well), Hugging Face and torchaudio
 ``wav2vec2.``, ``hubert.`` or ``w2v_encoder.w2v_model.``.
 """
 
-import argparse
-import contextlib
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +16,7 @@ import yaml
 from torch import Tensor
 
 from diarize.errors import DiarizeError
+from diarize.tensor_file import check_dense, read_torch
 
 BUNDLE_PREFIX = "torchaudio:"
 State = dict[str, Tensor]
@@ -56,7 +54,7 @@ _LAST = (
 # torchaudio's WavLM has one matrix for queries, keys and values.
 _PROJECTION = re.compile(r"^(transformer\.layers\.\d+\.attention)\.([qkv])_proj\.(weight|bias)$")
 _OUTPUT = re.compile(r"^(transformer\.layers\.\d+\.attention)\.(out_proj\..+)$")
-_LAYER = re.compile(r"^transformer\.layers\.(\d+)\.")
+_LAYER = re.compile(r"^transformer\.layers\.(\d{1,9})\.")
 
 
 def read_state(weights: str, cache: str | None = None) -> State:
@@ -132,7 +130,8 @@ def _is_wavlm(encoder: Mapping[str, Tensor]) -> bool:
 def _joined_projections(encoder: State) -> State:
     """Return ``encoder`` with one matrix for queries, keys and values, as torchaudio's WavLM.
 
-    A projection that is not complete keeps its name, so that a check can list it.
+    A projection that is not complete, or of several sizes, keeps its name, so that a check can
+    list it.
     """
     out, parts = {}, {}
     for name, tensor in encoder.items():
@@ -142,7 +141,7 @@ def _joined_projections(encoder: State) -> State:
         else:
             out[_OUTPUT.sub(r"\1.attention.\2", name)] = tensor
     for (where, kind), three in parts.items():
-        if len(three) == 3:
+        if len(three) == 3 and len({(t.shape, t.dtype) for t in three.values()}) == 1:
             joined = torch.cat([three[which] for which in "qkv"])
             out[f"{where}.attention.in_proj_{kind}"] = joined
         else:
@@ -164,10 +163,12 @@ def section_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
     section: dict[str, Any] = {"conv": {"norm": norm, "bias": "conv_layers.0.conv.bias" in conv}}
     projection = encoder.get("feature_projection.projection.weight")
     inner = encoder.get("transformer.layers.0.feed_forward.intermediate_dense.weight")
-    if projection is None or inner is None:
+    constants = encoder.get("transformer.layers.0.attention.gru_rel_pos_const")
+    if any(tensor is None or tensor.ndim != 2 for tensor in (projection, inner)) or (
+        constants is not None and constants.ndim < 2
+    ):
         return section
     dim = len(projection)
-    constants = encoder.get("transformer.layers.0.attention.gru_rel_pos_const")
     return {
         **section,
         "model": "wav2vec2" if constants is None else "wavlm",
@@ -244,25 +245,14 @@ def _read_bundle(name: str, cache: str | None) -> State:
 
 
 def _read_torch(path: Path) -> State:
-    try:
-        # Old fairseq checkpoints contain their command line, which is plain data.
-        # (torch 2.4 has no option for this.)
-        allow = getattr(torch.serialization, "safe_globals", contextlib.nullcontext)
-        with allow([argparse.Namespace]):
-            payload = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as err:
-        raise DiarizeError(f"cannot read {path}: {err.strerror or err}") from err
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError) as err:
-        reason = " ".join(str(err).split())[:160] or type(err).__name__
-        raise DiarizeError(
-            f"{path} is damaged, or contains more than tensors and plain values and is not opened "
-            f"for safety ({reason})"
-        ) from err
+    payload = read_torch(path, "use another file", old=True)
     if isinstance(payload, dict) and isinstance(payload.get("model"), dict):
         payload = payload["model"]
     if not isinstance(payload, dict):
         raise DiarizeError(f"{path} contains no named tensors but a {type(payload).__name__}")
-    return {n: t for n, t in payload.items() if isinstance(n, str) and isinstance(t, Tensor)}
+    state = {n: t for n, t in payload.items() if isinstance(n, str) and isinstance(t, Tensor)}
+    check_dense(path, state)
+    return state
 
 
 def _read_safetensors(path: Path) -> State:
@@ -274,6 +264,6 @@ def _read_safetensors(path: Path) -> State:
         state = load_file(path)
     except OSError as err:
         raise DiarizeError(f"cannot read {path}: {err.strerror or err}") from err
-    except (SafetensorError, KeyError, ValueError) as err:
+    except (SafetensorError, KeyError, ValueError, RuntimeError, MemoryError) as err:
         raise DiarizeError(f"{path} is damaged or no safetensors file ({err})") from err
     return {name: tensor for name, tensor in state.items() if tensor.is_floating_point()}

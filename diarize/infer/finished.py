@@ -15,6 +15,7 @@ from diarize.errors import DiarizeError
 from diarize.io.ark import ArkWriter
 from diarize.io.atomic import atomic_write
 from diarize.io.audio import AudioSource
+from diarize.io.json_text import parse_json
 
 
 class FinishedRecordings:
@@ -72,17 +73,17 @@ class FinishedRecordings:
         sizes = [_size(self.path.with_name(f"{ark}.ark")) for ark in self.arks]
         out: dict[str, dict[str, Any]] = {}
         try:
-            if json.loads(lines[0]) != self._head:
+            if parse_json(lines[0], self.path) != self._head:
                 return {}
             for line in lines[1:-1]:  # the last one, without a line end, is not complete
-                row = json.loads(line)
+                row = parse_json(line, self.path)
                 name, ends = row["recording"], [end for _, end in row["places"]]
                 whole = all(end <= size for end, size in zip(ends, sizes, strict=True))
                 if whole and name in self.sources and (
                     row["audio"] == _identity(self.sources[name])
                 ):
                     out[name] = row
-        except (ValueError, KeyError, TypeError):
+        except (DiarizeError, ValueError, KeyError, TypeError):
             return {}
         return out
 

@@ -10,6 +10,7 @@ import numpy as np
 from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
 from diarize.io.filename import recording_id
+from diarize.io.numbers import parse_integer
 from diarize.io.resample import resample
 from diarize.kaldi.datadir import DataDir
 from diarize.segments import Regions
@@ -70,7 +71,7 @@ def channel_sources(source: AudioSource, channel: str = MIX) -> dict[str, AudioS
 
 def parse_channel(text: str) -> str:
     """Return ``text`` if it is ``mix``, ``each`` or a number from 1; DiarizeError otherwise."""
-    if text in (MIX, EACH) or (text.isascii() and text.isdigit() and int(text) > 0):
+    if text in (MIX, EACH) or parse_integer(text):
         return text
     raise DiarizeError(f"channel '{text}' is not a number from 1, mix or each")
 

@@ -8,6 +8,7 @@ import numpy as np
 from diarize.errors import DiarizeError
 from diarize.io.ark import read_scp
 from diarize.io.atomic import atomic_write
+from diarize.io.numbers import parse_integer, parse_seconds
 from diarize.io.rttm import write_rttm
 from diarize.io.table import line_of, read_table, read_text, write_table
 from diarize.kaldi.reference import turn_tables
@@ -53,7 +54,7 @@ class PosteriorDir:
     def model_queries(self) -> int | None:
         """The number of speakers or languages that the model can find; None where not known."""
         found = next(iter(self._read_lines("num_queries")), "")
-        return int(found) if found.isdecimal() else None
+        return parse_integer(found)
 
     @property
     def recordings(self) -> list[str]:
@@ -62,7 +63,13 @@ class PosteriorDir:
 
     def load(self, recording: str) -> tuple[np.ndarray, np.ndarray]:
         """Return posteriors (T, N), read from disk on access, and activities (N,)."""
-        return self._posteriors.mapped(recording), self._activities[recording]
+        posteriors, activities = self._posteriors.mapped(recording), self._activities[recording]
+        if posteriors.ndim != 2 or activities.shape != posteriors.shape[1:]:
+            raise DiarizeError(
+                f"{self.path}: recording {recording}: posteriors {posteriors.shape} and activities "
+                f"{activities.shape} do not agree; run inference again"
+            )
+        return posteriors, activities
 
     def num_queries(self, recording: str) -> int:
         """Return N of a recording; only its activities are read."""
@@ -75,6 +82,10 @@ class PosteriorDir:
         if recording not in self._language_id:
             raise DiarizeError(f"{self.path}/language_id.scp: nothing for {recording}; infer again")
         names = self._language_id[recording]
+        if names.ndim != 2:
+            raise DiarizeError(
+                f"{self.path}/language_id.scp: no matrix for {recording}; infer again"
+            )
         if names.shape[1] != len(self.labels):
             raise DiarizeError(
                 f"{self.path}/labels has {len(self.labels)} languages, language_id.scp "
@@ -96,13 +107,12 @@ class PosteriorDir:
         lines = self._read_lines("frame_shift")
         if not lines:
             return FrameGrid()
-        try:
-            shift = Fraction(lines[0].strip()).limit_denominator(10**6)
-            return FrameGrid(sample_rate=shift.denominator, hop=shift.numerator)
-        except (ValueError, ZeroDivisionError):
-            raise DiarizeError(
-                f"{self.path}/frame_shift: expected a frame shift in seconds, such as 0.01"
-            ) from None
+        path = self.path / "frame_shift"
+        seconds = parse_seconds(lines[0].strip(), "frame shift", f"{path}:1")
+        if not 1e-6 <= seconds <= 60:
+            raise DiarizeError(f"{path}:1: expected a frame shift in seconds, such as 0.01")
+        shift = Fraction(seconds).limit_denominator(10**6)
+        return FrameGrid(sample_rate=shift.denominator, hop=shift.numerator)
 
 
 def write_layout(
@@ -133,14 +143,17 @@ def write_layout(
 def read_counts(path: str | Path, recordings: list[str]) -> dict[str, int]:
     """Return the number of speakers of each recording from a ``reco2num_spk`` file."""
     table = read_table(path, fields=2)
+    counts = {}
     for recording in recordings:
         if recording not in table:
             raise DiarizeError(f"{path}: no number of speakers for recording {recording}")
-        if not table[recording].isdecimal():
+        count = parse_integer(table[recording])
+        if count is None:
             raise DiarizeError(
                 f"{line_of(path, recording)}: '{table[recording]}' is no number of speakers"
             )
-    return {recording: int(table[recording]) for recording in recordings}
+        counts[recording] = count
+    return counts
 
 
 def some_names(names: list[str], most: int = 3) -> str:

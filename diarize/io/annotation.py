@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from diarize.errors import DiarizeError
+from diarize.io.json_text import parse_json
+from diarize.io.numbers import parse_seconds
 from diarize.io.rttm import (
     data_lines,
     decode_fields,
     parse_confidence,
-    parse_seconds,
     read_data,
 )
 from diarize.io.textgrid import read_textgrid_tiers, write_textgrid_tiers
@@ -195,18 +196,12 @@ def _turn_of(row: dict, recording: str, where: str) -> Turn:
 def _json_rows(path: Path) -> Iterator[tuple[str, object]]:
     text = read_all_text(path)
     if text.lstrip()[:1] == "[":
-        try:
-            rows = json.loads(text)
-        except (ValueError, RecursionError) as err:
-            raise DiarizeError(f"{path}: not JSON: {err}") from None
+        rows = parse_json(text, path)
         yield from ((f"{path}: item {i}", row) for i, row in enumerate(rows, 1))
         return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            try:
-                yield f"{path}:{number}", json.loads(line)
-            except (ValueError, RecursionError) as err:
-                raise DiarizeError(f"{path}:{number}: not JSON: {err}") from None
+            yield f"{path}:{number}", parse_json(line, path, number)
 
 
 def write_json_lines(turns: list[Turn], media: Media = NO_MEDIA) -> str:

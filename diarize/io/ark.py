@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,11 +12,16 @@ import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+from diarize.io.rxfilename import split_offset
 from diarize.io.table import read_table
 
-_OFFSET = re.compile(r"(.+):(\d+)")
 # Number of values that are processed at a time.
 _BLOCK = 1 << 20
+# Token of an array -> bytes per value.
+_PLAIN = {b"FM": 4, b"DM": 8, b"FV": 4, b"DV": 8}
+_COMPRESSED = {b"CM": 1, b"CM2": 2, b"CM3": 1}
+_HEADER = 24  # bytes that contain the sizes of every form
+_MOST_EMPTY = 10**8  # rows or columns of a matrix without values, which no byte confirms
 
 
 class Rows(Protocol):
@@ -179,18 +183,22 @@ class ArkTable(Mapping[str, np.ndarray]):
         path, offset = self._place(key)
         try:
             with open(path, "rb") as handle:
-                handle.seek(offset)
+                handle.seek(min(offset, os.path.getsize(path)))
+                head = handle.read(_HEADER)
                 # kaldiio would also unpickle; only Kaldi's binary form is accepted.
-                if handle.read(2) != b"\0B":
+                if not head.startswith(b"\0B"):
                     raise DiarizeError(
                         f"{self.scp}: {key}: no Kaldi matrix or vector at {self._entries[key]}"
                     )
+                # kaldiio would reserve what a damaged header states, or shorten a vector.
+                if not 0 < array_bytes(head) <= os.path.getsize(path) - offset:
+                    raise self._damaged(key)
                 handle.seek(offset)
                 # A copy, because kaldiio may return a read-only array.
                 return np.array(kaldiio.matio.read_kaldi(handle))
         except OSError as err:
             raise DiarizeError(f"{self.scp}: {key}: cannot read {path}: {err.strerror}") from err
-        except (ValueError, AssertionError, struct.error) as err:
+        except (ValueError, AssertionError, struct.error, MemoryError) as err:
             raise self._damaged(key) from err
 
     def mapped(self, key: str) -> np.ndarray:
@@ -201,13 +209,13 @@ class ArkTable(Mapping[str, np.ndarray]):
         path, offset = self._place(key)
         try:
             with open(path, "rb") as handle:
-                handle.seek(offset)
-                head = handle.read(15)
-            if len(head) < 15 or not head.startswith(b"\0BFM \4"):
+                handle.seek(min(offset, os.path.getsize(path)))
+                head = handle.read(_HEADER)
+            if not head.startswith(b"\0BFM \4") or array_bytes(head) <= 15:
                 return self[key]
-            rows, _, columns = struct.unpack("<ibi", head[6:])
-            if rows < 1 or columns < 1:
-                return self[key]
+            if array_bytes(head) > os.path.getsize(path) - offset:
+                raise self._damaged(key)
+            rows, _, columns = struct.unpack("<ibi", head[6:15])
             return np.memmap(path, np.float32, "r", offset + 15, (rows, columns))
         except OSError as err:
             raise DiarizeError(f"{self.scp}: {key}: cannot read {path}: {err.strerror}") from err
@@ -216,9 +224,8 @@ class ArkTable(Mapping[str, np.ndarray]):
 
     def _place(self, key: str) -> tuple[str | Path, int]:
         entry = self._entries[key]
-        match = _OFFSET.fullmatch(entry)
-        path, offset = (match[1], int(match[2])) if match else (entry, 0)
-        if not os.path.exists(path) and (self.scp.parent / Path(path).name).exists():
+        path, offset = split_offset(entry) or (entry, 0)
+        if not os.path.exists(path) and os.path.exists(self.scp.parent / Path(path).name):
             path = self.scp.parent / Path(path).name  # the directory was moved
         return path, offset
 
@@ -234,6 +241,38 @@ class ArkTable(Mapping[str, np.ndarray]):
 
     def __contains__(self, key: object) -> bool:
         return key in self._entries
+
+
+def array_bytes(head: bytes) -> int:
+    """Return the length in bytes of the array in Kaldi's binary form that begins with ``head``.
+
+    0 for an unknown form, and for sizes that no array has.
+
+    >>> array_bytes(b"\\0BFM \\4" + struct.pack("<ibi", 3, 4, 2))
+    39
+    """
+    token, _, rest = head[2:].partition(b" ")
+    try:
+        if head[2:3] == b"\4":  # int32 vector, each value after its size
+            rows, columns, first, each = struct.unpack("<i", head[3:7])[0], 1, 7, 5
+        elif token in _PLAIN and rest[:1] == b"\4":
+            rows, columns, first = struct.unpack("<i", rest[1:5])[0], 1, 10
+            each = _PLAIN[token]
+            if token.endswith(b"M"):
+                if rest[5:6] != b"\4":
+                    return 0
+                columns, first = struct.unpack("<i", rest[6:10])[0], 15
+        elif token in _COMPRESSED:
+            rows, columns = struct.unpack("<ii", rest[8:16])
+            first, each = 3 + len(token) + 16, _COMPRESSED[token]
+            first += 8 * columns if token == b"CM" else 0
+        else:
+            return 0
+    except struct.error:  # cut within the header
+        return 0
+    if min(rows, columns) < 0 or (0 in (rows, columns) and max(rows, columns) > _MOST_EMPTY):
+        return 0
+    return first + each * rows * columns
 
 
 def read_scp(scp: str | os.PathLike) -> ArkTable:

@@ -4,7 +4,6 @@ Samples of all sources are one channel of float32 values in [-1, 1) at the reque
 """
 
 import os
-import re
 import stat
 import struct
 from collections.abc import Iterator
@@ -22,8 +21,7 @@ from diarize.io.audio_open import check_sound, open_sound
 from diarize.io.audio_sound import Channel, Sound
 from diarize.io.audio_streams import flac_is_one_stream
 from diarize.io.resample import half_length, notice, ratio, resample
-
-_ARK = re.compile(r"(.+):(\d+)")
+from diarize.io.rxfilename import split_offset
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class AudioSource:
     @property
     def is_seekable(self) -> bool:
         """Whether a part can be read without the rest; not for pipes and members of an ark."""
-        return not self.is_pipe and _ARK.fullmatch(self.rxfilename) is None
+        return not self.is_pipe and split_offset(self.rxfilename) is None
 
     def resolved(self) -> str:
         """Return the rxfilename in a form that can be opened without ``base``.
@@ -91,8 +89,8 @@ class AudioSource:
         name = self.rxfilename
         if self.is_pipe or name == "-" or os.path.isabs(name):
             return name
-        ark = _ARK.fullmatch(name)
-        path = ark[1] if ark else name
+        ark = split_offset(name)
+        path = ark[0] if ark else name
         if os.path.exists(path):
             return name
         if self.base is not None and os.path.exists(self.base / path):
@@ -263,10 +261,10 @@ def _content(source: AudioSource) -> Iterator[Content]:
             )
         yield audio_container.pipe_output(source.rxfilename.rstrip()[:-1].strip(), name)
         return
-    ark = _ARK.fullmatch(source.rxfilename)
-    fd = _open_file(source, ark[1] if ark else source.rxfilename)
+    ark = split_offset(source.rxfilename)
+    fd = _open_file(source, ark[0] if ark else source.rxfilename)
     try:
-        yield audio_container.ark_member(fd, int(ark[2]), name) if ark else fd
+        yield audio_container.ark_member(fd, ark[1], name) if ark else fd
     finally:
         os.close(fd)
 

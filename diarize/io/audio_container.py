@@ -67,7 +67,8 @@ def pipe_output(command: str, name: str) -> Spool:
 def ark_member(fd: int, offset: int, name: str) -> bytes:
     """Return the bytes of the WAV (or kaldiio AUDIO) that begins at ``offset`` of an ark."""
     with open(fd, "rb", closefd=False) as handle:
-        handle.seek(offset)
+        there = os.fstat(fd).st_size
+        handle.seek(min(offset, there))
         head = handle.read(8)
         if head[:4] == b"RIFF" and len(head) == 8:
             size = 8 + struct.unpack("<I", head[4:])[0]
@@ -79,7 +80,8 @@ def ark_member(fd: int, offset: int, name: str) -> bytes:
             raise DiarizeError(
                 f"{name}: no WAV begins at this offset of the ark; make the scp again"
             )
-        data = handle.read(size)
+        # A damaged size is no number of bytes to reserve.
+        data = handle.read(min(size, there))
     if len(data) < size:
         raise DiarizeError(
             f"{name}: cut short: {size} bytes expected, the ark ends after {len(data)}; "

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from diarize.io.numbers import MAX_SECONDS
+
 # Longer numbers may be inexact as integer / power of ten; longer names are not plain.
 _MOST_DIGITS = 15
 _LONGEST_NAME = 256
@@ -75,7 +77,7 @@ _NO_CODES = np.zeros(0, np.int64)
 
 
 class PlainTurns(NamedTuple):
-    """SPEAKER lines as columns; ``start`` and ``duration`` are finite seconds, (n,) each.
+    """SPEAKER lines as columns; ``start`` and ``duration`` are seconds, (n,) each.
 
     ``subtype``: whether any seventh field differs from ``<NA>``.
     """
@@ -101,7 +103,11 @@ def plain_turns(block: bytes) -> PlainTurns | None:
     if fields is None or not fields.all_are(0, b"SPEAKER"):
         return None
     start, duration = fields.seconds(3), fields.seconds(4)
-    if start is None or duration is None or fields.length[:, [1, 2, 7]].max() > _LONGEST_NAME:
+    if start is None or duration is None:
+        return None
+    if max(np.abs(start).max(), np.abs(duration).max()) > MAX_SECONDS:
+        return None
+    if fields.length[:, [1, 2, 7]].max() > _LONGEST_NAME:
         return None
     recording, channel, label = (fields.names(k) for k in (1, 2, 7))
     return PlainTurns(recording, channel, start, duration, label, not fields.all_are(6, b"<NA>"))

@@ -5,11 +5,12 @@ A tier is a speaker; its annotations are aligned to two time slots each.
 
 import re
 from pathlib import Path
-from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from diarize.errors import DiarizeError
 from diarize.io.annotation import NO_MEDIA, Media
+from diarize.io.markup import parse_xml
+from diarize.io.numbers import MAX_SECONDS, parse_integer
 from diarize.io.rttm import read_data
 from diarize.segments import Segment, Turn, in_order
 
@@ -74,19 +75,20 @@ def read_eaf(path: Path) -> list[Segment]:
     Annotations of slots without a time, and those that refer to others, are omitted.  Raises
     DiarizeError for a file that is not an ELAN document, naming the line.
     """
-    try:
-        root = ElementTree.fromstring(read_data(path))
-    except ElementTree.ParseError as err:
-        raise DiarizeError(f"{path}:{err.position[0]}: not XML: {err}") from None
+    root = parse_xml(read_data(path), path)
     if root.tag != "ANNOTATION_DOCUMENT":
         raise DiarizeError(f"{path}:1: not an ELAN document, but {root.tag}")
     times: dict[str, float] = {}
     for slot in root.iter("TIME_SLOT"):
         value = slot.get("TIME_VALUE")
         if value is not None:
-            if not value.isdecimal():
-                raise DiarizeError(f"{path}: time {value!r} is not in milliseconds")
-            times[slot.get("TIME_SLOT_ID", "")] = int(value) / 1000
+            number = parse_integer(value, round(1000 * MAX_SECONDS))
+            if number is None:
+                name = slot.get("TIME_SLOT_ID", "?")
+                raise DiarizeError(
+                    f"{path}: time slot {name}: {value!r} is not a time in milliseconds"
+                )
+            times[slot.get("TIME_SLOT_ID", "")] = number / 1000
     out = []
     for tier in root.iter("TIER"):
         label = "_".join(tier.get("TIER_ID", "").split()) or "unnamed"

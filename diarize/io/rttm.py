@@ -9,7 +9,6 @@ record types (``NOSCORE``, ``NON-LEX``, ``LEXEME``, ...) are read by `diarize.io
 scorer does.
 """
 
-import math
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.columns import NameBuilder, NameColumn, plain_turns
 from diarize.io.names import normal_names
+from diarize.io.numbers import parse_seconds
 from diarize.segments import Segment, Turn, as_turn
 
 # Record types of the RTTM-13 evaluation plan without a segment of a speaker or language.
@@ -83,18 +83,6 @@ def blocks_of_lines(data: bytes, size: int = 1 << 20) -> Iterator[bytes]:
         stop = data.find(b"\n", start + size) + 1
         yield data[start : stop or len(data)]
         start = stop or len(data)
-
-
-def parse_seconds(text: str, name: str, where: str) -> float:
-    """Return ``text`` as seconds; DiarizeError names ``where`` and the field ``name``."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    # float() also accepts "1_0", unlike other readers of these files.
-    if not math.isfinite(value) or "_" in text:
-        raise DiarizeError(f"{where}: {name} {text!r} is not a number of seconds")
-    return value
 
 
 def parse_rttm_fields(fields: list[str], where: str) -> Segment | None:

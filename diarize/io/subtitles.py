@@ -6,10 +6,12 @@ from pathlib import Path
 
 from diarize.errors import DiarizeError
 from diarize.io.annotation import NO_MEDIA, Media, read_all_text
+from diarize.io.numbers import parse_integer
 from diarize.segments import Segment, Turn, in_order
 
 _TIME = r"(?:(\d+):)?([0-5]?\d):([0-5]?\d)[.,](\d{3})"
 _TIMES = re.compile(rf"\s*{_TIME}\s+-->\s+{_TIME}(\s.*)?")
+_MOST_HOURS = 10**6
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]*)>")
 _TAG = re.compile(r"</?(?:b|i|u|c|font)(?:[.\s][^>]*)?>")
 
@@ -46,6 +48,8 @@ def read_subtitles(path: Path) -> list[Segment]:
         if found is None:
             continue
         start, end = _seconds(found.groups()[:4]), _seconds(found.groups()[4:8])
+        if start is None or end is None:
+            raise DiarizeError(f"{path}:{number}: {line!r} has times out of range")
         if end < start:
             raise DiarizeError(f"{path}:{number}: ends before it begins")
         text = " ".join(_text_below(lines, number))
@@ -79,6 +83,9 @@ def _clock(seconds: float, point: str) -> str:
     return f"{hours:02d}:{minutes:02d}:{rest:02d}{point}{ms:03d}"
 
 
-def _seconds(parts: tuple[str | None, ...]) -> float:
-    hours, minutes, seconds, ms = (int(part or 0) for part in parts)
+def _seconds(parts: tuple[str | None, ...]) -> float | None:
+    values = [parse_integer(part or "0", _MOST_HOURS) for part in parts]
+    if None in values:
+        return None
+    hours, minutes, seconds, ms = values
     return 3600 * hours + 60 * minutes + seconds + ms / 1000

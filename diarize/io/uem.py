@@ -8,7 +8,8 @@ from typing import IO
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
 from diarize.io.names import normal_names
-from diarize.io.rttm import data_lines, parse_seconds
+from diarize.io.numbers import parse_seconds
+from diarize.io.rttm import data_lines
 from diarize.segments import Regions
 
 

@@ -1,11 +1,12 @@
 """Schema of Kaldi data directories: the known files, and the reader of the tables."""
 
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from diarize.errors import DiarizeError
+from diarize.io.numbers import MAX_SECONDS, parse_integer
+from diarize.io.rxfilename import split_offset
 from diarize.io.table import Report, TableForm, parse_table, raise_fault, read_text
 
 # Labels of a reference -> the table that has them for utterances.
@@ -24,9 +25,9 @@ class Table(NamedTuple):
 
 
 def is_positive(value: str) -> bool:
-    """Whether the text is a finite number above 0."""
+    """Whether the text is a number above 0, at most `MAX_SECONDS`."""
     try:
-        return 0 < float(value) < math.inf
+        return 0 < float(value) <= MAX_SECONDS
     except ValueError:
         return False
 
@@ -41,7 +42,7 @@ def _is_span(value: str) -> bool:
         start, end = float(first), float(last)
     except ValueError:
         return False
-    return 0 <= start < (math.inf if end == -1 else end) and math.isfinite(end)
+    return 0 <= start < (MAX_SECONDS if end == -1 else end) <= MAX_SECONDS
 
 
 _NAME = TableForm(2, names=True)
@@ -61,7 +62,7 @@ SCHEMA: dict[str, Table] = {
     "utt2dur": Table(UTTERANCE, _SECONDS),
     "utt2num_frames": Table(
         UTTERANCE,
-        TableForm(2, lambda v: v.isascii() and v.isdigit() and int(v) > 0, "a number of frames"),
+        TableForm(2, lambda v: bool(parse_integer(v)), "a number of frames"),
     ),
     "utt2warp": Table(UTTERANCE, _WARP),
     "feats.scp": Table(UTTERANCE),
@@ -69,7 +70,7 @@ SCHEMA: dict[str, Table] = {
     "reco2dur": Table(RECORDING, _SECONDS),
     # 0: a recording without speech.
     "reco2num_spk": Table(
-        RECORDING, TableForm(2, lambda v: v.isascii() and v.isdigit(), "a number of speakers")
+        RECORDING, TableForm(2, lambda v: parse_integer(v) is not None, "a number of speakers")
     ),
     "reco2file_and_channel": Table(
         RECORDING, TableForm(3, lambda v: v.split()[-1] in "AB1", "a file and a channel A or B")
@@ -144,5 +145,5 @@ def utt2spk_of(spk2utt: Mapping[str, str]) -> dict[str, str]:
 
 def bare_path(rxfilename: str) -> str:
     """Return the file of ``path:offset``, and any other rxfilename unchanged."""
-    path, _, offset = rxfilename.rpartition(":")
-    return path if path and offset.isascii() and offset.isdigit() else rxfilename
+    ark = split_offset(rxfilename)
+    return ark[0] if ark else rxfilename

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
 from diarize.io.filename import file_name
+from diarize.io.numbers import parse_integer
 from diarize.prepare.mixdown import write_mono
 
 
@@ -51,7 +52,8 @@ def choose_channels(audio: Mapping[str, Path], choice: str) -> dict[str, Channel
     """
     if choice == "mix":
         return {key: ChannelFile(path) for key, path in audio.items()}
-    if choice != "each" and not (choice.isdecimal() and int(choice) > 0):
+    chosen = parse_integer(choice)
+    if choice != "each" and not chosen:
         raise DiarizeError(f"--channel {choice}: must be a number from 1, mix or each")
     found = {}
     for key, path in audio.items():
@@ -59,10 +61,10 @@ def choose_channels(audio: Mapping[str, Path], choice: str) -> dict[str, Channel
         if choice == "each" and channels > 1:
             for number in range(1, channels + 1):
                 found[channel_id(key, number)] = ChannelFile(path, number, key)
-        elif choice != "each" and int(choice) > channels:
+        elif choice != "each" and chosen > channels:
             raise DiarizeError(f"{path}: no channel {choice}: it has {channels}, numbered from 1")
         else:
-            found[key] = ChannelFile(path, int(choice) if channels > 1 else None)
+            found[key] = ChannelFile(path, chosen if channels > 1 else None)
     return dict(sorted(found.items()))
 
 

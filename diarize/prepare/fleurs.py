@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from diarize.errors import DiarizeError
 from diarize.io.audio import AudioSource
+from diarize.io.numbers import parse_integer
 from diarize.io.table import read_text
 from diarize.prepare.archive import corpus_root
 from diarize.prepare.counts import check_one
@@ -127,7 +128,7 @@ def read_part(folder: Path, part: str) -> Iterator[Line]:
             continue
         where = f"{tsv}:{number}"
         fields = text.rstrip("\r").split("\t")
-        if len(fields) != _FIELDS or not fields[0].isdigit() or not fields[5].isdigit():
+        if len(fields) != _FIELDS or None in map(parse_integer, (fields[0], fields[5])):
             raise DiarizeError(f"{where}: not the seven fields id, file, raw, normalised, "
                                "characters, samples, gender")  # fmt: skip
         sentence, name, _, words, _, samples, gender = fields

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from diarize.errors import DiarizeError
-from diarize.io.rttm import data_lines, parse_seconds, read_data
+from diarize.io.numbers import parse_seconds
+from diarize.io.rttm import data_lines, read_data
 from diarize.prepare.archive import corpus_root, needed, unique_names
 from diarize.prepare.counts import Expected
 from diarize.prepare.part import CorpusPart, CorpusRecording, make_part

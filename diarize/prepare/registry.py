@@ -8,6 +8,7 @@ import argparse
 import importlib
 from types import ModuleType
 
+from diarize.io.numbers import parse_integer
 from diarize.prepare.counts import CHECKS, allowed_counts
 
 CORPORA: dict[str, str] = {
@@ -46,7 +47,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 def channel_choice(text: str) -> str:
     """Return the way to mix channels: ``mean``, ``sum`` or the number of one channel, from 0."""
-    if text not in ("mean", "sum") and not (text.isascii() and text.isdigit()):
+    if text not in ("mean", "sum") and parse_integer(text) is None:
         raise argparse.ArgumentTypeError(
             f"must be mean, sum or the number of a channel from 0, not {text!r}"
         )

@@ -27,6 +27,8 @@ from typing import NamedTuple
 from diarize import checks
 from diarize.errors import DiarizeError
 from diarize.io.folders import files_below, files_like
+from diarize.io.markup import parse_xml
+from diarize.io.rttm import read_data
 from diarize.io.table import read_text
 from diarize.prepare.archive import corpus_root
 from diarize.prepare.counts import Expected
@@ -108,10 +110,7 @@ def prepare(args: argparse.Namespace) -> None:
 
 def read_utterances(path: Path) -> Iterator[Said]:
     """Yield the utterances of an XML; DiarizeError, naming it, for one of another scheme."""
-    try:
-        root = ET.parse(path).getroot()
-    except ET.ParseError as err:
-        raise DiarizeError(f"{path}: not XML: {err}") from err
+    root = parse_xml(read_data(path), path)
     episodes = _all(root, "episode") or [root]
     number = 0
     for place, episode in enumerate(episodes, 1):

@@ -8,7 +8,8 @@ import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.io.columns import NameBuilder
-from diarize.io.rttm import TurnColumns, parse_seconds, read_turns
+from diarize.io.numbers import parse_seconds
+from diarize.io.rttm import TurnColumns, read_turns
 from diarize.io.table import read_table
 from diarize.io.uem import read_uem
 from diarize.segments import Regions

@@ -1,6 +1,5 @@
 """Provenance of figures: versions, revision, command and machine, for RESULTS.md."""
 
-import json
 import os
 import platform
 import subprocess
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import diarize
 from diarize.errors import DiarizeError
+from diarize.io.json_text import parse_json
+from diarize.io.numbers import is_finite
 
 
 def describe_run(
@@ -81,7 +82,7 @@ def preparation(root: Path, names: Iterable[str]) -> dict[str, str]:
         if not place.is_file():
             continue
         try:
-            report = json.loads(place.read_text(encoding="utf-8"))
+            report = parse_json(place.read_bytes(), place)
             said = [f"{key}: {value}" for key, value in report["options"].items()]
             beyond = report.get("beyond_the_audio", {})
             cut = beyond.get("turns_cut", 0) + beyond.get("turns_dropped", 0)
@@ -111,10 +112,10 @@ def training_seconds(log: Path) -> float | None:
         raise DiarizeError(f"cannot read {log}: {err}") from err
     for line in reversed(lines):
         try:
-            elapsed = json.loads(line)["elapsed"]
-        except (ValueError, KeyError, TypeError):
+            elapsed = parse_json(line, log)["elapsed"]
+        except (DiarizeError, KeyError, TypeError):
             continue
-        if isinstance(elapsed, int | float):
+        if is_finite(elapsed):
             return float(elapsed)
     return None
 

@@ -25,6 +25,11 @@ import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+from diarize.io.json_text import parse_json
+from diarize.io.numbers import MAX_INTEGER, MAX_SECONDS, is_finite
+
+LONGEST = 86400.0
+"""Longest silence before an utterance, and longest mixture: 5.5 GB of samples at 16 kHz."""
 
 
 class UtteranceEntry(NamedTuple):
@@ -95,7 +100,7 @@ class Manifest(Sequence):
     def __getitem__(self, index: int) -> tuple[str, dict]:
         place = range(len(self))[index]
         begin, end = self._offsets[place : place + 2]
-        return self._parse(self._text[begin:end], f"{self.path}:{place + 1}")
+        return self._parse(self._text[begin:end], place + 1)
 
     def ids(self) -> Iterator[str]:
         """Yield the ids in order, without parsing the mixtures."""
@@ -123,15 +128,13 @@ class Manifest(Sequence):
             offsets.append(offsets[-1] + len(line))
         return np.asarray(offsets, dtype=np.int64)
 
-    @staticmethod
-    def _parse(line: bytes, where: str) -> tuple[str, dict]:
+    def _parse(self, line: bytes, number: int) -> tuple[str, dict]:
+        where = f"{self.path}:{number}"
         try:
             name, text = line.decode("utf-8").split(maxsplit=1)
-            mixture = json.loads(text)
         except UnicodeDecodeError as err:
             raise DiarizeError(f"{where}: not UTF-8: {err}") from err
-        except json.JSONDecodeError as err:
-            raise DiarizeError(f"{where}: bad JSON: {err}") from err
+        mixture = parse_json(text, self.path, number)
         check_mixture(mixture, where)
         if mixture["recid"] != name:
             raise DiarizeError(f"{where}: id {name}, but recid {mixture['recid']!r}")
@@ -153,15 +156,15 @@ def check_mixture(mixture: object, where: str) -> None:
         names.add(speaker["spkid"])
     if mixture["noise"] is not None:
         _check_name(mixture["noise"], f"{where}: noise", "file name or null")
-        if not _is_number(mixture["snr"]):
-            raise DiarizeError(f"{where}: snr must be a number in a mixture with noise")
+        if not _is_decibel(mixture["snr"]):
+            raise DiarizeError(f"{where}: snr must be a number of dB in a mixture with noise")
     band, fade = mixture.get("band"), mixture.get("fade", 0.0)
     if band is not None:
-        good = isinstance(band, list) and len(band) == 2 and all(map(_is_number, band))
-        if not (good and 0 < band[0] < band[1]):
+        good = isinstance(band, list) and len(band) == 2 and all(map(is_finite, band))
+        if not (good and 0 < band[0] < band[1] <= 1e6):
             raise DiarizeError(f"{where}: band must be [low, high] in Hz, not {band!r}")
-    if not (_is_number(fade) and fade >= 0):
-        raise DiarizeError(f"{where}: fade must be 0 or more seconds, not {fade!r}")
+    if not (is_finite(fade) and 0 <= fade <= 60):
+        raise DiarizeError(f"{where}: fade must be 0 to 60 seconds, not {fade!r}")
 
 
 def _check_speaker(speaker: object, where: str) -> None:
@@ -175,8 +178,8 @@ def _check_speaker(speaker: object, where: str) -> None:
     if len(utts) != len(intervals):
         raise DiarizeError(f"{where}: {len(utts)} utts but {len(intervals)} intervals")
     for value in intervals:
-        if not _is_number(value) or value < 0:
-            raise DiarizeError(f"{where}: interval {value!r} is not 0 or more seconds")
+        if not (_is_time(value) and value <= LONGEST):
+            raise DiarizeError(f"{where}: interval {value!r} is not 0 to {LONGEST:g} seconds")
     for utt in utts:
         fault = _utterance_fault(utt)
         if fault:
@@ -201,12 +204,12 @@ def _utterance_fault(utt: object) -> str | None:
     return None
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _is_time(value: object) -> bool:
-    return _is_number(value) and value >= 0
+    return is_finite(value) and 0 <= value <= MAX_SECONDS
+
+
+def _is_decibel(value: object) -> bool:
+    return is_finite(value) and abs(value) <= 200
 
 
 def _is_name_or_null(value: object) -> bool:
@@ -220,8 +223,8 @@ _KEYS: dict[str, Callable[[Any], bool]] = {
     "end": _is_time,
     "label": _is_name_or_null,
     "speaker": _is_name_or_null,
-    "sentence": lambda value: isinstance(value, int),
-    "gain": _is_number,
+    "sentence": lambda value: isinstance(value, int) and abs(value) <= MAX_INTEGER,
+    "gain": _is_decibel,
 }
 
 

@@ -25,6 +25,7 @@ def with_initial_model(
     own = load_model(path)[1].get("config") if path else None
     if not own:
         return parse_config(mapping, where), []
+    parse_config(own, f"{path} (configuration)")
     task, given = own.get("task", "speaker"), mapping.get("task", "speaker")
     if task != given:
         parse_config(mapping, where)

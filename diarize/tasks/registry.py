@@ -6,6 +6,7 @@ from typing import Any
 
 from diarize.config import from_dict, to_dict
 from diarize.errors import DiarizeError
+from diarize.models.size import check_model_size
 from diarize.tasks.base import QueryTask
 from diarize.tasks.language import LanguageOptions, LanguageTask
 from diarize.tasks.speaker import EdaOptions, EdaTask, SpeakerOptions, SpeakerTask
@@ -40,7 +41,7 @@ def parse_config(mapping: dict[str, Any], where: str) -> Config:
     """
     rest = dict(mapping)
     name = rest.pop("task", "speaker")
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise DiarizeError(f"{where}: unknown task '{name}'; known: {', '.join(TASKS)}")
     if isinstance(rest.get("model"), str):
         rest["model"] = {"name": rest["model"]}
@@ -71,12 +72,13 @@ def config_mapping(config: Config) -> dict[str, Any]:
     }
 
 
-def build_task(config: Config) -> QueryTask:
+def build_task(config: Config, where: str = "configuration") -> QueryTask:
     """Return the task of ``config`` with a freshly initialised model.
 
-    Raises DiarizeError for incompatible sizes, and for ``init_modules`` that the model does
-    not have.
+    ``where`` names the source of ``config``.  Raises DiarizeError for incompatible or absurd
+    sizes, and for ``init_modules`` that the model does not have.
     """
+    check_model_size(config.options.model, where)
     try:
         make = TASKS[config.task][config.options.model.name][1]
         task = make(config.options, seed=config.train.seed)
@@ -104,7 +106,8 @@ def load_task(path: str | Path) -> QueryTask:
     state, meta = load_model(path)
     if "config" not in meta:
         raise DiarizeError(f"{path} contains no configuration; train it with diarize-train")
-    task = build_task(parse_config(meta["config"], f"{path} (configuration)"))
+    where = f"{path} (configuration)"
+    task = build_task(parse_config(meta["config"], where), where)
     check_state(path, task.model.state_dict(), state)
     task.model.load_state_dict(state)
     task.domain = meta.get("domain")

@@ -7,8 +7,6 @@ Every file is a mapping that ``torch.load(weights_only=True)`` reads: ``format``
 import fcntl
 import math
 import os
-import pickle
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -21,11 +19,11 @@ from torch import nn
 from diarize import __version__
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+from diarize.io.numbers import is_finite
+from diarize.tensor_file import check_dense, check_plain, read_torch
 from diarize.train.identity import check_data, check_settings
 
 FORMAT = "diarize-model-1"
-ZIP = b"PK\x03\x04"  # first bytes of a file of torch.save
-LFS_POINTER = b"version https://git-lfs"
 State = Mapping[str, torch.Tensor]
 
 
@@ -45,6 +43,21 @@ class TrainingProgress:
     fingerprint: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     parts: int = 0
+
+    def check(self) -> None:
+        """Raise ValueError for a value of another type, as in a damaged file."""
+        for name in ("step", "parts"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise ValueError(f"{name} is {value!r}")
+        if not is_finite(self.elapsed) or not isinstance(self.pending_validation, bool):
+            raise ValueError("elapsed or pending_validation")
+        if not isinstance(self.fingerprint, dict) or not isinstance(self.data, dict):
+            raise ValueError("fingerprint or data")
+        for entry in self.best:
+            der = entry["der"]
+            if not is_finite(entry["step"]) or not (is_finite(der) or der == math.inf):
+                raise ValueError("best")
 
 
 def save_model(path: str | os.PathLike, state: State, meta: Mapping[str, Any]) -> None:
@@ -141,13 +154,17 @@ def load_training(
     the message lists the differences.
     """
     payload = _load(path)
+    if "training" not in payload:
+        raise DiarizeError(f"{path} contains weights only; a training cannot be resumed from it")
     try:
         progress = TrainingProgress(**payload["training"]["progress"])
-        moments = payload["training"]["optimizer"]
-    except (KeyError, TypeError):
+        moments = dict(payload["training"]["optimizer"])
+        progress.check()
+    except (KeyError, TypeError, ValueError) as err:
         raise DiarizeError(
-            f"{path} contains weights only; a training cannot be resumed from it"
-        ) from None
+            f"{path} is damaged: the progress of the training is incomplete or invalid ({err}): "
+            "restore it, or remove it to start anew"
+        ) from err
     check_settings(path, progress.fingerprint, fingerprint)
     check_data(path, progress.fingerprint, progress.data, data or {})
     check_state(path, model.state_dict(), payload["model"])
@@ -156,7 +173,7 @@ def load_training(
     moments["param_groups"] = optimizer.state_dict()["param_groups"]
     try:
         optimizer.load_state_dict(moments)
-    except (ValueError, KeyError) as err:
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as err:
         raise DiarizeError(f"{path}: the optimiser's state does not fit: {err}") from err
     return progress
 
@@ -251,26 +268,15 @@ def _save(path: str | os.PathLike, payload: dict[str, Any]) -> None:
 def _load(path: str | os.PathLike) -> dict[str, Any]:
     last = os.path.basename(path) == "last.pth"
     remedy = f"restore it, or {'remove it to start anew' if last else 'use another file'}"
-    try:
-        with open(path, "rb") as handle:
-            head = handle.read(len(LFS_POINTER))
-        if head == LFS_POINTER:
-            raise DiarizeError(
-                f"{path} is a Git LFS pointer, not the model itself: run 'git lfs pull'"
-            )
-        if not head.startswith(ZIP):
-            raise DiarizeError(f"{path} is damaged or no model file of this package: {remedy}")
-        payload = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as err:
-        raise DiarizeError(f"cannot read the model {path}: {err.strerror or err}") from err
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError) as err:
-        reason = str(err).splitlines()[0] if str(err) else type(err).__name__
-        raise DiarizeError(
-            f"{path} is damaged or no model file ({textwrap.shorten(reason, 120)}): {remedy}"
-        ) from err
+    payload = read_torch(path, remedy)
     keys = ("format", "meta", "model")
     if not isinstance(payload, dict) or any(key not in payload for key in keys):
         raise DiarizeError(f"{path} is no model file of this package")
     if payload["format"] != FORMAT:
         raise DiarizeError(f"{path}: unknown format {payload['format']!r}, expected {FORMAT!r}")
+    check_dense(path, payload["model"])
+    check_plain(path, {k: v for k, v in payload.items() if k != "model"}, [torch.Tensor])
+    meta = payload["meta"]
+    if not isinstance(meta, dict) or not isinstance(meta.get("config", {}), dict):
+        raise DiarizeError(f"{path} is damaged: its meta data are no mapping: {remedy}")
     return payload

@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+from diarize.io.json_text import parse_json
 
 LOG_NAME = "train_log.jsonl"
 
@@ -119,11 +120,11 @@ def drop_lines_after(path: Path, step: int, pending_validation: bool = False) ->
     kept = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            record = json.loads(line)
+            record = parse_json(line, path)
             good = step > 0 and record["step"] <= step
             if pending_validation and (record["kind"], record["step"]) == ("valid", step):
                 good = False
-        except (ValueError, KeyError, TypeError):
+        except (DiarizeError, KeyError, TypeError):
             good = False  # incomplete line of a killed run
         if good:
             kept.append(line + "\n")

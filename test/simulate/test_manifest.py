@@ -116,5 +116,5 @@ def test_bad_mixtures_name_file_and_line(tmp_path, mixture, message):
 def test_bad_json(tmp_path):
     path = tmp_path / "m.scp"
     path.write_text('mix_1 {"speakers": \n')
-    with pytest.raises(DiarizeError, match=r"m\.scp:1: bad JSON"):
+    with pytest.raises(DiarizeError, match=r"m\.scp:1: not JSON"):
         Manifest(path)[0]

@@ -125,7 +125,7 @@ def test_a_bad_file_is_named(tmp_path, change, message):
         read_statistics(path)
     assert str(error.value).startswith(str(path))
     path.write_text("{")
-    with pytest.raises(DiarizeError, match=r"s\.json:1: no JSON"):
+    with pytest.raises(DiarizeError, match=r"s\.json:1: not JSON"):
         read_statistics(path)
 
 

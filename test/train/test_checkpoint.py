@@ -49,7 +49,7 @@ def test_cut_file_is_named(tmp_path):
 
 
 def test_missing_and_foreign_files_are_named(tmp_path):
-    with pytest.raises(DiarizeError, match=r"cannot read the model .*no\.pth: No such file"):
+    with pytest.raises(DiarizeError, match=r"cannot read .*no\.pth: No such file"):
         load_model(tmp_path / "no.pth")
     torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(DiarizeError, match=r"other\.pth is no model file of this package"):

@@ -1,11 +1,11 @@
 """Training curves from the log of a training run."""
 
-import json
-import math
 from pathlib import Path
 from typing import Any
 
 from diarize.errors import DiarizeError
+from diarize.io.json_text import parse_json
+from diarize.io.numbers import is_finite
 from diarize.report.plots.figure import figure_format, fonts_for, save_figure
 
 Series = dict[str, list[tuple[float, float]]]
@@ -35,11 +35,11 @@ def read_log(path: str | Path) -> list[Series]:
     found: list[dict[str, dict[float, float]]] = [{} for _ in PANELS]
     for entry in read_entries(path):
         step = entry.get("step")
-        if not _is_number(step):
+        if not is_finite(step):
             continue
         for name, value in entry.items():
             panel = panel_of(entry.get("kind"), name)
-            if panel is not None and _is_number(value):
+            if panel is not None and is_finite(value):
                 found[panel].setdefault(name, {})[step] = float(value)
     if not any(found):
         raise DiarizeError(f"{path}: no line with a step and a value to draw yet")
@@ -59,11 +59,11 @@ def read_entries(path: str | Path) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
-        except json.JSONDecodeError as err:
+            entry = parse_json(line, path, number)
+        except DiarizeError:
             if number == len(lines):
                 continue
-            raise DiarizeError(f"{path}:{number}: not valid JSON: {err.msg}") from err
+            raise
         if not isinstance(entry, dict):
             raise DiarizeError(f"{path}:{number}: expected a JSON object, got {line[:40]!r}")
         entries.append(entry)
@@ -162,7 +162,3 @@ def is_log_scale(label: str, names: Series) -> bool:
     """Return whether a panel has a logarithmic axis: positive values that are no percentages."""
     positive = all(value > 0 for points in names.values() for _, value in points)
     return positive and "%" not in label and label != PANELS[-1]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

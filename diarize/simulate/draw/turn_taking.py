@@ -27,6 +27,7 @@ import numpy as np
 from diarize.checks import fraction, require
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_write
+from diarize.io.json_text import parse_json
 from diarize.io.table import read_text
 from diarize.segments import Segment, by_recording, merge_segments
 
@@ -205,10 +206,7 @@ def write_statistics(path: str | os.PathLike, statistics: TurnStatistics) -> Non
 
 def read_statistics(path: str | os.PathLike) -> TurnStatistics:
     """Return the statistics in a file; raises DiarizeError, naming the file, if it is invalid."""
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as err:
-        raise DiarizeError(f"{path}:{err.lineno}: no JSON: {err.msg}") from err
+    content = parse_json(read_text(path), path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DiarizeError(
             f"{path}: not a file of turn-taking statistics (format {FORMAT!r}); "

@@ -26,9 +26,11 @@ import numpy as np
 
 from diarize.errors import DiarizeError
 from diarize.io.atomic import atomic_directory, atomic_write
+from diarize.io.json_text import parse_json
+from diarize.io.npy import load_array
 from diarize.kaldi.reference import MAX_OVERSHOOT
 from diarize.segments import Segment
-from diarize.simulate.manifest import Manifest, parse_utterance
+from diarize.simulate.manifest import LONGEST, Manifest, parse_utterance
 from diarize.simulate.mix.silence import silent_edges
 from diarize.simulate.mix.store import (
     FLOAT32,
@@ -45,6 +47,8 @@ from diarize.timebase import FrameGrid
 _FORMAT = 3
 _MIXTURE_ARRAYS = ("pointer", "num_samples", "noise", "snr", "fade", "ids")
 _GAINS = ("wet_gain", "noise_gain")
+_FLOATS = ("snr", "level", *_GAINS)
+_CHECKED = 1 << 16  # mixtures that are checked at once
 
 
 class Rows(NamedTuple):
@@ -87,10 +91,7 @@ class MixtureLayout:
     def __post_init__(self) -> None:
         for name in (*_MIXTURE_ARRAYS, *_ROW_ARRAYS, *_GAINS):
             mode = "r+" if name in _GAINS else "r"
-            try:
-                held = np.load(self.path / f"{name}.npy", mmap_mode=mode, allow_pickle=False)
-            except (OSError, ValueError) as err:
-                raise DiarizeError(f"{self.path} is damaged ({err}): remove it") from err
+            held = load_array(self.path / f"{name}.npy", mode)
             setattr(self, f"_{name}", held if name in _GAINS else np.asarray(held))
 
     def __reduce__(self) -> tuple:
@@ -140,6 +141,48 @@ class MixtureLayout:
         counts = (len(set(self._label[first:last].tolist())) for first, last in ends)
         return np.fromiter(counts, np.int64, len(self))
 
+    def check(self, lengths: np.ndarray) -> None:
+        """Raise DiarizeError unless the arrays agree with one another and with their sources.
+
+        ``lengths`` are those of the sources in samples, (n,), 0 for an unreadable one.  In a
+        damaged layout, positions would lie outside of the store.
+        """
+        num, rows = len(self), len(self._begin)
+        good = len(lengths) == len(self.sources) and num > 0
+        for name in (*_MIXTURE_ARRAYS, *_ROW_ARRAYS, *_GAINS):
+            held = getattr(self, f"_{name}")
+            size = num if name in (*_MIXTURE_ARRAYS, "noise_gain") else rows
+            kind = {"ids": "S", "own": "b"}.get(name, "f" if name in _FLOATS else "i")
+            good = good and held.shape == (size + (name == "pointer"),) and held.dtype.kind == kind
+        good = good and (self._pointer[0], self._pointer[-1]) == (0, rows)
+        if not (good and all(self._is_sound(i, lengths) for i in range(0, num, _CHECKED))):
+            raise DiarizeError(f"{self.path} is damaged: remove it")
+
+    def _is_sound(self, first: int, lengths: np.ndarray) -> bool:
+        """Return whether the values of up to 2^16 mixtures from ``first`` on are possible."""
+        pointer = self._pointer[first : first + _CHECKED + 1]
+        count = np.diff(pointer)
+        if (count <= 0).any() or pointer[0] < 0 or pointer[-1] > len(self._begin):
+            return False
+        row = {name: getattr(self, f"_{name}")[pointer[0] : pointer[-1]] for name in _ROW_ARRAYS}
+        total, noise, fade, ids = (
+            getattr(self, f"_{name}")[first : first + _CHECKED]
+            for name in ("num_samples", "noise", "fade", "ids")
+        )
+        for index, low in ((row["source"], 0), (row["room"], -1), (noise, -1)):
+            if ((index < low) | (index >= len(lengths))).any():
+                return False
+        size = lengths[row["source"]]
+        bad = (row["begin"] < 0) | (row["first"] < 0) | (row["length"] < 0) | (row["speaker"] < 0)
+        bad |= row["begin"] + row["length"] > np.repeat(total, count)
+        bad |= (row["first"] + row["length"] > size) & (size > 0)
+        bad |= (row["label"] < 0) | (row["label"] >= len(self.labels)) | ~np.isfinite(row["level"])
+        try:
+            b" ".join(ids.tolist()).decode()
+        except UnicodeDecodeError:
+            return False
+        return not bad.any() and bool((fade >= 0).all())
+
     def segments(
         self, index: int, start: int, stop: int, labels: Sequence[str] | None = None
     ) -> list[Segment]:
@@ -188,17 +231,18 @@ def open_layout(
             with atomic_write(names) as handle:
                 json.dump(held, handle, ensure_ascii=False)
     try:
-        held = json.loads(names.read_text(encoding="utf-8"))
-        sources = [key_of(row) for row in held["sources"]]
-    except (OSError, ValueError, KeyError, IndexError) as err:
+        held = parse_json(names.read_bytes(), names)
+        sources, labels = [key_of(row) for row in held["sources"]], held["labels"]
+        if not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
+            raise ValueError("labels")
+    except (DiarizeError, OSError, ValueError, LookupError, TypeError) as err:
         raise DiarizeError(f"{names} is damaged ({err}): remove it") from err
     store = open_store(store_path, sources, options)
     entries = [store.entries[source] for source in sources]
     # Lengths and checksums: the arrays are made again when these change.
     facts = np.array([(entry.length, entry.crc32) for entry in entries], dtype=np.int64)
     with locked(folder.parent):
-        written = folder / "facts.npy"
-        if not (written.exists() and np.array_equal(facts, np.load(written, allow_pickle=False))):
+        if not np.array_equal(facts, _facts(folder)):
             arrays = (draft or _Draft(manifest, options.sample_rate)).arrays(store, entries)
             with atomic_directory(folder) as fresh:
                 for name, values in (arrays | {"facts": facts}).items():
@@ -208,7 +252,17 @@ def open_layout(
             continue
         if not np.any(store.samples(entry)):
             raise DiarizeError(f"{source.name}: the impulse response is silent")
-    return MixtureLayout(folder, options.sample_rate, sources, held["labels"]), store
+    layout = MixtureLayout(folder, options.sample_rate, sources, labels)
+    layout.check(facts[:, 0])
+    return layout, store
+
+
+def _facts(folder: Path) -> np.ndarray | None:
+    """Return the lengths and checksums of the sources of a layout; None for a damaged file."""
+    try:
+        return load_array(folder / "facts.npy")
+    except DiarizeError:
+        return None
 
 
 def sources_of(manifest: Manifest, sample_rate: int = 16000) -> list[AudioKey]:
@@ -285,13 +339,19 @@ class _Draft:
         flow = np.cumsum(grid.to_samples_all(given["silence"]) + length)
         base = np.concatenate([[0], flow[np.cumsum(given["count"])[:-1] - 1]])
         begin = flow - length - np.repeat(base, given["count"])
+        totals = np.maximum.reduceat(begin + length, pointer[:-1])
+        if totals.max() > LONGEST * self.sample_rate:
+            raise DiarizeError(
+                f"mixture {self.ids[totals.argmax()]}: {totals.max() / self.sample_rate:.0f} s "
+                f"long; at most {LONGEST:g}: check the intervals in {self.manifest.path}"
+            )
         rows = np.stack([given["source"], first, length], axis=1)
         lead, trail = np.zeros_like(length), np.zeros_like(length)
         lead[~lost], trail[~lost] = silent_edges(store, entries, rows[~lost], self.manifest.path)
         kept = ("noise", "snr", "fade", "source", "speaker", "room", "label")
         return {name: given[name] for name in kept} | {
             "pointer": pointer,
-            "num_samples": np.maximum.reduceat(begin + length, pointer[:-1]),
+            "num_samples": totals,
             "ids": np.array([name.encode() for name in self.ids]),
             "begin": begin + lead,
             "first": first + lead,

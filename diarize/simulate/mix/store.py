@@ -22,7 +22,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -38,6 +37,9 @@ import numpy as np
 from diarize.errors import DiarizeError, UnreadableAudio
 from diarize.io.atomic import atomic_write
 from diarize.io.audio import AudioSource, read_blocks
+from diarize.io.json_text import parse_json
+from diarize.io.numbers import is_finite
+from diarize.io.rxfilename import split_offset
 from diarize.progress import progress_bar
 from diarize.simulate.band_pass import band_pass
 
@@ -48,7 +50,6 @@ _VERIFY_BYTES = 1 << 30  # up to this size, opening a store compares the checksu
 _SPOOL_BYTES = 1 << 25  # of decoded float32: more is kept in a temporary file
 _QUIET_BYTES = 64 << 20  # less is not announced: it is decoded in seconds
 _PROGRESS_SECONDS = 10.0
-_ARK_OFFSET = re.compile(r":\d+$")
 _UNKNOWN_BYTES = 1 << 20  # assumed for a pipe or a member of an ark
 INT16, FLOAT32 = "int16", "float32"
 
@@ -377,20 +378,29 @@ def _entries(path: Path, shard: str, sample_rate: int) -> dict[AudioKey, Entry]:
     There are none if its index is missing or of another rate, or its samples have another size.
     """
     try:
-        index = json.loads((path / f"{shard}.json").read_text(encoding="utf-8"))
+        index = parse_json((path / f"{shard}.json").read_bytes(), path / f"{shard}.json")
         size = index["samples"] * np.dtype(shard.partition("-")[0]).itemsize
         same = (index["format"], index["sample_rate"]) == (_FORMAT, sample_rate)
         if not same or (path / f"{shard}.samples").stat().st_size != size:
             return {}
+        for start, count, scale, _ in index["places"]:
+            if not (0 <= start <= start + count <= index["samples"] and is_finite(scale)):
+                return {}
         rows = zip(index["sources"], index["places"], index["stamps"], strict=True)
         return {key_of(source): Entry(shard, *place, stamp) for source, place, stamp in rows}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, DiarizeError, ValueError, LookupError, TypeError):
         return {}
 
 
 def key_of(row: list) -> AudioKey:
-    """Return the key of a list from JSON."""
-    return AudioKey(row[0], row[1], None if row[2] is None else tuple(row[2]))
+    """Return the key of a list from JSON; ValueError or TypeError for another value."""
+    name, kind, band = row
+    key = AudioKey(name, kind, None if band is None else tuple(band))
+    if not isinstance(name, str) or kind not in (INT16, FLOAT32):
+        raise ValueError(f"{row!r:.80} is no source")
+    if not all(map(is_finite, key.band or ())):
+        raise ValueError(f"{row!r:.80} has no band")
+    return key
 
 
 def _is_intact(path: Path, entries: dict[AudioKey, Entry]) -> bool:
@@ -412,7 +422,8 @@ def stamp_of(name: str) -> list[int] | None:
     """Return size and time of the file behind ``name``; None for a pipe or a missing file."""
     if AudioSource(name).is_pipe:
         return None
-    for path in (name, _ARK_OFFSET.sub("", name)):
+    ark = split_offset(name)
+    for path in (name, ark[0]) if ark else (name,):
         try:
             found = os.stat(path)
         except OSError:
