@@ -13,11 +13,12 @@ _EPS = 1e-7
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """Return ``matrices`` (n, rows, columns) with singular values of about 1, bfloat16.
+    """Return ``matrices`` (n, rows, columns) with singular values of about 1.
 
-    Five Newton-Schulz iterations yield values between 0.5 and 1.5.
+    Five Newton-Schulz iterations yield values between 0.5 and 1.5: in bfloat16 on a GPU, and in
+    float32 on a CPU, where bfloat16 would take over ten times as long.
     """
-    x = matrices.bfloat16()
+    x = matrices.float() if matrices.device.type == "cpu" else matrices.bfloat16()
     if x.shape[1] > x.shape[2]:
         return orthogonalize(x.mT).mT
     x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=_EPS)
@@ -31,8 +32,8 @@ class Muon(torch.optim.Optimizer):
     """Orthogonalised Nesterov momentum at the step size of AdamW.
 
     Equal to ``torch.optim.Muon`` with ``adjust_lr_fn="match_rms_adamw"`` (Liu et al., 2025,
-    arXiv 2502.16982) up to rounding.  The latter processes the matrices one by one, which in
-    small models is a fifth to a third of a training step; here all of one shape are one product.
+    arXiv 2502.16982) up to rounding.  The latter processes the matrices one by one, and in bfloat16
+    on a CPU as well; here all of one shape are one product.
 
     A step changes nothing if ``found_inf`` (a tensor of one number) is set to 1, as with torch's
     fused optimisers; the host does not wait for it.

@@ -244,7 +244,8 @@ def test_a_file_of_something_else(tmp_path, name):
         front_end(weights=other).load_pretrained()
     convs = {k: v for k, v in front_end().state_dict().items() if k != "filled"}
     convs = write(tmp_path / "c.pth", {f"feature_extractor.{k}": v for k, v in convs.items()})
-    model = SslFull(SslFullOptions(SslConvOptions(weights=convs), 32, 1, 2, 48))
+    conv = SslConvOptions(weights=convs)
+    model = SslFull(SslFullOptions(conv, dim=32, layers=1, heads=2, ff_dim=48))
     with pytest.raises(DiarizeError, match="contains convolutional layers only"):
         model.load_pretrained()
 
