@@ -6,7 +6,7 @@ shows it.  Three numbers describe a recording, from frames of 32 ms, eight in a 
 * ``level``: the 95th percentile of the frames' levels, in dB below full scale;
 * ``contrast``: this level less the 10th percentile, in dB: low if noise fills the pauses, high if
   they are digital silence;
-* ``treble``: the part of the energy of the louder half of the frames above 3.4 kHz, in dB: low
+* ``treble``: the part of the energy of the louder half of the frames above 4.2 kHz, in dB: low
   for telephone speech.
 
 A training stores the 1st and 99th percentiles over its crops with the model, under ``domain``.
@@ -28,13 +28,13 @@ MOST_CROPS, MOST_SECONDS = 100, 3000.0
 """Training crops that are measured: so many, or about so many seconds."""
 
 _FRAME, _STEP = 0.032, 0.128  # s
-_EDGE = 3400.0  # Hz
+_EDGE = 4200.0  # Hz: above all that 8 kHz can hold
 _FLOOR = 1e-10  # power, -100 dB
 _SHARES = (0.01, 0.99)
 _WORDS = {
     "level": "level of speech {value:.0f} dB, in training {low:.0f} to {high:.0f} dB",
     "contrast": "pauses {value:.0f} dB below speech, in training {low:.0f} to {high:.0f} dB",
-    "treble": "energy above 3.4 kHz {value:.0f} dB, in training {low:.0f} to {high:.0f} dB",
+    "treble": "energy above 4.2 kHz {value:.0f} dB, in training {low:.0f} to {high:.0f} dB",
 }
 # dB outside of the training's range that are not reported.
 _MARGINS = {"level": 6.0, "contrast": 3.0, "treble": 3.0}

@@ -32,7 +32,7 @@ def test_measures_are_those_of_the_signal():
     values = measure(talk(0), RATE)
     assert values["level"] == pytest.approx(-20, abs=1)
     assert values["contrast"] == pytest.approx(40, abs=2)
-    assert values["treble"] == pytest.approx(10 * np.log10(1 - 3400 / 8000), abs=0.3)
+    assert values["treble"] == pytest.approx(10 * np.log10(1 - 4200 / 8000), abs=0.3)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_measures_are_those_of_the_signal():
     [
         ("level", talk(1, level=0.001, floor=1e-5)),
         ("pauses", talk(1, floor=0.09)),
-        ("3.4 kHz", talk(1, cut=3400)),
+        ("4.2 kHz", talk(1, cut=3400)),
         ("level", np.zeros(5 * RATE, np.float32)),
     ],
 )
