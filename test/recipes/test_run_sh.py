@@ -159,14 +159,14 @@ def test_speechocean_long_training_is_rounds_that_are_not_repeated(calls, tmp_pa
     assert [part["--init-model"] for part in rounds] == [
         "exp/long_0.pth", "exp/long_1/final.pth", "exp/long_2/final.pth"]
     assert [part.get("--stop-stage") for part in rounds] == ["5", "5", None]
-    assert {part["--valid-set"] for part in rounds} == {"unheard"}
+    assert {part["--valid-set"] for part in rounds} == {"dev_long"}
     assert [part["--args"] for part in rounds] == [f"--set train.seed={n}" for n in (1, 2, 3)]
     assert (place / "more").read_text().split() == ["exp/adapt/final.pth", "exp/long_0.pth"]
     words = shlex.split(parts[0]["--local-data-opts"])
     assert words[-4:] == ["--long", "true", "--words-root", "w"]
     sets = {x.split()[1] for x in (place / "data/simulate.conf").read_text().splitlines()
             if not x.startswith("#")}  # fmt: skip
-    assert {"train", "long", "unheard"} <= sets
+    assert {"train", "long", "dev_long"} <= sets
     for number in (1, 2, 3):
         (place / f"exp/long_{number}").mkdir(parents=True)
         (place / f"exp/long_{number}/final.pth").touch()

@@ -67,7 +67,7 @@ fi
 last=$expdir/long_0.pth
 [ -f "$last" ] || [ "$stage" -gt 4 ] || local/more_queries.sh "$from" "$last"
 for ((round = 1; round <= rounds; round++)); do
-  here=(--tag "long_$round" --valid-set unheard --num-processes 1
+  here=(--tag "long_$round" --valid-set dev_long --num-processes 1
     --args "--set train.seed=$round")
   [ "$round" -eq "$rounds" ] || here+=(--stop-stage 5)
   if [ "$round" -eq "$rounds" ] || [ ! -f "$expdir/long_$round/final.pth" ]; then

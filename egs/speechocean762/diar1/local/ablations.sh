@@ -2,7 +2,7 @@
 # What each ingredient of the long training is worth: exp/ablations_long.md.
 # Run in the recipe's directory after stages 1 to 3 of "./run.sh --long true ..." and with its
 # exp/long_0.pth.  Each row is a training of --steps steps on the manifest without one ingredient,
-# from the same model and the same seed, scored on the set "unheard"; the first two rows differ in
+# from the same model and the same seed, scored on the set dev_long; the first two rows differ in
 # the seed alone, which tells how much of a difference is chance.  Completed rows are not repeated.
 set -euo pipefail
 
@@ -23,7 +23,7 @@ help_message="Usage: local/ablations.sh [--steps 400] [--variants 'WHAT ...']"
 train() {
   local out=$expdir/ablations_long/$1
   [ -f "$out/done" ] && return 0
-  python3 -m diarize.bin.train --config conf/long.yaml --train "$3" --valid "$datadir/unheard" \
+  python3 -m diarize.bin.train --config conf/long.yaml --train "$3" --valid "$datadir/dev_long" \
     --out "$out" --init-model "$init_model" --set "train.steps=$steps" "train.seed=$2" \
     train.valid_interval=0 "data.store_dir=$datadir/long/store" "${@:4}"
   touch "$out/done"
@@ -52,7 +52,7 @@ for what in $variants; do
 done
 {
   printf '# Ingredients of the long training\n\n%s steps each, one seed. ' "$steps"
-  printf 'Percent, collar 0, set unheard.\n\n'
+  printf 'Percent, collar 0, set dev_long.\n\n'
   echo '| training | miss | false alarm | confusion | DER | count right |'
   echo '|---|---|---|---|---|---|'
   row whole "whole"
