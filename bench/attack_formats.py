@@ -153,7 +153,9 @@ def configurations(root: Path) -> Made:
     yield "best.yaml", path, load_inference_config
     path = folder(root, "train") / "train.yaml"
     write_yaml(path, config_mapping(parse_config(TINY, "tiny")))
-    yield "train.yaml", path, lambda p: build_task(with_initial_model(read(p), str(p), None)[0])
+    yield "train.yaml", path, lambda p: build_task(
+        with_initial_model(read(p), str(p), None)[0], str(p)
+    )
 
 
 def read(path: Path) -> dict:

@@ -168,7 +168,8 @@ def outcome(form: Format, path: Path) -> str:
         return "read"
     except DiarizeError as err:
         text = str(err)
-        parts = (path.name, path.parent.name, " r:", "recording r", "cannot open")
+        parts = (path.name, path.parent.name, " r:", "recording r", "cannot open",
+                 "a shell command", "not an audio file")
         named = any(part in text for part in parts)
         return "refused" if named and "\n" not in text else f"message: {text!r}"
     except TimeoutError:

@@ -445,6 +445,8 @@ ANNOTATIONS = {
     "large JSON": ("r.jsonl", '{"recording": "r", "start": 1e300, "end": 1e301, "label": "a"}'),
     "large TextGrid": ("r.TextGrid", 'File type = "ooTextFile"\nObject class = "TextGrid"\n0 1e400 '
                        '<exists> 1e18 "IntervalTier" "a" 0 1 1e18 0 1 "x"'),
+    "endless TextGrid": ("r.TextGrid", 'File type = "ooTextFile"\nObject class = "TextGrid"\n0 9 '
+                         f"<exists> {MANY}"),
     "large CTM": ("r.ctm", "r 1 1e308 1e308 a\n"),
     "large STM": ("r.stm", "r 1 a 1e308 1e309 x\n"),
     "large CSV": ("r.csv", "start,end,label\n1e200,1e201,a\n"),

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from diarize.errors import DiarizeError
+from diarize.io.numbers import MAX_SECONDS
 from diarize.io.rttm import read_data
 
 _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(")|(![^\n]*)|([^\s"!]+)')
@@ -135,7 +136,10 @@ def _tokens(path: str, text: str) -> Iterator[_Token]:
         elif found[4]:
             word = found[4]
             if _NUMBER.fullmatch(word):
-                yield _Token(line, float(word.rstrip("%")), "number")
+                value = float(word.rstrip("%"))
+                if abs(value) > MAX_SECONDS:
+                    raise DiarizeError(f"{path}:{line}: {word!r} is out of range; damaged")
+                yield _Token(line, value, "number")
             elif word.startswith("<") and word.endswith(">"):
                 yield _Token(line, word, "flag")
 

@@ -50,8 +50,10 @@ class TrainingProgress:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 raise ValueError(f"{name} is {value!r}")
-        if not is_finite(self.elapsed) or not isinstance(self.pending_validation, bool):
-            raise ValueError("elapsed or pending_validation")
+        if not (is_finite(self.elapsed) and is_finite(self.cpu_elapsed)):
+            raise ValueError("elapsed or cpu_elapsed")
+        if not isinstance(self.pending_validation, bool):
+            raise ValueError("pending_validation")
         if not isinstance(self.fingerprint, dict) or not isinstance(self.data, dict):
             raise ValueError("fingerprint or data")
         for entry in self.best:
