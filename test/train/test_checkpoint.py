@@ -94,7 +94,7 @@ def test_training_state_round_trip(tmp_path):
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     model["head"](model["backbone"](torch.ones(1, 2))).sum().backward()
     optimizer.step()
-    progress = TrainingProgress(7, [{"step": 5, "der": 12.5}], 3.5, True, {"train.seed": 1})
+    progress = TrainingProgress(7, [{"step": 5, "der": 12.5}], 3.5, 2.5, True, {"train.seed": 1})
     save_training(tmp_path / "last.pth", model.state_dict(), optimizer, progress, {})
     other = make_model()
     again = torch.optim.AdamW(other.parameters(), lr=0.2)
