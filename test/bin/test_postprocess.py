@@ -172,7 +172,7 @@ def test_frame_shift_of_the_directory(work):
          "counts:2: 'x' is no number of speakers"),
         (("counts", "a 1\n"), [*TUNE, "--reco2num-spk", "counts"],
          "counts: no number of speakers for recording b"),
-        (("post/frame_shift", "ten\n"), TUNE, "post/frame_shift: expected a frame shift"),
+        (("post/frame_shift", "ten\n"), TUNE, "post/frame_shift:1: frame shift 'ten'"),
         (("post/activities.scp", "a post/activities.ark:2\n"), TUNE,
          "post/activities.scp: nothing for b, quiet"),
         (None, ["apply", "--posteriors", "nowhere", "--out", "o"], "nowhere: no such directory"),

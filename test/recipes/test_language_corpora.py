@@ -248,7 +248,7 @@ def test_fleurs_lines_that_repeat_and_lengths_that_differ(own, tmp_path, capsys)
     assert run("fleurs", root, tmp_path / "out") == 0
     err = capsys.readouterr().err
     assert "1 lines repeat another; left out" in err
-    assert "1 files are not as long as the tsv says" in err
+    assert "1 files have another length than in the tsv" in err
     assert DataDir.load(tmp_path / "out/dev_utts").reco2dur["en-male-00011-1111"] == "1.200"
 
 

@@ -146,7 +146,7 @@ def test_without_the_wheel_one_line_says_how_to_install_it(repo_root, tmp_path):
     ("options", "message"),
     [
         (("--num-voices", "3 1"), "--voices"),
-        (("--num-utts", "0 0 0"), "positive"),
+        (("--num-utts", "0 0 0"), "--utterances"),
         (("--short", "yes"), "true or false"),
         (("extra",), "unexpected argument"),
     ],
