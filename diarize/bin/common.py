@@ -31,12 +31,30 @@ def run_command(body: Callable[[], int | None], prog: str) -> int:
         return 130
     except BrokenPipeError:
         # The reader (head, less) has closed the pipe: no error, but nothing more can be printed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
     except OSError as err:
         where = f"{err.filename}: " if err.filename else ""
         sys.stderr.write(f"{prog}: error: {where}{err.strerror or err}\n")
+        _flush_or_discard()
     return 1
+
+
+def _flush_or_discard() -> None:
+    """Print the rest of the output, unless its device is full.
+
+    Python would try again at its exit, and end with a message of its own and status 120.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_output()
+
+
+def _discard_output() -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def _open_streams() -> None:

@@ -160,7 +160,10 @@ def test_names_and_outputs_in_any_locale_and_a_closed_output(world, command, tmp
     assert closed.returncode == 1
     [line] = closed.stderr.decode().splitlines()
     assert "standard output is closed" in line
-    full = subprocess.run(f"{words} > /dev/full", shell=True, capture_output=True, check=False)
+    # Buffered, as usual: Python flushes once more at its exit.
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    full = subprocess.run(f"{words} > /dev/full", shell=True, capture_output=True, check=False,
+                          env=buffered)  # fmt: skip
     assert full.returncode == 1
     assert full.stderr.decode().splitlines()[-1].startswith("diarize-infer: error: ")
     early = subprocess.run(f"{words} | true", shell=True, capture_output=True, check=False)
